@@ -1,0 +1,472 @@
+package io.dualwrite.catalog;
+
+import java.sql.Array;
+import java.sql.Connection;
+import java.sql.PreparedStatement;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.regex.Pattern;
+
+/**
+ * What one database's catalog says of its tables, cached. One instance belongs to one database;
+ * every method takes a connection to that database and uses it only for the duration of the call,
+ * inside whatever transaction is open on it. Thread-safe.
+ */
+public final class Catalog {
+
+  /** A default that is a literal with casts, and so the same value every time. */
+  private static final Pattern CONSTANT =
+      Pattern.compile(
+          "\\(*-?('([^']|'')*'|\\d+(\\.\\d+)?|true|false|NULL)\\)*"
+              + "(::[a-zA-Z_][a-zA-Z_0-9 \".]*(\\(\\d+(,\\d+)?\\))?( with(out)? time zone)?(\\[\\])*\\)*)*");
+
+  private final Map<TableName, Table> tables = new ConcurrentHashMap<>();
+
+  /**
+   * Forgets everything: after DDL, or when a statement failed because a table is not what it was.
+   */
+  public void invalidate() {
+    tables.clear();
+    functions.clear();
+  }
+
+  /**
+   * The table of that name, if it exists.
+   *
+   * @throws SQLException if the catalog cannot be read
+   */
+  public Optional<Table> table(Connection connection, TableName name) throws SQLException {
+    Table known = tables.get(name);
+    if (known != null) {
+      return Optional.of(known);
+    }
+    List<Table> found =
+        load(connection, "n.nspname = ? and c.relname = ?", List.of(name.schema(), name.name()));
+    for (Table t : found) {
+      tables.put(t.name(), t);
+    }
+    return found.stream().findFirst();
+  }
+
+  /**
+   * The relation that a name in SQL text means to this connection, given its search path (and its
+   * temporary tables).
+   *
+   * @param reference the name as it stands in the SQL text, with its quotes
+   * @throws SQLException if the catalog cannot be read
+   */
+  public Optional<TableName> resolve(Connection connection, String reference) throws SQLException {
+    try (PreparedStatement s =
+        connection.prepareStatement(
+            "select n.nspname, c.relname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
+                + " where c.oid = pg_catalog.to_regclass(?)")) {
+      s.setString(1, reference);
+      try (ResultSet r = s.executeQuery()) {
+        return r.next()
+            ? Optional.of(new TableName(r.getString(1), r.getString(2)))
+            : Optional.empty();
+      }
+    }
+  }
+
+  /**
+   * Every table of the users' own schemas (not the system's, not temporary, not dualwrite's), by
+   * name.
+   *
+   * @throws SQLException if the catalog cannot be read
+   */
+  public List<Table> tables(Connection connection) throws SQLException {
+    List<Table> found =
+        load(
+            connection,
+            "c.relkind in ('r','p') and c.relpersistence <> 't' and n.nspname not in ('pg_catalog','information_schema','dualwrite')"
+                + " and n.nspname not like 'pg\\_toast%' and n.nspname not like 'pg\\_temp%'"
+                + " and n.nspname not like '\\_timescaledb\\_%' and n.nspname not like 'timescaledb\\_%'"
+                + " and not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass"
+                + " and d.objid = c.oid and d.deptype = 'e')",
+            List.of());
+    for (Table t : found) {
+      tables.put(t.name(), t);
+    }
+    return found.stream().sorted(Comparator.comparing(Table::name)).toList();
+  }
+
+  // ---- loading
+
+  private record Head(
+      TableName name,
+      Table.Kind kind,
+      boolean temporary,
+      Optional<TableName> root,
+      Optional<String> predicate,
+      boolean rules,
+      boolean rowSecurity) {}
+
+  private static List<Table> load(Connection connection, String where, List<String> parameters)
+      throws SQLException {
+    Map<Long, Head> heads = new LinkedHashMap<>();
+    try (PreparedStatement s =
+        connection.prepareStatement(
+            "select c.oid, n.nspname, c.relname, c.relkind, c.relpersistence = 't', c.relispartition,"
+                + " pg_catalog.pg_get_partition_constraintdef(c.oid), rn.nspname, rc.relname,"
+                + " exists (select from pg_catalog.pg_rewrite w where w.ev_class = c.oid and c.relkind in ('r','p')), c.relrowsecurity,"
+                + " exists (select from pg_catalog.pg_inherits i where not c.relispartition and c.relkind = 'r'"
+                + " and (i.inhrelid = c.oid or i.inhparent = c.oid))"
+                + " from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
+                + " left join pg_catalog.pg_class rc on c.relispartition and rc.oid = pg_catalog.pg_partition_root(c.oid)"
+                + " left join pg_catalog.pg_namespace rn on rn.oid = rc.relnamespace"
+                + " where c.relkind in ('r','p','v','m','f') and "
+                + where)) {
+      for (int i = 0; i < parameters.size(); i++) {
+        s.setString(i + 1, parameters.get(i));
+      }
+      try (ResultSet r = s.executeQuery()) {
+        while (r.next()) {
+          boolean partition = r.getBoolean(6);
+          Table.Kind kind =
+              switch (r.getString(4)) {
+                case "r" ->
+                    partition
+                        ? Table.Kind.PARTITION
+                        : r.getBoolean(12) ? Table.Kind.INHERITED : Table.Kind.PLAIN;
+                case "p" -> Table.Kind.PARTITIONED;
+                case "f" -> Table.Kind.FOREIGN;
+                default -> Table.Kind.VIEW;
+              };
+          heads.put(
+              r.getLong(1),
+              new Head(
+                  new TableName(r.getString(2), r.getString(3)),
+                  kind,
+                  r.getBoolean(5),
+                  r.getString(9) == null
+                      ? Optional.empty()
+                      : Optional.of(new TableName(r.getString(8), r.getString(9))),
+                  Optional.ofNullable(r.getString(7)),
+                  r.getBoolean(10),
+                  r.getBoolean(11)));
+        }
+      }
+    }
+    if (heads.isEmpty()) {
+      return List.of();
+    }
+    Array oids = connection.createArrayOf("oid", heads.keySet().toArray());
+    Map<Long, List<Column>> columns = columns(connection, oids);
+    Map<Long, List<Index>> indexes = indexes(connection, oids);
+    Map<Long, List<String>> triggers = triggers(connection, oids);
+    Map<Long, List<ForeignKey>> children = foreignKeys(connection, oids, "k.conrelid");
+    Map<Long, List<ForeignKey>> parents = foreignKeys(connection, oids, "k.confrelid");
+    List<Table> result = new ArrayList<>();
+    heads.forEach(
+        (oid, h) -> {
+          List<Column> cols = columns.getOrDefault(oid, List.of());
+          List<Index> unique = indexes.getOrDefault(oid, List.of());
+          Optional<Index> key =
+              unique.stream()
+                  .filter(x -> x.usableAsKey(cols))
+                  .min(
+                      Comparator.comparing((Index x) -> !x.primary)
+                          .thenComparing(x -> x.deferrable)
+                          .thenComparing(x -> x.columns.size())
+                          .thenComparing(x -> String.join(",", x.columns)));
+          List<List<String>> others = new ArrayList<>();
+          for (Index x : unique) {
+            if (key.isEmpty() || !x.equals(key.get())) {
+              others.add(x.columns);
+            }
+          }
+          result.add(
+              new Table(
+                  h.name,
+                  oid,
+                  h.kind,
+                  h.temporary,
+                  h.root,
+                  h.predicate,
+                  cols,
+                  key.map(x -> x.columns).orElse(List.of()),
+                  key.map(x -> x.deferrable).orElse(false),
+                  others,
+                  children.getOrDefault(oid, List.of()),
+                  parents.getOrDefault(oid, List.of()),
+                  triggers.getOrDefault(oid, List.of()),
+                  h.rules,
+                  h.rowSecurity));
+        });
+    return result;
+  }
+
+  private static Map<Long, List<Column>> columns(Connection connection, Array oids)
+      throws SQLException {
+    record Raw(long oid, Column column, String expression) {}
+    List<Raw> raws = new ArrayList<>();
+    try (PreparedStatement s =
+        connection.prepareStatement(
+            "select a.attrelid, a.attname,"
+                // a type of the users' own is qualified whatever the search path says
+                + " case when tn.nspname = 'pg_catalog' then pg_catalog.format_type(a.atttypid, -1)"
+                + " else pg_catalog.quote_ident(tn.nspname) || '.' || pg_catalog.quote_ident(t.typname) end,"
+                + " pg_catalog.format_type(a.atttypid, a.atttypmod),"
+                + " a.attnotnull, a.attgenerated, a.attidentity, pg_catalog.pg_get_expr(d.adbin, d.adrelid), t.typdefault,"
+                + " exists (select from pg_catalog.pg_depend dep join pg_catalog.pg_proc f on f.oid = dep.refobjid"
+                + " where dep.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass and dep.objid = d.oid"
+                + " and dep.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass and f.provolatile = 'v')"
+                + " from pg_catalog.pg_attribute a join pg_catalog.pg_type t on t.oid = a.atttypid"
+                + " join pg_catalog.pg_namespace tn on tn.oid = t.typnamespace"
+                + " left join pg_catalog.pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum"
+                + " where a.attrelid = any(?) and a.attnum > 0 and not a.attisdropped order by a.attrelid, a.attnum")) {
+      s.setArray(1, oids);
+      try (ResultSet r = s.executeQuery()) {
+        while (r.next()) {
+          String generated = r.getString(6);
+          String identity = r.getString(7);
+          String expression = r.getString(8);
+          boolean isGenerated = generated != null && !generated.isEmpty();
+          Column.Identity id =
+              identity == null || identity.isEmpty()
+                  ? Column.Identity.NONE
+                  : identity.equals("a") ? Column.Identity.ALWAYS : Column.Identity.BY_DEFAULT;
+          boolean computed =
+              expression != null || id != Column.Identity.NONE || r.getString(9) != null;
+          raws.add(
+              new Raw(
+                  r.getLong(1),
+                  new Column(
+                      r.getString(2),
+                      r.getString(3),
+                      r.getString(4),
+                      r.getBoolean(5),
+                      isGenerated,
+                      id,
+                      r.getBoolean(10)
+                          ? Column.Default.ROUTINE
+                          : computed ? Column.Default.COMPUTED : Column.Default.NULL,
+                      null),
+                  isGenerated ? null : expression));
+        }
+      }
+    }
+    Map<String, String> constants =
+        evaluate(
+            connection,
+            raws.stream().map(Raw::expression).filter(Catalog::constant).distinct().toList());
+    Map<Long, List<Column>> result = new HashMap<>();
+    for (Raw raw : raws) {
+      Column c = raw.column;
+      if (constants.containsKey(raw.expression)) {
+        String value = constants.get(raw.expression);
+        c =
+            new Column(
+                c.name(),
+                c.type(),
+                c.declaredType(),
+                c.notNull(),
+                false,
+                c.identity(),
+                value == null ? Column.Default.NULL : Column.Default.CONSTANT,
+                value);
+      }
+      result.computeIfAbsent(raw.oid, k -> new ArrayList<>()).add(c);
+    }
+    return result;
+  }
+
+  private static boolean constant(String expression) {
+    if (expression == null || !CONSTANT.matcher(expression).matches()) {
+      return false;
+    }
+    String lower = expression.toLowerCase(Locale.ROOT); // 'now'::text::timestamp is a clock
+    return !(lower.contains("'now")
+        || lower.contains("'today")
+        || lower.contains("'tomorrow")
+        || lower.contains("'yesterday"));
+  }
+
+  private static Map<String, String> evaluate(Connection connection, Collection<String> expressions)
+      throws SQLException {
+    Map<String, String> result = new HashMap<>();
+    if (expressions.isEmpty()) {
+      return result;
+    }
+    List<String> list = List.copyOf(expressions);
+    StringBuilder sql = new StringBuilder("select ");
+    for (int i = 0; i < list.size(); i++) {
+      sql.append(i == 0 ? "(" : ", (").append(list.get(i).replace("?", "??")).append(")::text");
+    }
+    try (PreparedStatement s = connection.prepareStatement(sql.toString());
+        ResultSet r = s.executeQuery()) {
+      r.next();
+      for (int i = 0; i < list.size(); i++) {
+        result.put(list.get(i), r.getString(i + 1));
+      }
+    }
+    return result;
+  }
+
+  private record Index(List<String> columns, boolean primary, boolean deferrable) {
+    boolean usableAsKey(List<Column> of) {
+      return columns.stream()
+          .allMatch(
+              k -> of.stream().anyMatch(c -> c.name().equals(k) && c.notNull() && !c.generated()));
+    }
+  }
+
+  private static Map<Long, List<Index>> indexes(Connection connection, Array oids)
+      throws SQLException {
+    Map<Long, List<Index>> result = new HashMap<>();
+    try (PreparedStatement s =
+        connection.prepareStatement(
+            "select i.indrelid, i.indisprimary, not i.indimmediate,"
+                + " (select pg_catalog.array_agg(a.attname::text order by u.n) from unnest(i.indkey::int2[]) with ordinality u(k, n)"
+                + " join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = u.k where u.n <= i.indnkeyatts)"
+                + " from pg_catalog.pg_index i where i.indrelid = any(?) and i.indisunique and i.indisvalid and i.indpred is null"
+                + " and i.indexprs is null order by i.indrelid, i.indexrelid")) {
+      s.setArray(1, oids);
+      try (ResultSet r = s.executeQuery()) {
+        while (r.next()) {
+          result
+              .computeIfAbsent(r.getLong(1), k -> new ArrayList<>())
+              .add(new Index(strings(r.getArray(4)), r.getBoolean(2), r.getBoolean(3)));
+        }
+      }
+    }
+    return result;
+  }
+
+  private static Map<Long, List<String>> triggers(Connection connection, Array oids)
+      throws SQLException {
+    Map<Long, List<String>> result = new HashMap<>();
+    try (PreparedStatement s =
+        connection.prepareStatement(
+            "select o.oid, t.tgname from unnest(?::oid[]) o(oid) cross join lateral (select o.oid as relid"
+                // a partition's own triggers fire for rows that are written through its root
+                + " union select p.relid from pg_catalog.pg_partition_tree(o.oid) p) x"
+                + " join pg_catalog.pg_trigger t on t.tgrelid = x.relid where not t.tgisinternal and t.tgenabled in ('O','A')"
+                + " and t.tgname <> 'ts_insert_blocker' and t.tgname <> 'ts_cagg_invalidation_trigger' group by 1, 2 order by 1, 2")) {
+      s.setArray(1, oids);
+      try (ResultSet r = s.executeQuery()) {
+        while (r.next()) {
+          result.computeIfAbsent(r.getLong(1), k -> new ArrayList<>()).add(r.getString(2));
+        }
+      }
+    }
+    return result;
+  }
+
+  private static Map<Long, List<ForeignKey>> foreignKeys(
+      Connection connection, Array oids, String side) throws SQLException {
+    Map<Long, List<ForeignKey>> result = new HashMap<>();
+    try (PreparedStatement s =
+        connection.prepareStatement(
+            "select "
+                + side
+                + ", k.conname, cn.nspname, cc.relname, pn.nspname, pc.relname, k.confdeltype, k.confupdtype,"
+                + " (select pg_catalog.array_agg(a.attname::text order by u.n) from unnest(k.conkey) with ordinality u(k, n)"
+                + " join pg_catalog.pg_attribute a on a.attrelid = k.conrelid and a.attnum = u.k),"
+                + " (select pg_catalog.array_agg(a.attname::text order by u.n) from unnest(k.confkey) with ordinality u(k, n)"
+                + " join pg_catalog.pg_attribute a on a.attrelid = k.confrelid and a.attnum = u.k)"
+                + " from pg_catalog.pg_constraint k"
+                + " join pg_catalog.pg_class cc on cc.oid = k.conrelid join pg_catalog.pg_namespace cn on cn.oid = cc.relnamespace"
+                + " join pg_catalog.pg_class pc on pc.oid = k.confrelid join pg_catalog.pg_namespace pn on pn.oid = pc.relnamespace"
+                // the copies that the server keeps for each partition say nothing new
+                + " where k.contype = 'f' and k.conparentid = 0 and "
+                + side
+                + " = any(?) order by k.oid")) {
+      s.setArray(1, oids);
+      try (ResultSet r = s.executeQuery()) {
+        while (r.next()) {
+          result
+              .computeIfAbsent(r.getLong(1), k -> new ArrayList<>())
+              .add(
+                  new ForeignKey(
+                      r.getString(2),
+                      new TableName(r.getString(3), r.getString(4)),
+                      strings(r.getArray(9)),
+                      new TableName(r.getString(5), r.getString(6)),
+                      strings(r.getArray(10)),
+                      ForeignKey.Action.of(r.getString(7)),
+                      ForeignKey.Action.of(r.getString(8))));
+        }
+      }
+    }
+    return result;
+  }
+
+  private static List<String> strings(Array array) throws SQLException {
+    return List.of((String[]) array.getArray());
+  }
+
+  // ---- functions
+
+  private record Function(boolean mayWrite, boolean immutable, boolean isVolatile) {}
+
+  private final Map<String, Function> functions = new ConcurrentHashMap<>();
+
+  /**
+   * Whether calling a function of that name may change the database: true unless every function of
+   * the name is the server's own (and not one of those known to write) or is declared STABLE or
+   * IMMUTABLE. A name that does not exist may write.
+   *
+   * @param reference the name as it stands in the SQL text
+   * @throws SQLException if the catalog cannot be read
+   */
+  public boolean functionMayWrite(Connection connection, String reference) throws SQLException {
+    return function(connection, reference).mayWrite;
+  }
+
+  /**
+   * Whether every function of that name is IMMUTABLE, or an aggregate that is: the same values in,
+   * the same out, on any server.
+   *
+   * @throws SQLException if the catalog cannot be read
+   */
+  public boolean functionIsImmutable(Connection connection, String reference) throws SQLException {
+    return function(connection, reference).immutable;
+  }
+
+  /**
+   * Whether some function of that name is VOLATILE: it may draw from a sequence, say.
+   *
+   * @throws SQLException if the catalog cannot be read
+   */
+  public boolean functionIsVolatile(Connection connection, String reference) throws SQLException {
+    return function(connection, reference).isVolatile;
+  }
+
+  private Function function(Connection connection, String reference) throws SQLException {
+    Function known = functions.get(reference);
+    if (known != null) {
+      return known;
+    }
+    int dot = reference.lastIndexOf('.');
+    String name = TableName.parse(dot < 0 ? "x." + reference : reference).name();
+    try (PreparedStatement s =
+        connection.prepareStatement(
+            "select count(*), count(*) filter (where p.provolatile = 'v' and (n.nspname <> 'pg_catalog' or p.proname ~"
+                + " '^(lo_|lowrite|loread|dblink|query_to_xml|cursor_to_xml|table_to_xml|schema_to_xml|database_to_xml|ts_stat|pg_import|pg_replication|pg_logical|pg_create|pg_drop)'"
+                + ")), count(*) filter (where p.provolatile = 'i'), count(*) filter (where p.provolatile = 'v')"
+                + " from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace where p.proname = ?")) {
+      s.setString(1, name);
+      try (ResultSet r = s.executeQuery()) {
+        r.next();
+        int all = r.getInt(1);
+        known =
+            new Function(
+                all == 0 || r.getInt(2) > 0, all > 0 && r.getInt(3) == all, r.getInt(4) > 0);
+      }
+    }
+    functions.put(reference, known);
+    return known;
+  }
+}
