@@ -1,0 +1,102 @@
+package io.dualwrite.journal;
+
+import io.dualwrite.catalog.TableName;
+import java.util.Arrays;
+import java.util.List;
+
+/**
+ * Rows that one statement of the application wrote, as the primary has them: values, never the
+ * statement. Values are text in the form that the type's input function reads; null is NULL.
+ * Immutable by agreement: the arrays are not copied, whoever builds one gives them away.
+ *
+ * @param kind what is done with the rows
+ * @param table the table
+ * @param columns the columns of each row. {@code DELETE}: the key's columns. {@code REKEY}: the
+ *     key's columns (old values) first, then all columns written (new values), so key columns stand
+ *     there twice
+ * @param types for each column the type that the value has as shipped, if the server has to convert
+ *     it as it did on the primary (a {@code float8} parameter stored in a {@code numeric} column);
+ *     null where the text is that of the column's own type
+ * @param keyColumns the table's key; empty for a keyless table
+ * @param rows the rows: {@code rows[i][j]} is the value of {@code columns[j]}
+ */
+@SuppressWarnings("ArrayRecordComponent") // bulk values on the hot path; see equals
+public record RowChange(
+    Kind kind,
+    TableName table,
+    List<String> columns,
+    List<String> types,
+    List<String> keyColumns,
+    String[][] rows) {
+
+  /** What is done with the rows. */
+  public enum Kind {
+    /**
+     * Keyed: the row with this key is this row from now on, whether it was there or not. All
+     * columns that can be written are given.
+     */
+    UPSERT,
+    /** Keyless: one more row. */
+    INSERT,
+    /** Keyed: the row with this key goes. */
+    DELETE,
+    /** Keyed: the row with the old key becomes this row, with a new key. */
+    REKEY
+  }
+
+  /** Copies the lists of names, not the rows. */
+  public RowChange {
+    columns = List.copyOf(columns);
+    types =
+        types == null
+            ? null
+            : java.util.Collections.unmodifiableList(Arrays.asList(types.toArray(new String[0])));
+    keyColumns = List.copyOf(keyColumns);
+  }
+
+  /** The type that column {@code j} was shipped as, or null for the column's own. */
+  public String type(int j) {
+    return types == null ? null : types.get(j);
+  }
+
+  /**
+   * Whether the table has no key: such rows are applied exactly once, guarded by the unit's marker.
+   */
+  public boolean keyless() {
+    return kind == Kind.INSERT;
+  }
+
+  /** Rough size in memory and in the journal, in bytes. */
+  public long size() {
+    long n = 64;
+    for (String[] row : rows) {
+      n += 16;
+      for (String v : row) {
+        n += 8 + (v == null ? 0 : v.length());
+      }
+    }
+    return n;
+  }
+
+  @Override
+  public boolean equals(Object o) {
+    return o instanceof RowChange r
+        && kind == r.kind
+        && table.equals(r.table)
+        && columns.equals(r.columns)
+        && java.util.Objects.equals(types, r.types)
+        && keyColumns.equals(r.keyColumns)
+        && Arrays.deepEquals(rows, r.rows);
+  }
+
+  @Override
+  public int hashCode() {
+    return table.hashCode() * 31 + Arrays.deepHashCode(rows);
+  }
+
+  /** For people: kind, table and number of rows, no values (they may be secrets). */
+  @Override
+  public String toString() {
+    return kind + " " + table + " x" + rows.length;
+  }
+}

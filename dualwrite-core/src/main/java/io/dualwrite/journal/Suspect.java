@@ -1,0 +1,26 @@
+package io.dualwrite.journal;
+
+import io.dualwrite.catalog.TableName;
+
+/**
+ * A table that may differ between the databases, in rows whose keys are not known.
+ *
+ * @param table the table
+ * @param reason why, in one sentence for the operator
+ * @param sinceMicros when it was opened first, microseconds since 1970
+ * @param incarnation of the primary's server in which {@code xid} means something; empty if no
+ *     transaction opened it
+ * @param xid the highest primary transaction that opened it, 0 if none. Several may have: only a
+ *     snapshot whose {@code pg_snapshot_xmin} is above it sees the end of all of them and may close
+ *     it
+ * @param version tells this state of the suspect from a later one, to which was added: see {@link
+ *     Journal#closeSuspect}. The journal sets it; 0 in one that is being opened
+ */
+public record Suspect(
+    TableName table, String reason, long sinceMicros, String incarnation, long xid, long version) {
+
+  /** One to be opened. */
+  public Suspect(TableName table, String reason, long sinceMicros, String incarnation, long xid) {
+    this(table, reason, sinceMicros, incarnation, xid, 0);
+  }
+}
