@@ -1,0 +1,94 @@
+package io.dualwrite.control;
+
+import java.sql.Connection;
+import java.sql.SQLException;
+import java.sql.Statement;
+
+/**
+ * The schema {@code dualwrite} on the database that is mirror (the target; after the first flip the
+ * source too, because the target's keyless rows then need their markers there).
+ *
+ * <ul>
+ *   <li>{@code marker}: one row per keyless unit of work that the mirror holds. A unit claims its
+ *       row by inserting it, in the same mirror transaction as its rows: exactly once, directly or
+ *       replayed. Never deleted singly.
+ *   <li>{@code writer}: one row per writer. Units up to {@code resolved_through} are resolved; only
+ *       their markers may go.
+ *   <li>{@code snapshot}: one row per range of a keyless table that was copied as a whole: the
+ *       primary's snapshot that the copy saw. A replayed row that meets {@code predicate} and whose
+ *       transaction the snapshot sees is there already.
+ *   <li>{@code suspect}: tables that may differ and whose keys are not known.
+ *   <li>{@code control}: one row: phase, epoch and the pause of a cutover, changed by
+ *       compare-and-set only.
+ * </ul>
+ */
+public final class ControlSchema {
+
+  /** The schema's name. */
+  public static final String NAME = "dualwrite";
+
+  private static final String DDL =
+      """
+      create schema if not exists dualwrite;
+      create table if not exists dualwrite.writer (
+        writer uuid primary key,
+        resolved_through bigint not null default 0,
+        started timestamptz not null default now(),
+        heartbeat timestamptz not null default now(),
+        host text not null default '',
+        pending bigint not null default 0,
+        goodbye boolean not null default false);
+      create table if not exists dualwrite.marker (
+        writer uuid not null,
+        sequence bigint not null,
+        primary key (writer, sequence));
+      create table if not exists dualwrite.snapshot (
+        table_schema text not null,
+        table_name text not null,
+        predicate text not null,
+        snapshot text not null,
+        incarnation text not null,
+        taken timestamptz not null default now(),
+        primary key (table_schema, table_name, predicate));
+      create table if not exists dualwrite.suspect (
+        table_schema text not null,
+        table_name text not null,
+        writer uuid not null,
+        reason text not null,
+        incarnation text not null,
+        xid text not null,
+        opened timestamptz not null default now(),
+        primary key (table_schema, table_name, writer));
+      create table if not exists dualwrite.control (
+        one boolean primary key default true check (one),
+        phase text not null default 'dual-write',
+        epoch bigint not null default 0,
+        pause bigint not null default 0,
+        paused boolean not null default false,
+        changed timestamptz not null default now());
+      insert into dualwrite.control default values on conflict do nothing;
+      """;
+
+  private ControlSchema() {}
+
+  /**
+   * Creates what is missing. Idempotent, and safe when several processes do it at once (an advisory
+   * lock serialises them).
+   *
+   * @throws SQLException if the role may not create a schema, among other things
+   */
+  public static void install(Connection connection) throws SQLException {
+    boolean auto = connection.getAutoCommit();
+    connection.setAutoCommit(false);
+    try (Statement s = connection.createStatement()) {
+      s.execute("select pg_catalog.pg_advisory_xact_lock(7233178614550361960)");
+      s.execute(DDL);
+      connection.commit();
+    } catch (SQLException e) {
+      connection.rollback();
+      throw e;
+    } finally {
+      connection.setAutoCommit(auto);
+    }
+  }
+}

@@ -1,0 +1,891 @@
+package io.dualwrite.converge;
+
+import io.dualwrite.catalog.Catalog;
+import io.dualwrite.catalog.Column;
+import io.dualwrite.catalog.Table;
+import io.dualwrite.catalog.TableName;
+import io.dualwrite.control.Incarnation;
+import io.dualwrite.converge.Rules.Rule;
+import io.dualwrite.journal.Suspect;
+import java.io.ByteArrayOutputStream;
+import java.sql.Connection;
+import java.sql.PreparedStatement;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.sql.Statement;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.UUID;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
+import java.util.stream.Collectors;
+import javax.sql.DataSource;
+import org.postgresql.PGConnection;
+import org.postgresql.copy.CopyIn;
+import org.postgresql.copy.CopyOut;
+
+/**
+ * The one engine that makes the mirror equal to the primary: {@link #resync} by key, {@link
+ * #recopy} by range. Thread-safe; each call takes a connection of its own from each side, and gives
+ * it back as it came.
+ */
+public final class Convergence {
+
+  /** Something a test does at a named step. */
+  interface Hook {
+    void at(Step step) throws SQLException;
+  }
+
+  /**
+   * Keys that are absent on both sides, with the mirror transactions that were in flight when they
+   * were looked at: settled once those have ended and a second look was taken.
+   */
+  record Unsettled(
+      Map<TableName, List<List<String>>> keys, List<Long> oids, Map<String, Integer> inFlight) {
+
+    /** As far as {@link #stillInFlight} knew when it was asked last. */
+    boolean ended() {
+      return inFlight.isEmpty();
+    }
+  }
+
+  private final DataSource primary;
+  private final DataSource mirror;
+  private final Catalog primaryCatalog;
+  private final Catalog mirrorCatalog;
+  private final ConvergenceOptions options;
+  private final MirrorWriter writer;
+  volatile Hook hook = step -> {};
+
+  /** With {@link ConvergenceOptions#DEFAULT}. */
+  public Convergence(
+      DataSource primary, DataSource mirror, Catalog primaryCatalog, Catalog mirrorCatalog) {
+    this(primary, mirror, primaryCatalog, mirrorCatalog, ConvergenceOptions.DEFAULT);
+  }
+
+  /**
+   * An engine for one direction.
+   *
+   * @param primary connections to the primary itself, never to a standby
+   * @param mirror connections to the mirror
+   * @param primaryCatalog the primary's catalog
+   * @param mirrorCatalog the mirror's catalog
+   */
+  public Convergence(
+      DataSource primary,
+      DataSource mirror,
+      Catalog primaryCatalog,
+      Catalog mirrorCatalog,
+      ConvergenceOptions options) {
+    this.primary = primary;
+    this.mirror = mirror;
+    this.primaryCatalog = primaryCatalog;
+    this.mirrorCatalog = mirrorCatalog;
+    this.options = options;
+    this.writer = new MirrorWriter(mirrorCatalog);
+  }
+
+  // ----------------------------------------------------------------------------------------------
+  // by key
+
+  /**
+   * Makes the mirror's rows for these keys equal the primary's current rows: upserted, or deleted
+   * where the primary has none. Idempotent, in any order, no lock on the primary. Related rows are
+   * taken in: what refers to a deleted row by a foreign key that acts, parents that the mirror
+   * lacks, and rows that hold a value of a unique index.
+   *
+   * <p>The caller starts it only after the transactions that wrote these keys have ended.
+   *
+   * @param keys for each table, by its name on the primary, keys in the order of {@code
+   *     Table.key()} there, as text; any number
+   * @throws ConvergenceException if the mirror's schema or constraints forbid it
+   * @throws SQLException if a database fails, or contention does not end
+   */
+  public ResyncResult resync(Map<TableName, ? extends Collection<List<String>>> keys)
+      throws SQLException, ConvergenceException {
+    Map<TableName, Map<List<String>, Boolean>> work = new TreeMap<>();
+    keys.forEach(
+        (table, ks) -> {
+          Map<List<String>, Boolean> of = work.computeIfAbsent(table, t -> new LinkedHashMap<>());
+          ks.forEach(k -> of.put(k, false));
+        });
+    List<Unsettled> unsettled = new ArrayList<>();
+    ResyncResult result = look(work, unsettled);
+    long deadline = System.nanoTime() + options.settleTimeout().toNanos();
+    while (!unsettled.isEmpty()) {
+      stillInFlight(unsettled);
+      List<Unsettled> now = unsettled.stream().filter(Unsettled::ended).toList();
+      if (now.isEmpty()) {
+        if (System.nanoTime() - deadline > 0) {
+          throw new java.sql.SQLTransientException(
+              "keys absent on both sides wait for transactions of the mirror that do not end, process ids "
+                  + unsettled.get(0).inFlight.values(),
+              "57014");
+        }
+        pause(5);
+      }
+      unsettled.removeAll(now);
+      for (Unsettled u : now) {
+        unsettled.addAll(settle(u));
+      }
+    }
+    return result;
+  }
+
+  /**
+   * First look at keys. What a delete did not find is left over, in {@code unsettled}, with the
+   * mirror transactions that may yet bring it.
+   *
+   * @param keys for each key whether a unit of work deleted it
+   */
+  ResyncResult look(Map<TableName, Map<List<String>, Boolean>> keys, List<Unsettled> unsettled)
+      throws SQLException, ConvergenceException {
+    long looked = 0;
+    long upserted = 0;
+    long deleted = 0;
+    Set<TableName> keyless = new HashSet<>();
+    Connection p = null;
+    Connection m = null;
+    try {
+      p = Session.open(primary);
+      m = Session.open(mirror);
+      record Key(TableName table, List<String> key, boolean deleted) {}
+      List<Key> flat = new ArrayList<>();
+      for (TableName t : parentsFirst(p, keys.keySet())) {
+        keys.get(t).forEach((k, d) -> flat.add(new Key(t, k, d)));
+      }
+      for (int i = 0; i < flat.size(); i += options.batchKeys()) {
+        Resync resync = new Resync(this, p, m);
+        for (Key k : flat.subList(i, Math.min(flat.size(), i + options.batchKeys()))) {
+          resync.add(k.table, k.key, k.deleted);
+        }
+        resync.run();
+        ResyncResult r = resync.result();
+        looked += r.keys();
+        upserted += r.upserted();
+        deleted += r.deleted();
+        keyless.addAll(r.keylessChildren());
+        unsettled.addAll(unsettled(resync, m, resync.unsettled()));
+      }
+    } catch (ConvergenceException e) {
+      invalidate(); // help from outside may be there by the next time
+      throw e;
+    } finally {
+      Session.close(p);
+      Session.close(m);
+    }
+    return new ResyncResult(looked, upserted, deleted, keyless);
+  }
+
+  /** Takes the mirror transactions that have ended off the lists of what is waited for. */
+  void stillInFlight(Collection<Unsettled> unsettled) throws SQLException {
+    Set<Long> oids = new HashSet<>();
+    for (Unsettled u : unsettled) {
+      if (!u.ended()) {
+        oids.addAll(u.oids);
+      }
+    }
+    if (oids.isEmpty()) {
+      return;
+    }
+    Connection m = Session.open(mirror);
+    try {
+      Set<String> now = inFlight(m, oids).keySet();
+      unsettled.forEach(u -> u.inFlight.keySet().retainAll(now));
+    } finally {
+      Session.close(m);
+    }
+  }
+
+  /**
+   * Second look, when what was in flight has ended: final for these keys.
+   *
+   * @return what joined them and was not found either
+   */
+  List<Unsettled> settle(Unsettled u) throws SQLException, ConvergenceException {
+    Connection p = null;
+    Connection m = null;
+    try {
+      p = Session.open(primary);
+      m = Session.open(mirror);
+      Resync resync = new Resync(this, p, m);
+      for (Map.Entry<TableName, List<List<String>>> e : u.keys.entrySet()) {
+        for (List<String> k : e.getValue()) {
+          resync.add(e.getKey(), k, true);
+        }
+      }
+      resync.run();
+      Map<TableName, List<List<String>>> left = resync.unsettled();
+      u.keys.forEach(
+          (t, keys) ->
+              left.computeIfPresent(
+                  t,
+                  (x, of) -> {
+                    Set<List<String>> more = new LinkedHashSet<>(of);
+                    more.removeAll(new HashSet<>(keys));
+                    return more.isEmpty() ? null : List.copyOf(more);
+                  }));
+      return unsettled(resync, m, left);
+    } finally {
+      Session.close(p);
+      Session.close(m);
+    }
+  }
+
+  private static List<Unsettled> unsettled(
+      Resync resync, Connection m, Map<TableName, List<List<String>>> left) throws SQLException {
+    if (left.isEmpty() || !Rules.on(Rule.WAIT_INFLIGHT)) {
+      return List.of();
+    }
+    // listed after the look: what was in flight then is in the list, or has ended
+    List<Long> oids = resync.oids(left.keySet());
+    return List.of(new Unsettled(left, oids, inFlight(m, oids)));
+  }
+
+  /**
+   * WAIT_INFLIGHT: the mirror's transactions that may have written to these tables or their
+   * partitions and have not ended: holders of RowExclusiveLock, which any role sees. By virtual
+   * transaction, which is not given twice, with the process id for people.
+   */
+  private static Map<String, Integer> inFlight(Connection m, Collection<Long> oids)
+      throws SQLException {
+    Map<String, Integer> result = new TreeMap<>();
+    try (PreparedStatement s =
+        m.prepareStatement(
+            "with recursive tree(oid) as (select unnest(?::oid[]) union select i.inhrelid from pg_catalog.pg_inherits i"
+                + " join tree on i.inhparent = tree.oid)"
+                + " select distinct l.virtualtransaction, coalesce(l.pid, 0) from pg_catalog.pg_locks l join tree on l.relation = tree.oid"
+                + " where l.locktype = 'relation' and l.mode = 'RowExclusiveLock' and l.granted"
+                + " and l.database = (select d.oid from pg_catalog.pg_database d where d.datname = current_database())"
+                + " and l.pid is distinct from pg_catalog.pg_backend_pid()")) {
+      s.setArray(1, m.createArrayOf("oid", oids.toArray()));
+      try (ResultSet r = s.executeQuery()) {
+        while (r.next()) {
+          result.put(r.getString(1), r.getInt(2));
+        }
+      }
+    }
+    return result;
+  }
+
+  /**
+   * Waits until every transaction of the mirror that may have written to the table by now has
+   * ended.
+   *
+   * @throws SQLException if they do not end in time; the message names their processes
+   */
+  void awaitInFlight(TableName table) throws SQLException {
+    Connection m = Session.open(mirror);
+    try {
+      Optional<Table> there = mirrorCatalog.table(m, table);
+      if (there.isEmpty()) {
+        return;
+      }
+      List<Long> oids = List.of(there.get().oid());
+      Map<String, Integer> then = inFlight(m, oids);
+      m.rollback();
+      long deadline = System.nanoTime() + options.settleTimeout().toNanos();
+      while (!then.isEmpty()) {
+        if (System.nanoTime() - deadline > 0) {
+          throw new java.sql.SQLTransientException(
+              table
+                  + " waits for transactions of the mirror that do not end, process ids "
+                  + then.values(),
+              "57014");
+        }
+        pause(5);
+        then.keySet().retainAll(inFlight(m, oids).keySet());
+        m.rollback();
+      }
+    } finally {
+      Session.close(m);
+    }
+  }
+
+  private List<TableName> parentsFirst(Connection p, Set<TableName> tables) throws SQLException {
+    List<TableName> result = new ArrayList<>();
+    Set<TableName> visited = new HashSet<>();
+    for (TableName t : tables) {
+      visit(p, t, tables, visited, result);
+    }
+    p.rollback();
+    return result;
+  }
+
+  private void visit(
+      Connection p, TableName t, Set<TableName> of, Set<TableName> visited, List<TableName> result)
+      throws SQLException {
+    if (visited.add(t)) {
+      Optional<Table> table = primaryCatalog.table(p, t);
+      if (table.isPresent()) {
+        for (io.dualwrite.catalog.ForeignKey f : table.get().references()) {
+          visit(p, f.parent(), of, visited, result);
+        }
+      }
+      if (of.contains(t)) {
+        result.add(t);
+      }
+    }
+  }
+
+  // ----------------------------------------------------------------------------------------------
+  // by range
+
+  /**
+   * Replaces the mirror's rows of a range by the primary's, in a mirror transaction of its own,
+   * tried again after contention. Records the primary's snapshot that the copy saw, so that a
+   * pending unit's keyless rows are not inserted twice. Of a partitioned table each leaf is copied,
+   * one transaction each.
+   *
+   * <p>Rows go with binary COPY where the column types are equal and mean the same on both servers,
+   * else as text, through bounded memory.
+   *
+   * @param table its name on both sides
+   * @param predicate a condition over the table's columns that means the same on both sides, under
+   *     TimeZone UTC and a search path of {@code pg_catalog}; {@code true} for all
+   * @return of several leaves: the sum of rows and the earliest snapshot
+   * @throws SQLException if a database fails, or the range cannot be replaced because other tables
+   *     refer to it (SQLSTATE 0A000): resync its keys instead
+   */
+  public RecopyResult recopy(TableName table, String predicate) throws SQLException {
+    List<TableName> leaves;
+    Connection m = Session.open(mirror);
+    try {
+      Table t = mirrorTable(m, table);
+      leaves = t.kind() == Table.Kind.PARTITIONED ? leaves(m, t) : List.of(t.name());
+    } finally {
+      Session.close(m);
+    }
+    if (!leaves.equals(List.of(table))) {
+      checkPlaces(table, leaves, predicate);
+    }
+    RecopyResult total = null;
+    for (TableName leaf : leaves) {
+      RecopyResult r = recopyLeaf(leaf, predicate);
+      total =
+          total == null
+              ? r
+              : new RecopyResult(total.rows() + r.rows(), total.snapshot(), total.incarnation());
+    }
+    if (total == null) {
+      throw new SQLException(
+          "the mirror's table " + table + " is partitioned and has no partition; create it",
+          "42P01");
+    }
+    return total;
+  }
+
+  /**
+   * Rows of the primary that none of the mirror's partitions takes would be left out in silence.
+   */
+  private void checkPlaces(TableName table, List<TableName> leaves, String predicate)
+      throws SQLException {
+    List<String> constraints = new ArrayList<>();
+    Connection m = Session.open(mirror);
+    Connection p = null;
+    try {
+      try (PreparedStatement s = m.prepareStatement(Session.PINS)) {
+        MirrorWriter.pins(s, options.resyncLimits(), "pg_catalog");
+        s.execute();
+      }
+      for (TableName leaf : leaves) {
+        constraints.add(place(m, mirrorTable(m, leaf)).constraint);
+      }
+      p = Session.open(primary);
+      try (PreparedStatement s = p.prepareStatement(Session.PINS)) {
+        MirrorWriter.pins(
+            s,
+            new ApplyLimits(options.recopyLockTimeout(), Duration.ZERO, Duration.ZERO),
+            "pg_catalog");
+        s.execute();
+      }
+      Table root = primaryTable(p, table);
+      if (root.kind() == Table.Kind.PARTITIONED) {
+        Set<String> here = new HashSet<>();
+        Set<String> there = new HashSet<>();
+        constraints.forEach(c -> here.add(parentless(c)));
+        for (TableName leaf : leaves(p, root)) {
+          there.add(parentless(place(p, primaryTable(p, leaf)).constraint));
+        }
+        if (here.containsAll(there)) {
+          return;
+        }
+      }
+      try (Statement s = p.createStatement();
+          ResultSet r =
+              s.executeQuery(
+                  "select exists (select from "
+                      + root.name().sql()
+                      + " where ("
+                      + predicate
+                      + ") and not coalesce("
+                      + String.join(" or ", constraints.stream().map(c -> "(" + c + ")").toList())
+                      + ", false))")) {
+        r.next();
+        if (r.getBoolean(1)) {
+          throw new SQLException(
+              "the mirror's table "
+                  + table
+                  + " has no partition for some of the primary's rows; create it",
+              "23514");
+        }
+      }
+    } finally {
+      Session.close(p);
+      Session.close(m);
+    }
+  }
+
+  private static boolean hasChildren(Connection c, Table table) throws SQLException {
+    try (PreparedStatement s =
+        c.prepareStatement(
+            "select exists (select from pg_catalog.pg_inherits where inhparent = ?::oid)")) {
+      s.setLong(1, table.oid());
+      try (ResultSet r = s.executeQuery()) {
+        r.next();
+        return r.getBoolean(1);
+      }
+    }
+  }
+
+  private RecopyResult recopyLeaf(TableName leaf, String predicate) throws SQLException {
+    for (int n = 1; ; n++) {
+      Connection m = Session.open(mirror);
+      try {
+        try (Statement s = m.createStatement()) {
+          s.execute("set transaction isolation level read committed");
+        }
+        RecopyResult r = recopy(m, leaf, predicate);
+        MirrorWriter.commit(m);
+        return r;
+      } catch (SQLException e) {
+        if (Failure.of(e) != Failure.CONTENTION || n >= options.attempts()) {
+          throw e;
+        }
+      } finally {
+        Session.close(m);
+      }
+      pause(Math.min(1000, 20L << Math.min(n, 6)));
+    }
+  }
+
+  private static List<TableName> leaves(Connection m, Table t) throws SQLException {
+    List<TableName> leaves = new ArrayList<>();
+    try (PreparedStatement s =
+        m.prepareStatement(
+            "select n.nspname, c.relname from pg_catalog.pg_partition_tree(?::oid::regclass) p"
+                + " join pg_catalog.pg_class c on c.oid = p.relid join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
+                + " where p.isleaf and c.relkind = 'r' order by 1, 2")) {
+      s.setLong(1, t.oid());
+      try (ResultSet r = s.executeQuery()) {
+        while (r.next()) {
+          leaves.add(new TableName(r.getString(1), r.getString(2)));
+        }
+      }
+    }
+    return leaves;
+  }
+
+  /**
+   * The same in the caller's mirror transaction, for one table that holds rows itself. The caller
+   * commits with {@link MirrorWriter#commit}, and rolls back after an exception (55P03: the lock
+   * was not to be had in time).
+   *
+   * <p>Sets lock_timeout, search_path and the formats for the transaction.
+   */
+  public RecopyResult recopy(Connection mirrorConnection, TableName table, String predicate)
+      throws SQLException {
+    Table m = mirrorTable(mirrorConnection, table);
+    if (m.kind() == Table.Kind.PARTITIONED) {
+      throw new SQLException(
+          "the mirror's table " + table + " is partitioned; recopy its partitions one by one",
+          "0A000");
+    }
+    if (m.kind() == Table.Kind.INHERITED && hasChildren(mirrorConnection, m)) {
+      throw new SQLException(
+          "the mirror's table " + table + " has children; recopy them one by one", "0A000");
+    }
+    if (!m.referencedBy().isEmpty()) {
+      throw new SQLException(
+          "the mirror's table "
+              + table
+              + " cannot be replaced as a whole because "
+              + m.referencedBy().get(0).child()
+              + " refers to it; resync its keys instead",
+          "0A000");
+    }
+    try (PreparedStatement s =
+        mirrorConnection.prepareStatement(
+            Session.PINS + ", current_setting('transaction_isolation') as isolation")) {
+      MirrorWriter.pins(
+          s,
+          new ApplyLimits(
+              options.recopyLockTimeout(), Duration.ZERO, options.resyncLimits().idleTimeout()),
+          Session.searchPath(List.of(m)));
+      try (ResultSet r = s.executeQuery()) {
+        r.next();
+        if (!r.getString("isolation").equals("read committed")) {
+          // an older snapshot would not see the rows that came while the lock was waited for
+          throw new SQLException(
+              "a recopy's mirror transaction is READ COMMITTED; it is " + r.getString("isolation"),
+              "25001");
+        }
+      }
+    }
+    Connection p = Session.open(primary);
+    try {
+      PrimarySnapshot snapshot = null;
+      Place place = place(mirrorConnection, m);
+      if (!Rules.on(Rule.LOCK_THEN_DELETE_THEN_SNAPSHOT)) {
+        snapshot = snapshot(p, m);
+      }
+      try (Statement s = mirrorConnection.createStatement()) {
+        // LOCK_THEN_DELETE_THEN_SNAPSHOT: what the mirror's writers brought until now has committed
+        // on the primary too and is in the snapshot; what they bring later waits for this lock
+        s.execute("lock table only " + m.name().sql() + " in share row exclusive mode");
+        at(Step.RECOPY_LOCKED);
+        s.execute("delete from only " + m.name().sql() + " where (" + predicate + ")");
+      }
+      if (snapshot == null) {
+        snapshot = snapshot(p, m);
+      }
+      at(Step.RECOPY_SNAPSHOT);
+      long rows = copy(p, mirrorConnection, m, place, predicate);
+      recordSnapshot(
+          mirrorConnection,
+          place.root,
+          place.constraint == null
+              ? predicate
+              : predicate.strip().equalsIgnoreCase("true")
+                  ? place.constraint
+                  : "(" + place.constraint + ") and (" + predicate + ")",
+          snapshot.text(),
+          snapshot.incarnation());
+      at(Step.RECOPY_COPIED);
+      return new RecopyResult(rows, snapshot.text(), snapshot.incarnation());
+    } finally {
+      Session.close(p);
+    }
+  }
+
+  /**
+   * Records that the mirror's rows of a range are those that a snapshot of the primary saw: a
+   * recopy, or a TRUNCATE ({@code TRUNCATE_RECORDS_SNAPSHOT}). In the mirror transaction that made
+   * it so, while it holds the table's lock.
+   *
+   * @param table the table, or the partitioned table at the top
+   * @param predicate a condition over the table's columns; {@code true} for all
+   */
+  public static void recordSnapshot(
+      Connection mirror, TableName table, String predicate, String snapshot, String incarnation)
+      throws SQLException {
+    boolean whole = predicate.strip().equalsIgnoreCase("true");
+    try (PreparedStatement s =
+        mirror.prepareStatement(
+            (whole
+                    // a later snapshot of the whole table says all that the others said
+                    ? "delete from dualwrite.snapshot where table_schema = ?::text and table_name = ?::text;\n"
+                    : "")
+                + "insert into dualwrite.snapshot (table_schema, table_name, predicate, snapshot, incarnation)"
+                + " values (?::text, ?::text, ?::text, ?::text, ?::text) on conflict (table_schema, table_name, predicate)"
+                + " do update set snapshot = excluded.snapshot, incarnation = excluded.incarnation, taken = now()")) {
+      int i = 1;
+      if (whole) {
+        s.setString(i++, table.schema());
+        s.setString(i++, table.name());
+      }
+      s.setString(i++, table.schema());
+      s.setString(i++, table.name());
+      s.setString(i++, predicate);
+      s.setString(i++, snapshot);
+      s.setString(i, incarnation);
+      s.execute();
+    }
+  }
+
+  Catalog primaryCatalog() {
+    return primaryCatalog;
+  }
+
+  Catalog mirrorCatalog() {
+    return mirrorCatalog;
+  }
+
+  /**
+   * Closes a suspect on the mirror after a recopy of the whole table, or of its suspect range: only
+   * if the recopy's snapshot sees the end of the transaction that opened it ({@code
+   * SUSPECT_CARRIES_XID}), and only if it is still the one given.
+   *
+   * @param mirrorConnection the suspect's row goes in its open transaction
+   * @param writer the writer that opened it
+   * @return whether the suspect may be closed in the writer's journal too
+   */
+  public boolean closeSuspect(
+      Connection mirrorConnection, UUID writer, Suspect suspect, RecopyResult recopy)
+      throws SQLException {
+    if (Rules.on(Rule.SUSPECT_CARRIES_XID) && !recopy.sees(suspect.xid(), suspect.incarnation())) {
+      return false;
+    }
+    try (PreparedStatement s =
+        mirrorConnection.prepareStatement(
+            "delete from dualwrite.suspect where table_schema = ?::text and table_name = ?::text and writer = ?::text::uuid"
+                + " and incarnation = ?::text and xid = ?::text")) {
+      s.setString(1, suspect.table().schema());
+      s.setString(2, suspect.table().name());
+      s.setString(3, writer.toString());
+      s.setString(4, suspect.incarnation());
+      s.setString(5, Long.toString(suspect.xid()));
+      s.executeUpdate();
+    }
+    return true;
+  }
+
+  /**
+   * Where a table that holds rows stands.
+   *
+   * @param root the table under whose name the application writes its rows
+   * @param constraint which of its rows are here; null if all
+   */
+  private record Place(TableName root, String constraint) {}
+
+  private static Place place(Connection m, Table leaf) throws SQLException {
+    try (PreparedStatement s =
+        m.prepareStatement(
+            // a hypertable's chunk is a child by inheritance whose CHECK constraints are its range
+            "with recursive up(oid, n, chunk) as (select ?::oid, 0, false union all select i.inhparent, up.n + 1,"
+                + " exists (select from pg_trigger g where g.tgrelid = i.inhparent and g.tgname = 'ts_insert_blocker')"
+                + " from pg_inherits i join up on i.inhrelid = up.oid"
+                + " join pg_class c on c.oid = i.inhrelid"
+                + " where c.relispartition or exists (select from pg_trigger g where g.tgrelid = i.inhparent"
+                + " and g.tgname = 'ts_insert_blocker'))"
+                + " select n.nspname, c.relname, up.n, case when up.chunk then"
+                + " (select string_agg('(' || pg_get_expr(k.conbin, k.conrelid) || ')', ' and ' order by k.conname)"
+                + " from pg_constraint k where k.conrelid = ?::oid and k.contype = 'c' and k.conislocal and k.coninhcount = 0)"
+                + " else pg_get_partition_constraintdef(?::oid) end"
+                + " from up join pg_class c on c.oid = up.oid join pg_namespace n on n.oid = c.relnamespace order by up.n desc limit 1")) {
+      s.setLong(1, leaf.oid());
+      s.setLong(2, leaf.oid());
+      s.setLong(3, leaf.oid());
+      try (ResultSet r = s.executeQuery()) {
+        r.next();
+        return new Place(
+            new TableName(r.getString(1), r.getString(2)),
+            r.getInt(3) == 0 ? null : r.getString(4));
+      }
+    }
+  }
+
+  private PrimarySnapshot snapshot(Connection p, Table m) throws SQLException {
+    try (PreparedStatement s =
+        p.prepareStatement(
+            "set transaction isolation level repeatable read read only;\n"
+                + Session.PINS
+                + ", pg_is_in_recovery() as standby, pg_current_snapshot()::text as snapshot, "
+                + Incarnation.SQL
+                + " as incarnation")) {
+      MirrorWriter.pins(
+          s,
+          new ApplyLimits(options.recopyLockTimeout(), Duration.ZERO, Duration.ZERO),
+          Session.searchPath(List.of(m)));
+      s.execute();
+      s.getMoreResults();
+      try (ResultSet r = s.getResultSet()) {
+        r.next();
+        standby(r.getBoolean("standby"));
+        return new PrimarySnapshot(r.getString("snapshot"), r.getString("incarnation"));
+      }
+    }
+  }
+
+  private long copy(Connection p, Connection m, Table leaf, Place place, String predicate)
+      throws SQLException {
+    Optional<Table> same = primaryCatalog.table(p, leaf.name());
+    Table from;
+    String where = predicate;
+    if (same.isPresent() && (place.constraint == null || sameRange(p, same.get(), place))) {
+      from = same.get();
+    } else if (place.constraint.contains("satisfies_hash_partition")) {
+      throw new SQLException(
+          "the mirror's table "
+              + leaf.name()
+              + " is a hash partition and the primary has no such one, so its rows cannot be told there;"
+              + " partition the table alike on both sides",
+          "0A000");
+    } else {
+      from = primaryTable(p, place.root);
+      where = "(" + place.constraint + ") and (" + predicate + ")";
+    }
+    List<Column> columns;
+    try {
+      columns = Columns.travelling(from, leaf);
+    } catch (ConvergenceException e) {
+      throw new SQLException(e.getMessage(), "42703", e);
+    }
+    String names = columns.stream().map(Column::sql).collect(Collectors.joining(", "));
+    boolean binary = columns.stream().allMatch(c -> binary(c, leaf.column(c.name()).get()));
+    String format = binary ? " with (format binary)" : "";
+    CopyOut out =
+        p.unwrap(PGConnection.class)
+            .getCopyAPI()
+            .copyOut(
+                "copy (select "
+                    + names
+                    + " from "
+                    + from.name().sql()
+                    + " where "
+                    + where
+                    + ") to stdout"
+                    + format);
+    try {
+      CopyIn in =
+          m.unwrap(PGConnection.class)
+              .getCopyAPI()
+              .copyIn("copy " + leaf.name().sql() + " (" + names + ") from stdin" + format);
+      try {
+        Buffer buffer = new Buffer();
+        for (byte[] row = out.readFromCopy(); row != null; row = out.readFromCopy()) {
+          buffer.write(row, 0, row.length);
+          if (buffer.size() >= 1 << 16) {
+            buffer.drain(in);
+          }
+        }
+        buffer.drain(in);
+        return in.endCopy();
+      } finally {
+        if (in.isActive()) {
+          in.cancelCopy();
+        }
+      }
+    } finally {
+      if (out.isActive()) {
+        out.cancelCopy();
+      }
+    }
+  }
+
+  /** Rows on their way, so that the mirror gets them in larger messages. */
+  private static final class Buffer extends ByteArrayOutputStream {
+    void drain(CopyIn to) throws SQLException {
+      if (count > 0) {
+        to.writeToCopy(buf, 0, count);
+        reset();
+      }
+    }
+  }
+
+  private static boolean sameRange(Connection p, Table table, Place place) throws SQLException {
+    Place there = place(p, table);
+    return there.root.equals(place.root)
+        && there.constraint != null
+        && parentless(there.constraint).equals(parentless(place.constraint));
+  }
+
+  /** A hash partition's constraint names its parent by oid. */
+  private static String parentless(String constraint) {
+    return constraint.replaceAll(
+        "satisfies_hash_partition\\('\\d+'", "satisfies_hash_partition('0'");
+  }
+
+  /** Whether the type's binary form means the same on another server: no oids in it. */
+  private static boolean binary(Column a, Column b) {
+    return a.declaredType().equals(b.declaredType())
+        && a.type().equals(b.type())
+        && a.type().indexOf('.') < 0
+        && !a.type().startsWith("reg");
+  }
+
+  // ----------------------------------------------------------------------------------------------
+  // what the package shares
+
+  ConvergenceOptions options() {
+    return options;
+  }
+
+  DataSource primary() {
+    return primary;
+  }
+
+  DataSource mirror() {
+    return mirror;
+  }
+
+  MirrorWriter writer() {
+    return writer;
+  }
+
+  void invalidate() {
+    primaryCatalog.invalidate();
+    mirrorCatalog.invalidate();
+  }
+
+  /** The primary's table. */
+  Table primaryTable(Connection p, TableName name) throws SQLException {
+    Optional<Table> t = primaryCatalog.table(p, name);
+    return t.orElseThrow(
+        () -> new SQLException("the primary has no table " + name + " any more", "42P01"));
+  }
+
+  Table mirrorTable(Connection m, TableName name) throws SQLException {
+    return mirrorCatalog
+        .table(m, name)
+        .orElseThrow(
+            () ->
+                new SQLException("the mirror has no table " + name + "; create it there", "42P01"));
+  }
+
+  /** The mirror's table for one of the primary's: of that name, or the root of that partition. */
+  Table mirrorTable(Connection m, Table of) throws SQLException {
+    Optional<Table> t = mirrorCatalog.table(m, of.name());
+    return t.isEmpty() && of.root().isPresent()
+        ? mirrorTable(m, of.root().get())
+        : mirrorTable(m, of.name());
+  }
+
+  /**
+   * How a read of the primary begins: READ COMMITTED, so that each sees what has committed by then,
+   * and a question whether it is the primary at all.
+   */
+  static String primaryRead() {
+    return "set transaction isolation level read committed read only;\n"
+        + Session.PINS
+        + ", pg_is_in_recovery() as standby";
+  }
+
+  /** Reads the first answers of {@link #primaryRead()}. */
+  static void checkPrimary(PreparedStatement s) throws SQLException {
+    s.getMoreResults();
+    try (ResultSet r = s.getResultSet()) {
+      r.next();
+      standby(r.getBoolean("standby"));
+    }
+  }
+
+  private static void standby(boolean is) throws SQLException {
+    if (is) {
+      throw new SQLException(
+          "the primary's address leads to a standby, whose rows may be old; name the primary itself",
+          "25006");
+    }
+  }
+
+  void at(Step step) throws SQLException {
+    hook.at(step);
+  }
+
+  /** Waits a little; an interrupt is an SQLException, because nobody below waits for one. */
+  static void pause(long millis) throws SQLException {
+    LockSupport.parkNanos(TimeUnit.MILLISECONDS.toNanos(millis));
+    if (Thread.currentThread().isInterrupted()) {
+      throw new java.sql.SQLTransientException("interrupted", "57014");
+    }
+  }
+}

@@ -1,0 +1,241 @@
+package io.dualwrite.converge;
+
+import io.dualwrite.catalog.Column;
+import io.dualwrite.catalog.Table;
+import io.dualwrite.catalog.TableName;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.stream.Collectors;
+
+/**
+ * SQL text for rows that come as parameters: one text parameter for each column of a single row, or
+ * one text[] parameter for each column of many. Values are cast to the column's type without its
+ * length, so that the assignment refuses what does not fit and nothing is cut.
+ */
+final class Dml {
+
+  private Dml() {}
+
+  /** One column as a statement gets it: the type that the text is of, or null for its own. */
+  record In(Column column, String type) {
+    String cast(String text) {
+      return "cast(" + text + " as " + (type == null ? column.type() : type) + ")";
+    }
+  }
+
+  /** {@code unnest(?::text[], …)}. */
+  static String unnest(int columns) {
+    return "unnest(" + "?::text[], ".repeat(columns - 1) + "?::text[])";
+  }
+
+  /** {@code u(a0, a1, …)}, with {@code o} for the ordinality if asked for. */
+  static String alias(int columns, boolean ordinality) {
+    StringBuilder b = new StringBuilder(ordinality ? " with ordinality as u(" : " as u(");
+    for (int i = 0; i < columns; i++) {
+      b.append(i == 0 ? "a" : ", a").append(i);
+    }
+    return b.append(ordinality ? ", o)" : ")").toString();
+  }
+
+  private static String names(List<In> in) {
+    return in.stream().map(i -> i.column.sql()).collect(Collectors.joining(", "));
+  }
+
+  private static String into(Table table, List<In> in) {
+    boolean always = in.stream().anyMatch(i -> i.column.identity() == Column.Identity.ALWAYS);
+    return "insert into "
+        + table.name().sql()
+        + " ("
+        + names(in)
+        + ")"
+        + (always ? " overriding system value" : "");
+  }
+
+  private static String single(List<In> in) {
+    return in.stream().map(i -> i.cast("?::text")).collect(Collectors.joining(", "));
+  }
+
+  /** The columns of unnested rows, cast. */
+  static String casts(List<In> in) {
+    StringBuilder b = new StringBuilder();
+    for (int i = 0; i < in.size(); i++) {
+      b.append(i == 0 ? "" : ", ").append(in.get(i).cast("u.a" + i));
+    }
+    return b.toString();
+  }
+
+  static String insert(Table table, List<In> in, boolean bulk) {
+    return into(table, in)
+        + (bulk
+            ? " select " + casts(in) + " from " + unnest(in.size()) + alias(in.size(), false)
+            : " values (" + single(in) + ")");
+  }
+
+  /**
+   * The columns that an upsert sets: not the key's, and none that cannot be set. Naming a unique
+   * column locks the row FOR UPDATE (rule 14), so the key is never among them.
+   */
+  static List<Column> settable(List<In> in, List<String> key) {
+    List<Column> result = new ArrayList<>();
+    for (In i : in) {
+      if (!key.contains(i.column.name()) && i.column.identity() != Column.Identity.ALWAYS) {
+        result.add(i.column);
+      }
+    }
+    return result;
+  }
+
+  /** For a key that can be an arbiter. */
+  static String upsert(Table table, List<In> in, List<String> key, boolean bulk) {
+    List<Column> set = settable(in, key);
+    return insert(table, in, bulk)
+        + " on conflict ("
+        + key.stream().map(TableName::quote).collect(Collectors.joining(", "))
+        + ") do "
+        + (set.isEmpty()
+            ? "nothing"
+            : "update set "
+                + set.stream()
+                    .map(c -> c.sql() + " = excluded." + c.sql())
+                    .collect(Collectors.joining(", ")));
+  }
+
+  private static String source(int columns, boolean bulk) {
+    return bulk
+        ? unnest(columns) + alias(columns, false)
+        : "(values (" + "?::text, ".repeat(columns - 1) + "?::text))" + alias(columns, false);
+  }
+
+  private static String match(List<In> in, List<String> key) {
+    StringBuilder b = new StringBuilder();
+    for (String k : key) {
+      for (int i = 0; i < in.size(); i++) {
+        if (in.get(i).column.name().equals(k)) {
+          b.append(b.isEmpty() ? "" : " and ")
+              .append("t.")
+              .append(TableName.quote(k))
+              .append(" = ")
+              .append(in.get(i).cast("u.a" + i));
+          break;
+        }
+      }
+    }
+    return b.toString();
+  }
+
+  /** First half of an upsert by a deferrable key, which can be no arbiter (rule 15). */
+  static String updateByKey(Table table, List<In> in, List<String> key, boolean bulk) {
+    List<String> set = new ArrayList<>();
+    for (int i = 0; i < in.size(); i++) {
+      Column c = in.get(i).column;
+      if (!key.contains(c.name()) && c.identity() != Column.Identity.ALWAYS) {
+        set.add(c.sql() + " = " + in.get(i).cast("u.a" + i));
+      }
+    }
+    if (set.isEmpty()) {
+      set.add(TableName.quote(key.get(0)) + " = t." + TableName.quote(key.get(0)));
+    }
+    return "update "
+        + table.name().sql()
+        + " t set "
+        + String.join(", ", set)
+        + " from "
+        + source(in.size(), bulk)
+        + " where "
+        + match(in, key);
+  }
+
+  /** Second half of it. */
+  static String insertMissing(Table table, List<In> in, List<String> key, boolean bulk) {
+    return into(table, in)
+        + " select "
+        + casts(in)
+        + " from "
+        + source(in.size(), bulk)
+        + " where not exists (select from "
+        + table.name().sql()
+        + " t where "
+        + match(in, key)
+        + ")";
+  }
+
+  /** {@code in}: the key's columns. */
+  static String delete(Table table, List<In> in, boolean bulk) {
+    StringBuilder where = new StringBuilder();
+    for (int i = 0; i < in.size(); i++) {
+      where
+          .append(i == 0 ? "" : " and ")
+          .append("t.")
+          .append(in.get(i).column.sql())
+          .append(" = ")
+          .append(in.get(i).cast(bulk ? "u.a" + i : "?::text"));
+    }
+    return "delete from "
+        + table.name().sql()
+        + " t"
+        + (bulk ? " using " + unnest(in.size()) + alias(in.size(), false) : "")
+        + " where "
+        + where;
+  }
+
+  /** {@code in}: {@code keys} columns of the old key, then the columns written. */
+  static String rekey(Table table, List<In> in, int keys, boolean bulk) {
+    StringBuilder set = new StringBuilder();
+    StringBuilder where = new StringBuilder();
+    for (int i = 0; i < in.size(); i++) {
+      Column c = in.get(i).column;
+      if (i < keys) {
+        where
+            .append(i == 0 ? "t." : " and t.")
+            .append(c.sql())
+            .append(" = ")
+            .append(in.get(i).cast("u.a" + i));
+      } else if (c.identity() != Column.Identity.ALWAYS) {
+        set.append(set.isEmpty() ? "" : ", ")
+            .append(c.sql())
+            .append(" = ")
+            .append(in.get(i).cast("u.a" + i));
+      }
+    }
+    return "update "
+        + table.name().sql()
+        + " t set "
+        + set
+        + " from "
+        + source(in.size(), bulk)
+        + " where "
+        + where;
+  }
+
+  /**
+   * Deletes the rows' old versions and inserts them in one statement, the insert depending on the
+   * delete's count: rule 15, for rows that exchange unique values.
+   */
+  static String swap(Table table, List<In> in, List<String> key) {
+    return "with u as materialized (select * from "
+        + unnest(in.size())
+        + alias(in.size(), false)
+        + "), d as (delete from "
+        + table.name().sql()
+        + " t using u where "
+        + match(in, key)
+        + " returning 1) "
+        + into(table, in)
+        + " select "
+        + casts(in)
+        + " from u, (select count(*) from d) as gone";
+  }
+
+  /** Whether the table has a unique index on exactly these columns. */
+  static boolean unique(Table table, List<String> key) {
+    HashSet<String> k = new HashSet<>(key);
+    return !k.isEmpty()
+        && (k.equals(new HashSet<>(table.key()))
+            || table.uniques().stream().anyMatch(u -> k.equals(new HashSet<>(u))));
+  }
+
+  static boolean deferrable(Table table, List<String> key) {
+    return table.keyDeferrable() && new HashSet<>(key).equals(new HashSet<>(table.key()));
+  }
+}

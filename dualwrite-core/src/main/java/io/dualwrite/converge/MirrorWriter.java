@@ -1,0 +1,313 @@
+package io.dualwrite.converge;
+
+import com.github.benmanes.caffeine.cache.Cache;
+import com.github.benmanes.caffeine.cache.Caffeine;
+import io.dualwrite.catalog.Catalog;
+import io.dualwrite.catalog.Column;
+import io.dualwrite.catalog.Table;
+import io.dualwrite.catalog.TableName;
+import io.dualwrite.journal.RowChange;
+import io.dualwrite.journal.RowChange.Kind;
+import java.sql.Connection;
+import java.sql.PreparedStatement;
+import java.sql.SQLException;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import org.postgresql.core.BaseConnection;
+import org.postgresql.core.TransactionState;
+
+/**
+ * Generates and runs the SQL that puts {@link RowChange}s on the mirror. One per mirror database;
+ * thread-safe; SQL text is cached per shape.
+ */
+public final class MirrorWriter {
+
+  private static final String MARKER =
+      "insert into dualwrite.marker (writer, sequence) values (?::text::uuid, ?::text::bigint)";
+
+  /** What the SQL text depends on, apart from the catalog. */
+  private record Shape(
+      Kind kind,
+      TableName table,
+      List<String> columns,
+      List<String> types,
+      List<String> key,
+      boolean bulk) {}
+
+  /**
+   * The SQL for a shape.
+   *
+   * @param table the mirror's table as it was when the text was made
+   * @param sql the statements; each takes the same parameters
+   * @param take which of the row's values the statements take
+   * @param counted whether the statements' counts add up to the number of rows
+   */
+  @SuppressWarnings("ArrayRecordComponent") // never compared
+  private record Text(Table table, List<String> sql, int[] take, boolean counted) {}
+
+  /** A text with its rows. */
+  private record Step(Text text, List<String[]> rows) {}
+
+  private final Catalog catalog;
+  private final Cache<Shape, Text> texts = Caffeine.newBuilder().maximumSize(4096).build();
+
+  /** For the database that this catalog describes. */
+  public MirrorWriter(Catalog mirrorCatalog) {
+    this.catalog = mirrorCatalog;
+  }
+
+  /**
+   * Applies the changes in order in the connection's open transaction (autocommit is off), in one
+   * round trip: one multi-statement prepared statement, which pgjdbc pipelines. It begins with the
+   * settings of the transaction: limits, synchronous_commit=on, formats, search path. Adjacent
+   * changes of one shape become one statement over arrays; of several upserts of one key among them
+   * the last wins.
+   *
+   * <p>Neither commits nor rolls back: after an exception the caller rolls back.
+   *
+   * @param marker the unit's marker, claimed by inserting it; null when the unit has no keyless
+   *     rows
+   * @throws CountMismatchException if the mirror changed another number of rows than the changes
+   *     hold
+   * @throws SQLException if the mirror refuses, or lacks a table, a column or a key (SQLSTATE
+   *     42P01, 42703, 42P10)
+   */
+  public void apply(Connection mirror, List<RowChange> changes, Marker marker, ApplyLimits limits)
+      throws SQLException, CountMismatchException {
+    List<Step> steps = new ArrayList<>();
+    Set<Table> tables = new HashSet<>();
+    for (int i = 0; i < changes.size(); ) {
+      int j = i + 1;
+      while (j < changes.size() && mergeable(changes.get(i), changes.get(j))) {
+        j++;
+      }
+      List<String[]> rows = rows(changes.subList(i, j));
+      if (!rows.isEmpty()) {
+        Step step = new Step(text(mirror, changes.get(i), rows.size() > 1), rows);
+        steps.add(step);
+        tables.add(step.text.table);
+      }
+      i = j;
+    }
+    StringBuilder sql = new StringBuilder(Session.PINS);
+    if (steps.stream().anyMatch(s -> s.rows.size() > 1)) {
+      sql.append(Session.BY_KEY);
+    }
+    if (marker != null) {
+      sql.append(";\n").append(MARKER);
+    }
+    for (Step step : steps) {
+      for (String s : step.text.sql) {
+        sql.append(";\n").append(s);
+      }
+    }
+    try (PreparedStatement s = mirror.prepareStatement(sql.toString())) {
+      int p = pins(s, limits, Session.searchPath(tables));
+      if (marker != null) {
+        s.setString(p++, marker.writer().toString());
+        s.setString(p++, Long.toString(marker.sequence()));
+      }
+      for (Step step : steps) {
+        for (int k = 0; k < step.text.sql.size(); k++) {
+          p = bind(mirror, s, p, step);
+        }
+      }
+      s.execute();
+      if (marker != null) {
+        next(s);
+      }
+      for (Step step : steps) {
+        long count = 0;
+        for (int k = 0; k < step.text.sql.size(); k++) {
+          count += next(s);
+        }
+        if (step.text.counted && count != step.rows.size()) {
+          throw new CountMismatchException(step.text.table.name(), step.rows.size(), count);
+        }
+      }
+    } catch (SQLException e) {
+      if (Failure.of(e) == Failure.CATALOG) {
+        catalog.invalidate();
+      }
+      throw e;
+    }
+  }
+
+  /**
+   * Commits, and is sure of it. The server answers COMMIT of a failed transaction with ROLLBACK and
+   * no error (rule 16), and pgjdbc's {@code commit()} returns as if nothing was: but it does so
+   * only if the transaction had failed before, and that the driver knows.
+   *
+   * @param connection leads to pgjdbc by {@code unwrap}
+   * @throws SQLException if the transaction had failed (SQLSTATE 25P02; it is rolled back), or
+   *     COMMIT fails
+   */
+  public static void commit(Connection connection) throws SQLException {
+    if (connection.unwrap(BaseConnection.class).getTransactionState() == TransactionState.FAILED) {
+      connection.rollback();
+      throw new SQLException(
+          "the transaction had failed before its COMMIT and was rolled back", "25P02");
+    }
+    connection.commit();
+  }
+
+  /** Binds the parameters of {@link Session#PINS}; returns the next parameter's number. */
+  static int pins(PreparedStatement s, ApplyLimits limits, String searchPath) throws SQLException {
+    s.setString(1, millis(limits.lockTimeout()));
+    s.setString(2, millis(limits.statementTimeout()));
+    s.setString(3, millis(limits.idleTimeout()));
+    s.setString(4, searchPath);
+    return 5;
+  }
+
+  private static String millis(Duration d) {
+    return Long.toString(Math.min(d.toMillis(), Integer.MAX_VALUE));
+  }
+
+  private static long next(PreparedStatement s) throws SQLException {
+    s.getMoreResults();
+    return s.getLargeUpdateCount();
+  }
+
+  private static int bind(Connection c, PreparedStatement s, int from, Step step)
+      throws SQLException {
+    int p = from;
+    if (step.rows.size() == 1) {
+      String[] row = step.rows.get(0);
+      for (int j : step.text.take) {
+        s.setString(p++, row[j]);
+      }
+    } else {
+      for (int j : step.text.take) {
+        String[] column = new String[step.rows.size()];
+        for (int i = 0; i < column.length; i++) {
+          column[i] = step.rows.get(i)[j];
+        }
+        s.setArray(p++, c.createArrayOf("text", column));
+      }
+    }
+    return p;
+  }
+
+  private static boolean mergeable(RowChange a, RowChange b) {
+    // the rows of one REKEY change together; those of two, one after the other
+    return a.kind() == b.kind()
+        && a.kind() != Kind.REKEY
+        && a.table().equals(b.table())
+        && a.columns().equals(b.columns())
+        && java.util.Objects.equals(a.types(), b.types())
+        && a.keyColumns().equals(b.keyColumns());
+  }
+
+  /** All rows of changes of one shape; of several with one key the last, in its first's place. */
+  private static List<String[]> rows(List<RowChange> changes) {
+    RowChange first = changes.get(0);
+    if ((changes.size() == 1 && first.rows().length <= 1)
+        || first.kind() == Kind.INSERT
+        || first.kind() == Kind.REKEY) {
+      if (changes.size() == 1) {
+        return Arrays.asList(first.rows());
+      }
+      List<String[]> all = new ArrayList<>();
+      changes.forEach(c -> all.addAll(Arrays.asList(c.rows())));
+      return all;
+    }
+    int[] key = first.keyColumns().stream().mapToInt(k -> first.columns().indexOf(k)).toArray();
+    Map<List<String>, String[]> byKey = new LinkedHashMap<>();
+    for (RowChange c : changes) {
+      for (String[] row : c.rows()) {
+        String[] k = new String[key.length];
+        for (int i = 0; i < k.length; i++) {
+          k[i] = row[key[i]];
+        }
+        byKey.put(Arrays.asList(k), row);
+      }
+    }
+    return new ArrayList<>(byKey.values());
+  }
+
+  @SuppressWarnings("ReferenceEquality") // the catalog hands out one instance until it reads anew
+  private Text text(Connection mirror, RowChange change, boolean bulk) throws SQLException {
+    Table table =
+        catalog
+            .table(mirror, change.table())
+            .orElseThrow(
+                () ->
+                    new SQLException(
+                        "the mirror has no table " + change.table() + "; create it there",
+                        "42P01"));
+    Shape shape =
+        new Shape(
+            change.kind(),
+            change.table(),
+            change.columns(),
+            change.types(),
+            change.keyColumns(),
+            bulk);
+    Text known = texts.getIfPresent(shape);
+    if (known != null && known.table == table) {
+      return known;
+    }
+    Text made = make(table, change, bulk);
+    texts.put(shape, made);
+    return made;
+  }
+
+  private static Text make(Table table, RowChange change, boolean bulk) throws SQLException {
+    List<Dml.In> in = new ArrayList<>();
+    List<Integer> take = new ArrayList<>();
+    for (int j = 0; j < change.columns().size(); j++) {
+      String name = change.columns().get(j);
+      Column c =
+          table
+              .column(name)
+              .orElseThrow(
+                  () ->
+                      new SQLException(
+                          "the mirror's table "
+                              + table.name()
+                              + " has no column "
+                              + name
+                              + "; add it there",
+                          "42703"));
+      if (!c.generated()) {
+        in.add(new Dml.In(c, change.type(j)));
+        take.add(j);
+      }
+    }
+    List<String> key = change.keyColumns();
+    if (change.kind() == Kind.UPSERT && !Dml.unique(table, key)) {
+      throw new SQLException(
+          "the mirror's table "
+              + table.name()
+              + " has no unique index on "
+              + key
+              + " without a predicate; create it there",
+          "42P10");
+    }
+    boolean counted = true;
+    List<String> sql;
+    switch (change.kind()) {
+      case INSERT -> sql = List.of(Dml.insert(table, in, bulk));
+      case DELETE -> sql = List.of(Dml.delete(table, in, bulk));
+      case REKEY -> sql = List.of(Dml.rekey(table, in, key.size(), bulk));
+      default -> {
+        if (Dml.deferrable(table, key)) {
+          sql =
+              List.of(
+                  Dml.updateByKey(table, in, key, bulk), Dml.insertMissing(table, in, key, bulk));
+        } else {
+          sql = List.of(Dml.upsert(table, in, key, bulk));
+          counted = !Dml.settable(in, key).isEmpty(); // DO NOTHING counts only what was missing
+        }
+      }
+    }
+    return new Text(table, sql, take.stream().mapToInt(Integer::intValue).toArray(), counted);
+  }
+}

@@ -1,0 +1,174 @@
+package io.dualwrite.converge;
+
+import io.dualwrite.catalog.Catalog;
+import io.dualwrite.catalog.Table;
+import io.dualwrite.catalog.TableName;
+import io.dualwrite.control.Incarnation;
+import io.dualwrite.journal.Journal;
+import io.dualwrite.journal.Suspect;
+import java.sql.Connection;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.sql.Statement;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
+import javax.sql.DataSource;
+
+/**
+ * Closes a journal's suspects: every row of a suspect table is made equal, by resync of all keys
+ * that either side has, or, without a key, by recopy. The application may go on meanwhile.
+ */
+public final class Reconcile {
+
+  /** The suspect that names no table stands for all of them. */
+  private static final TableName ANY = new TableName("*", "*");
+
+  private static final int BATCH = 2000;
+  private static final long PATIENCE = TimeUnit.SECONDS.toNanos(30);
+
+  private final Convergence convergence;
+  private final Journal journal;
+
+  /** For the suspects of one journal. */
+  public Reconcile(Convergence convergence, Journal journal) {
+    this.convergence = convergence;
+    this.journal = journal;
+  }
+
+  /**
+   * Goes through the open suspects once. One whose transaction has not ended within half a minute
+   * stays open.
+   *
+   * @return how many were closed
+   * @throws SQLException if a database fails or a table cannot be made equal
+   */
+  public int run() throws SQLException {
+    int closed = 0;
+    for (Suspect s : journal.suspects()) {
+      if (!ended(s)) {
+        continue;
+      }
+      if (s.table().equals(ANY)) {
+        for (Table t : all()) {
+          heal(t);
+        }
+      } else {
+        Optional<Table> t = table(s.table());
+        if (t.isPresent()) {
+          heal(t.get());
+        }
+      }
+      // one that was added to meanwhile stays
+      if (journal.closeSuspect(s)) {
+        closed++;
+      }
+    }
+    return closed;
+  }
+
+  /**
+   * SUSPECT_CARRIES_XID: what is read from now on has to see the end of every transaction that
+   * opened it.
+   */
+  private boolean ended(Suspect s) throws SQLException {
+    if (s.xid() == 0) {
+      return true;
+    }
+    long end = System.nanoTime() + PATIENCE;
+    do {
+      try (Connection c = convergence.primary().getConnection();
+          Statement q = c.createStatement();
+          ResultSet r =
+              q.executeQuery(
+                  "select pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::text, "
+                      + Incarnation.SQL)) {
+        r.next();
+        boolean same = r.getString(2).equals(s.incarnation());
+        // the journal keeps the highest number of several transactions: all of them are over only
+        // below xmin
+        if (!same || Long.parseLong(r.getString(1)) > s.xid()) {
+          return true;
+        }
+      }
+      LockSupport.parkNanos(this, TimeUnit.MILLISECONDS.toNanos(50));
+    } while (System.nanoTime() - end < 0 && !Thread.currentThread().isInterrupted());
+    return false;
+  }
+
+  private List<Table> all() throws SQLException {
+    try (Connection c = convergence.primary().getConnection()) {
+      List<Table> tables = new ArrayList<>();
+      for (Table t : convergence.primaryCatalog().tables(c)) {
+        if (t.kind() != Table.Kind.PARTITION) { // its root takes it along
+          tables.add(t);
+        }
+      }
+      return tables;
+    }
+  }
+
+  private Optional<Table> table(TableName name) throws SQLException {
+    try (Connection c = convergence.primary().getConnection()) {
+      return convergence.primaryCatalog().table(c, name);
+    }
+  }
+
+  private void heal(Table t) throws SQLException {
+    try {
+      if (!t.keyed()) {
+        convergence.recopy(t.name(), "true");
+        return;
+      }
+      // LIST_AFTER_INFLIGHT: a row that is on its way to the mirror is in no list of keys yet
+      convergence.awaitInFlight(t.name());
+      everyKey(convergence.primary(), t, convergence.primaryCatalog());
+      everyKey(convergence.mirror(), t, convergence.mirrorCatalog());
+    } catch (ConvergenceException e) {
+      throw new SQLException(t.name() + " cannot be made equal: " + e.getMessage(), "55000", e);
+    }
+  }
+
+  private void everyKey(DataSource side, Table t, Catalog catalog)
+      throws SQLException, ConvergenceException {
+    StringBuilder sql = new StringBuilder("select ");
+    for (String k : t.key()) {
+      sql.append(sql.length() == 7 ? "" : ", ").append(TableName.quote(k)).append("::text");
+    }
+    sql.append(" from ").append(t.name().sql());
+    try (Connection c = side.getConnection()) {
+      if (catalog.table(c, t.name()).isEmpty()) {
+        throw new ConvergenceException(t.name() + " is missing on one side; create it");
+      }
+      c.setAutoCommit(false);
+      try (Statement s = c.createStatement()) {
+        s.execute(
+            "set local datestyle = iso; set local timezone = utc; set local intervalstyle = postgres; set local extra_float_digits = 3");
+        s.setFetchSize(BATCH);
+        try (ResultSet r = s.executeQuery(sql.toString())) {
+          List<List<String>> keys = new ArrayList<>();
+          while (r.next()) {
+            List<String> key = new ArrayList<>(t.key().size());
+            for (int i = 1; i <= t.key().size(); i++) {
+              key.add(r.getString(i));
+            }
+            keys.add(key);
+            if (keys.size() == BATCH) {
+              convergence.resync(Map.of(t.name(), keys));
+              keys = new ArrayList<>();
+            }
+          }
+          if (!keys.isEmpty()) {
+            convergence.resync(Map.of(t.name(), keys));
+          }
+        }
+      } finally {
+        c.rollback();
+        c.setAutoCommit(true);
+      }
+    }
+  }
+}

@@ -1,0 +1,832 @@
+package io.dualwrite.converge;
+
+import io.dualwrite.catalog.ForeignKey;
+import io.dualwrite.catalog.Table;
+import io.dualwrite.catalog.TableName;
+import io.dualwrite.control.Incarnation;
+import io.dualwrite.converge.Convergence.Unsettled;
+import io.dualwrite.converge.Rules.Rule;
+import io.dualwrite.journal.Intent;
+import io.dualwrite.journal.Journal;
+import io.dualwrite.journal.Outcome;
+import io.dualwrite.journal.Pending;
+import io.dualwrite.journal.RowChange;
+import io.dualwrite.journal.Suspect;
+import java.net.InetAddress;
+import java.net.UnknownHostException;
+import java.sql.Connection;
+import java.sql.PreparedStatement;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.Condition;
+import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.Consumer;
+import java.util.function.Supplier;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Drains a journal: takes pending intents whose primary transaction has ended, resyncs their keys,
+ * inserts their keyless rows exactly once, and marks them resolved. In the background with {@link
+ * #start}, or in the caller's thread with {@link #replayOnce} and {@link #drain}. Thread-safe; one
+ * round at a time.
+ *
+ * <p>A unit that fails for a reason of its own is found by bisection, tried again with growing
+ * delay, and parked at last; the rest goes on.
+ */
+public final class Replayer implements AutoCloseable {
+
+  private static final Logger LOG = LoggerFactory.getLogger(Replayer.class);
+  private static final int PAGE = 1000;
+  private static final long MAX_BYTES = 32L << 20; // of a round's units
+  private static final int MAX_WAITING = 20_000; // units
+
+  /** A pending unit that can be taken up. */
+  private record Unit(Intent intent, boolean doubtful) {}
+
+  /** A unit that failed. */
+  private record Failed(int attempts, long notBefore) {}
+
+  /** Units that are done but for keys that wait for mirror transactions in flight. */
+  private record Waiting(List<Long> units, List<Unsettled> unsettled) {}
+
+  private final Journal journal;
+  private final Supplier<Convergence> engines;
+  private final ReplayerOptions options;
+
+  private final ReentrantLock round = new ReentrantLock(); // held for a round
+  private final Map<Long, Failed> failed = new HashMap<>();
+  private final List<Waiting> waiting = new ArrayList<>();
+  private final Set<Integer> primaryPids = new HashSet<>();
+  private long lastBeat;
+
+  private final ReentrantLock state = new ReentrantLock(); // held for moments
+  private final Condition changed = state.newCondition();
+  private Thread thread;
+  private boolean awake;
+  private boolean closed;
+
+  private volatile ReplayStats stats = new ReplayStats(0, 0, 0, 0, 0, null, Set.of(), Set.of());
+
+  /** With an engine that stays the same and the default options. */
+  public Replayer(Journal journal, Convergence convergence) {
+    this(journal, () -> convergence, ReplayerOptions.DEFAULT);
+  }
+
+  /**
+   * A replayer; nothing runs yet.
+   *
+   * @param engines the engine for the roles of the moment, asked for once each round
+   */
+  public Replayer(Journal journal, Supplier<Convergence> engines, ReplayerOptions options) {
+    this.journal = journal;
+    this.engines = engines;
+    this.options = options;
+  }
+
+  // ----------------------------------------------------------------------------------------------
+  // threads
+
+  /** Starts the background thread, a daemon. Once only. */
+  public void start() {
+    state.lock();
+    try {
+      if (thread != null || closed) {
+        throw new IllegalStateException("the replayer was started or closed before");
+      }
+      thread = new Thread(this::run, "dualwrite-replay");
+      thread.setDaemon(true);
+      thread.start();
+    } finally {
+      state.unlock();
+    }
+  }
+
+  /** Says that there is work: the background thread need not wait for its interval to end. */
+  public void wake() {
+    state.lock();
+    try {
+      awake = true;
+      changed.signalAll();
+    } finally {
+      state.unlock();
+    }
+  }
+
+  /** Ends the background thread after its round, waiting for it for at most ten seconds. */
+  @Override
+  public void close() {
+    Thread t;
+    state.lock();
+    try {
+      closed = true;
+      t = thread;
+      changed.signalAll();
+    } finally {
+      state.unlock();
+    }
+    if (t != null && t != Thread.currentThread()) {
+      t.interrupt();
+      try {
+        t.join(TimeUnit.SECONDS.toMillis(10));
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+      }
+    }
+  }
+
+  private boolean closed() {
+    state.lock();
+    try {
+      return closed;
+    } finally {
+      state.unlock();
+    }
+  }
+
+  private void run() {
+    long delay = 0;
+    while (!closed()) {
+      long pause;
+      try {
+        ReplayResult r = replayOnce(options.batchUnits());
+        heartbeat(false);
+        delay = 0;
+        pause =
+            r.resolved() > 0 && journal.pendingCount() > r.waiting()
+                ? 0
+                : r.waiting() > 0 ? 50 : options.interval().toMillis();
+      } catch (InterruptedException e) {
+        break;
+      } catch (SQLException | RuntimeException e) {
+        if (closed()) {
+          break;
+        }
+        delay = Math.min(5000, Math.max(100, delay * 2));
+        pause = delay;
+        if (delay == 100) {
+          LOG.warn("replay stopped for now: {}", e.getMessage());
+        }
+        error(e);
+      }
+      if (pause > 0 && !sleep(Duration.ofMillis(pause))) {
+        break;
+      }
+    }
+  }
+
+  /** Waits to be woken; false if interrupted. */
+  private boolean sleep(Duration atMost) {
+    state.lock();
+    try {
+      long left = atMost.toNanos();
+      while (!awake && !closed && left > 0) {
+        left = changed.awaitNanos(left);
+      }
+      awake = false;
+      return true;
+    } catch (InterruptedException e) {
+      return false;
+    } finally {
+      state.unlock();
+    }
+  }
+
+  /**
+   * Replays in the caller's thread until nothing is pending and nothing is in flight.
+   *
+   * @return false if that was not so in time, or units are parked
+   */
+  public boolean drain(Duration timeout) throws InterruptedException {
+    long deadline = System.nanoTime() + timeout.toNanos();
+    long delay = 5;
+    while (true) {
+      try {
+        ReplayResult r = replayOnce(options.batchUnits());
+        delay = r.resolved() > 0 ? 5 : Math.min(200, delay * 2);
+      } catch (SQLException e) {
+        error(e);
+        delay = Math.min(1000, delay * 2);
+      }
+      if (journal.pendingCount() == 0 && journal.inFlightCount() == 0) {
+        return journal.parked().isEmpty();
+      }
+      long left = deadline - System.nanoTime();
+      if (left <= 0) {
+        return false;
+      }
+      if (Thread.interrupted()) {
+        throw new InterruptedException();
+      }
+      java.util.concurrent.locks.LockSupport.parkNanos(
+          Math.min(left, TimeUnit.MILLISECONDS.toNanos(delay)));
+    }
+  }
+
+  /** What has been done so far. */
+  public ReplayStats stats() {
+    return stats;
+  }
+
+  private void error(Exception e) {
+    ReplayStats s = stats;
+    stats =
+        new ReplayStats(
+            s.units(),
+            s.keys(),
+            s.rows(),
+            s.parked(),
+            s.unitsPerSecond(),
+            e.getMessage(),
+            s.waitingForPrimary(),
+            s.waitingForMirror());
+  }
+
+  // ----------------------------------------------------------------------------------------------
+  // a round
+
+  /** What a round adds up. */
+  private static final class Round {
+    final Convergence engine;
+    int resolved;
+    long keys;
+    long rows;
+    int parked;
+    int notYet;
+    String error;
+
+    Round(Convergence engine) {
+      this.engine = engine;
+    }
+  }
+
+  /**
+   * One round.
+   *
+   * @param maxUnits at most so many units
+   * @throws SQLException if a database cannot be reached or does not take part: back off
+   */
+  public ReplayResult replayOnce(int maxUnits) throws SQLException, InterruptedException {
+    round.lockInterruptibly();
+    try {
+      long start = System.nanoTime();
+      Round r = new Round(engines.get());
+      primaryPids.clear();
+      settle(r);
+      List<Unit> units = collect(r, maxUnits);
+      // what failed before goes by itself, so that the rest need not be taken apart again
+      List<Unit> fresh = new ArrayList<>();
+      for (Unit u : units) {
+        if (failed.containsKey(u.intent.sequence())) {
+          process(r, List.of(u));
+        } else {
+          fresh.add(u);
+        }
+      }
+      if (!fresh.isEmpty()) {
+        process(r, fresh);
+      }
+      if (!units.isEmpty()) {
+        settle(r); // most often nothing was in flight
+      }
+      int open = r.notYet + waiting.stream().mapToInt(w -> w.units.size()).sum();
+      account(r, System.nanoTime() - start);
+      return new ReplayResult(r.resolved, r.keys, r.rows, r.parked, open);
+    } finally {
+      round.unlock();
+    }
+  }
+
+  private void account(Round r, long nanos) {
+    ReplayStats s = stats;
+    Set<Integer> mirrorPids = new HashSet<>();
+    waiting.forEach(w -> w.unsettled.forEach(u -> mirrorPids.addAll(u.inFlight().values())));
+    double rate = s.unitsPerSecond();
+    if (r.resolved > 0) {
+      double now = r.resolved * 1e9 / nanos;
+      rate = rate == 0 ? now : 0.7 * rate + 0.3 * now;
+    }
+    stats =
+        new ReplayStats(
+            s.units() + r.resolved,
+            s.keys() + r.keys,
+            s.rows() + r.rows,
+            s.parked() + r.parked,
+            rate,
+            r.error,
+            primaryPids,
+            mirrorPids);
+  }
+
+  /** Pending units whose primary transaction has ended, in order; those that aborted are done. */
+  private List<Unit> collect(Round r, int max) throws SQLException {
+    Set<Long> held = new HashSet<>();
+    waiting.forEach(w -> held.addAll(w.units));
+    if (held.size() > MAX_WAITING) {
+      return List.of();
+    }
+    long bytes = 0;
+    List<Unit> units = new ArrayList<>();
+    long after = -1;
+    long now = System.nanoTime();
+    while (units.size() < max && bytes < MAX_BYTES) {
+      List<Pending> page = journal.pending(after, Math.min(PAGE, max + held.size() + 1));
+      if (page.isEmpty()) {
+        break;
+      }
+      after = page.get(page.size() - 1).intent().sequence();
+      List<Pending> candidates = new ArrayList<>();
+      for (Pending p : page) {
+        Failed f = failed.get(p.intent().sequence());
+        if (held.contains(p.intent().sequence())) {
+          continue;
+        }
+        if (f != null && f.notBefore - now > 0) {
+          r.notYet++;
+        } else {
+          candidates.add(p);
+        }
+      }
+      Map<Long, String> status = status(r.engine, candidates);
+      for (Pending p : candidates) {
+        Intent i = p.intent();
+        if (units.size() == max || bytes >= MAX_BYTES) {
+          break;
+        }
+        bytes += i.changes().stream().mapToLong(RowChange::size).sum();
+        if (p.outcome() == Outcome.COMMITTED) {
+          units.add(new Unit(i, false));
+          continue;
+        }
+        switch (status.get(i.sequence())) {
+          case "committed" -> units.add(new Unit(i, false));
+          case "aborted" -> resolved(r, i.sequence());
+          case "in progress" -> {
+            if (Rules.on(Rule.WAIT_ENDED)) {
+              primaryPids.add(i.pid());
+              r.notYet++;
+            } else {
+              units.add(new Unit(i, false));
+            }
+          }
+          default -> units.add(new Unit(i, true));
+        }
+      }
+    }
+    return units;
+  }
+
+  /**
+   * What became of the primary transactions nobody knows of. INCARNATION: the server is asked only
+   * within the incarnation in which the id was given; a doubt across a crash stays one, as does an
+   * id so old that the server has forgotten it. In both cases the transaction has ended.
+   */
+  private static Map<Long, String> status(Convergence engine, List<Pending> pending)
+      throws SQLException {
+    List<Intent> unknown = new ArrayList<>();
+    for (Pending p : pending) {
+      if (p.outcome() == Outcome.UNKNOWN) {
+        unknown.add(p.intent());
+      }
+    }
+    Map<Long, String> result = new HashMap<>();
+    if (unknown.isEmpty()) {
+      return result;
+    }
+    Connection c = Session.open(engine.primary());
+    try {
+      String incarnation = Incarnation.of(c);
+      Map<Long, String> byXid = new HashMap<>();
+      Set<Long> xids = new LinkedHashSet<>();
+      for (Intent i : unknown) {
+        if (i.incarnation().equals(incarnation) || !Rules.on(Rule.INCARNATION)) {
+          xids.add(i.xid());
+        }
+      }
+      try (PreparedStatement s =
+          c.prepareStatement(
+              "select x::text, coalesce(pg_catalog.pg_xact_status(x::text::xid8), 'forgotten'), "
+                  + Incarnation.SQL
+                  + ", pg_is_in_recovery() from unnest(?::bigint[]) x")) {
+        s.setArray(1, c.createArrayOf("bigint", xids.toArray()));
+        try (ResultSet r = s.executeQuery()) {
+          while (r.next()) {
+            if (!r.getString(3).equals(incarnation) || r.getBoolean(4)) {
+              throw new SQLException(
+                  "the primary restarted, or is a standby, while its transactions were asked for",
+                  "57P01");
+            }
+            byXid.put(Long.parseLong(r.getString(1)), r.getString(2));
+          }
+        }
+      }
+      for (Intent i : unknown) {
+        result.put(
+            i.sequence(),
+            i.incarnation().equals(incarnation) || !Rules.on(Rule.INCARNATION)
+                ? byXid.get(i.xid())
+                : "crashed");
+      }
+    } finally {
+      Session.close(c);
+    }
+    return result;
+  }
+
+  private void resolved(Round r, long unit) {
+    journal.resolved(unit);
+    failed.remove(unit);
+    r.resolved++;
+  }
+
+  /** Applies units; after an error halves of them, down to the one that fails. */
+  private void process(Round r, List<Unit> units) throws SQLException, InterruptedException {
+    if (Thread.interrupted()) {
+      throw new InterruptedException();
+    }
+    Exception error;
+    Failure kind = Failure.PERMANENT;
+    try {
+      apply(r, units);
+      return;
+    } catch (ConvergenceException e) {
+      error = e;
+    } catch (SQLException e) {
+      error = e;
+      kind = Failure.of(e);
+      if (kind == Failure.DOWN) {
+        throw e;
+      }
+    }
+    r.error = error.getMessage();
+    if (units.size() > 1) {
+      process(r, units.subList(0, units.size() / 2));
+      process(r, units.subList(units.size() / 2, units.size()));
+      return;
+    }
+    fail(r, units.get(0).intent.sequence(), kind, error);
+  }
+
+  private void fail(Round r, long unit, Failure kind, Exception error) {
+    if (kind == Failure.CATALOG) {
+      r.engine.invalidate();
+    }
+    Failed before = failed.getOrDefault(unit, new Failed(0, 0));
+    // contention and outages are not the unit's fault: tried again for as long as it takes
+    boolean own = kind != Failure.CONTENTION && kind != Failure.DOWN;
+    int attempts = before.attempts + (own ? 1 : 0);
+    if (attempts >= options.attempts()) {
+      LOG.warn("unit of work {} is parked: {}", unit, error.getMessage());
+      journal.park(unit, error.getMessage());
+      failed.remove(unit);
+      r.parked++;
+    } else {
+      long delay =
+          Math.min(
+              TimeUnit.MINUTES.toNanos(1),
+              options.firstDelay().toNanos() << Math.min(20, Math.max(0, attempts - 1)));
+      failed.put(unit, new Failed(attempts, System.nanoTime() + delay));
+      r.notYet++;
+    }
+  }
+
+  private void apply(Round r, List<Unit> units) throws SQLException, ConvergenceException {
+    Map<TableName, Map<List<String>, Boolean>> keys = keys(r.engine, units);
+    List<Unsettled> unsettled = new ArrayList<>();
+    Set<TableName> suspects = Set.of();
+    if (!keys.isEmpty()) {
+      ResyncResult result = r.engine.look(keys, unsettled);
+      r.keys += result.keys();
+      suspects = result.keylessChildren();
+    }
+    List<KeylessReplay.Unit> keyless = new ArrayList<>();
+    for (Unit u : units) {
+      if (u.intent.keyless()) {
+        keyless.add(new KeylessReplay.Unit(u.intent, u.doubtful));
+      }
+    }
+    if (!keyless.isEmpty()) {
+      KeylessReplay replay = new KeylessReplay(r.engine, journal.writer());
+      Consumer<Intent> doubt =
+          i ->
+              suspect(
+                  tables(i),
+                  i,
+                  "it is not known whether rows of transaction "
+                      + i.xid()
+                      + " committed before the primary crashed");
+      try {
+        r.rows += replay.apply(keyless, doubt);
+      } catch (SQLException e) {
+        if (!"23503".equals(e.getSQLState())) {
+          throw e;
+        }
+        // before the backfill the mirror has none of the parents: those needed now come first
+        r.keys += r.engine.resync(parents(r.engine, keyless)).keys();
+        r.rows += replay.apply(keyless, doubt);
+      }
+    }
+    for (TableName t : suspects) {
+      suspect(
+          Set.of(t),
+          units.get(units.size() - 1).intent,
+          "rows without a key refer to rows that were deleted");
+    }
+    if (unsettled.isEmpty()) {
+      units.forEach(u -> resolved(r, u.intent.sequence()));
+    } else {
+      waiting.add(new Waiting(units.stream().map(u -> u.intent.sequence()).toList(), unsettled));
+    }
+  }
+
+  /** The keys of the rows that keyless rows refer to. */
+  private static Map<TableName, Set<List<String>>> parents(
+      Convergence engine, List<KeylessReplay.Unit> units)
+      throws SQLException, ConvergenceException {
+    Map<TableName, Set<List<String>>> result = new TreeMap<>();
+    Connection c = Session.open(engine.primary());
+    try {
+      for (KeylessReplay.Unit u : units) {
+        for (RowChange change : u.intent().changes()) {
+          if (!change.keyless()) {
+            continue;
+          }
+          for (ForeignKey f : engine.primaryTable(c, change.table()).references()) {
+            List<String> key = engine.primaryTable(c, f.parent()).key();
+            int[] at = new int[key.size()];
+            for (int i = 0; i < at.length; i++) {
+              int n = f.parentColumns().indexOf(key.get(i));
+              at[i] = n < 0 ? -1 : change.columns().indexOf(f.childColumns().get(n));
+            }
+            if (at.length == 0 || Arrays.stream(at).anyMatch(i -> i < 0)) {
+              continue; // refers to another unique index than the key: comes with its own changes
+            }
+            Set<List<String>> of = result.computeIfAbsent(f.parent(), t -> new LinkedHashSet<>());
+            for (String[] row : change.rows()) {
+              if (Arrays.stream(at).allMatch(i -> row[i] != null)) {
+                of.add(Arrays.stream(at).mapToObj(i -> row[i]).toList());
+              }
+            }
+          }
+        }
+      }
+    } finally {
+      Session.close(c);
+    }
+    return result;
+  }
+
+  private static Set<TableName> tables(Intent i) {
+    Set<TableName> result = new LinkedHashSet<>();
+    i.changes().stream().filter(RowChange::keyless).forEach(c -> result.add(c.table()));
+    return result;
+  }
+
+  private void suspect(Set<TableName> tables, Intent by, String reason) {
+    for (TableName t : tables) {
+      long micros = TimeUnit.MILLISECONDS.toMicros(System.currentTimeMillis());
+      journal.suspect(new Suspect(t, reason, micros, by.incarnation(), by.xid()));
+    }
+  }
+
+  /** WAIT_INFLIGHT: a second look at keys whose transactions in flight have ended. */
+  private void settle(Round r) throws SQLException {
+    List<Unsettled> all = new ArrayList<>();
+    waiting.forEach(w -> all.addAll(w.unsettled));
+    if (all.isEmpty()) {
+      return;
+    }
+    r.engine.stillInFlight(all);
+    for (Waiting w : List.copyOf(waiting)) {
+      if (!w.unsettled.stream().allMatch(Unsettled::ended)) {
+        continue;
+      }
+      waiting.remove(w); // whatever fails begins anew, each unit by itself
+      List<Unsettled> more = new ArrayList<>();
+      try {
+        for (Unsettled u : w.unsettled) {
+          more.addAll(r.engine.settle(u));
+        }
+        if (more.isEmpty()) {
+          w.units.forEach(u -> resolved(r, u));
+        } else {
+          waiting.add(new Waiting(w.units, more));
+        }
+      } catch (ConvergenceException e) {
+        failed(r, w.units, Failure.PERMANENT, e);
+      } catch (SQLException e) {
+        Failure kind = Failure.of(e);
+        failed(r, w.units, kind, e);
+        if (kind == Failure.DOWN) {
+          throw e;
+        }
+      }
+    }
+  }
+
+  private void failed(Round r, List<Long> units, Failure kind, Exception error) {
+    r.error = error.getMessage();
+    if (units.size() == 1) {
+      fail(r, units.get(0), kind, error);
+    } else {
+      units.forEach(u -> failed.putIfAbsent(u, new Failed(0, System.nanoTime())));
+    }
+  }
+
+  /** The union of the units' keys, in the order of the primary's key columns. */
+  private static Map<TableName, Map<List<String>, Boolean>> keys(
+      Convergence engine, List<Unit> units) throws SQLException, ConvergenceException {
+    Map<TableName, Map<List<String>, Boolean>> result = new TreeMap<>();
+    Connection c = null;
+    try {
+      for (Unit u : units) {
+        for (RowChange change : u.intent.changes()) {
+          if (change.keyless() || change.rows().length == 0) {
+            continue;
+          }
+          if (c == null) {
+            c = Session.open(engine.primary());
+          }
+          Table table = engine.primaryTable(c, change.table());
+          if (!new HashSet<>(table.key()).equals(new HashSet<>(change.keyColumns()))) {
+            throw new ConvergenceException(
+                "the key of "
+                    + change.table()
+                    + " on the primary was "
+                    + change.keyColumns()
+                    + " and is "
+                    + table.key()
+                    + "; verify the table with repair, then skip the unit");
+          }
+          Map<List<String>, Boolean> of =
+              result.computeIfAbsent(change.table(), t -> new LinkedHashMap<>());
+          int n = change.keyColumns().size();
+          switch (change.kind()) {
+            case DELETE -> add(of, c, table, change, positions(table, change, 0, n), true);
+            case REKEY -> {
+              add(of, c, table, change, positions(table, change, 0, n), true);
+              add(
+                  of,
+                  c,
+                  table,
+                  change,
+                  positions(table, change, n, change.columns().size()),
+                  false);
+            }
+            default ->
+                add(
+                    of,
+                    c,
+                    table,
+                    change,
+                    positions(table, change, 0, change.columns().size()),
+                    false);
+          }
+        }
+      }
+    } finally {
+      Session.close(c);
+    }
+    return result;
+  }
+
+  /** Where each key column stands within a part of the change's columns. */
+  private static int[] positions(Table table, RowChange change, int from, int to) {
+    List<String> part = change.columns().subList(from, to);
+    // a key column that a REKEY does not write stays as it was
+    return table.key().stream()
+        .mapToInt(k -> part.contains(k) ? from + part.indexOf(k) : change.columns().indexOf(k))
+        .toArray();
+  }
+
+  private static void add(
+      Map<List<String>, Boolean> to,
+      Connection c,
+      Table table,
+      RowChange change,
+      int[] at,
+      boolean deleted)
+      throws SQLException {
+    boolean typed = false;
+    for (int j : at) {
+      typed |= change.type(j) != null;
+    }
+    List<List<String>> keys = new ArrayList<>();
+    for (String[] row : change.rows()) {
+      keys.add(Arrays.stream(at).mapToObj(j -> row[j]).toList());
+    }
+    if (typed) {
+      keys = converted(c, table, change, at, keys);
+    }
+    for (List<String> k : keys) {
+      to.merge(k, deleted, Boolean::logicalOr);
+    }
+  }
+
+  /** Key values as the server converted them, when they were shipped as another type. */
+  private static List<List<String>> converted(
+      Connection c, Table table, RowChange change, int[] at, List<List<String>> keys)
+      throws SQLException {
+    StringBuilder sql = new StringBuilder(Session.PINS).append(";\nselect ");
+    for (int i = 0; i < at.length; i++) {
+      Dml.In in = new Dml.In(table.column(table.key().get(i)).orElseThrow(), change.type(at[i]));
+      sql.append(i == 0 ? "" : ", ")
+          .append("cast(")
+          .append(in.cast("u.a" + i))
+          .append(" as ")
+          .append(in.column().type())
+          .append(")::text");
+    }
+    sql.append(" from ").append(Dml.unnest(at.length)).append(Dml.alias(at.length, true));
+    List<List<String>> result = new ArrayList<>();
+    try (PreparedStatement s = c.prepareStatement(sql.toString())) {
+      int p = MirrorWriter.pins(s, ApplyLimits.DEFAULT, Session.searchPath(List.of(table)));
+      for (int i = 0; i < at.length; i++) {
+        int k = i;
+        s.setArray(
+            p + i,
+            c.createArrayOf("text", keys.stream().map(x -> x.get(k)).toArray(String[]::new)));
+      }
+      s.execute();
+      s.getMoreResults();
+      try (ResultSet r = s.getResultSet()) {
+        while (r.next()) {
+          String[] k = new String[at.length];
+          for (int i = 0; i < k.length; i++) {
+            k[i] = r.getString(i + 1);
+          }
+          result.add(List.of(k));
+        }
+      }
+    }
+    return result;
+  }
+
+  // ----------------------------------------------------------------------------------------------
+  // the watermark
+
+  /**
+   * Writes the writer's row on the mirror: heartbeat, pending count, and the watermark that the
+   * journal says is durable (rule 10); markers up to it go in the same transaction. The background
+   * thread does so at each interval.
+   *
+   * @param goodbye whether the writer ends; recorded only if nothing is pending or in flight
+   */
+  public void heartbeat(boolean goodbye) throws SQLException {
+    round.lock();
+    try {
+      long now = System.nanoTime();
+      if (!goodbye && lastBeat != 0 && now - lastBeat < options.interval().toNanos()) {
+        return;
+      }
+      long through = journal.resolvedThrough();
+      long pending = journal.pendingCount() + journal.inFlightCount();
+      String writer = journal.writer().toString();
+      Connection m = Session.open(engines.get().mirror());
+      try (PreparedStatement s =
+          m.prepareStatement(
+              Session.PINS
+                  + ";\ninsert into dualwrite.writer as w (writer, resolved_through, host, pending, goodbye)"
+                  + " values (?::text::uuid, ?, ?::text, ?, ?) on conflict (writer) do update set"
+                  + " resolved_through = greatest(w.resolved_through, excluded.resolved_through),"
+                  + " heartbeat = now(), host = excluded.host, pending = excluded.pending, goodbye = excluded.goodbye;\n"
+                  + "delete from dualwrite.marker where writer = ?::text::uuid and sequence <= ?")) {
+        int p = MirrorWriter.pins(s, ApplyLimits.DEFAULT, "pg_catalog");
+        s.setString(p++, writer);
+        s.setLong(p++, through);
+        s.setString(p++, host());
+        s.setLong(p++, pending);
+        s.setBoolean(p++, goodbye && pending == 0 && journal.parked().isEmpty());
+        s.setString(p++, writer);
+        s.setLong(p, through);
+        s.execute();
+        MirrorWriter.commit(m);
+        lastBeat = now;
+      } finally {
+        Session.close(m);
+      }
+    } finally {
+      round.unlock();
+    }
+  }
+
+  private static String host() {
+    try {
+      return InetAddress.getLocalHost().getHostName();
+    } catch (UnknownHostException e) {
+      return ""; // for people only
+    }
+  }
+}

@@ -1,0 +1,962 @@
+package io.dualwrite.converge;
+
+import io.dualwrite.catalog.Column;
+import io.dualwrite.catalog.ForeignKey;
+import io.dualwrite.catalog.Table;
+import io.dualwrite.catalog.TableName;
+import io.dualwrite.converge.Rules.Rule;
+import java.sql.Array;
+import java.sql.Connection;
+import java.sql.PreparedStatement;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collection;
+import java.util.Collections;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.concurrent.ThreadLocalRandom;
+import java.util.stream.Collectors;
+
+/**
+ * One mirror transaction of the locked form of resync, tried until it goes through: read the
+ * primary, write the mirror, read the primary again under the mirror's row locks, correct, commit.
+ *
+ * <p>Why it is right: a writer changes a row on the mirror while it holds that row's lock on the
+ * primary, before its primary commit. A change that committed on the primary before the second read
+ * is in the second read. A change that commits later is flushed to the mirror after this
+ * transaction, because it waits for this one's row locks, or is pending and gets a resync of its
+ * own. What a row lock cannot hold, a row that is not there, is the {@code WAIT_INFLIGHT} rule's
+ * business.
+ *
+ * <p>Not thread-safe; one per call.
+ */
+final class Resync {
+
+  /** A key and what is known of it in this attempt. */
+  private static final class Row {
+    boolean deleted; // by a unit of work, even if it is back by now
+    List<String> key;
+    boolean read;
+    String[] image; // null: absent on the primary
+    boolean held; // its row on the mirror is locked by this transaction, or gone by it
+    boolean zero; // a delete found nothing
+    boolean done; // written by this attempt
+
+    Row(List<String> key, boolean deleted) {
+      this.key = key;
+      this.deleted = deleted;
+    }
+  }
+
+  /** A table's part of the work, with what its SQL needs. */
+  private static final class Part {
+    final Table primary;
+    final Table mirror;
+    final List<Column> columns; // of the primary, those that travel
+    final List<Dml.In> in; // the same on the mirror
+    final List<Dml.In> key; // on the mirror
+    final List<Dml.In> primaryKey; // on the primary
+    final int[] keyAt; // where the key's columns stand among the columns
+    Map<List<String>, Row> rows = new LinkedHashMap<>();
+    final Set<List<String>> swap = new LinkedHashSet<>();
+
+    Part(Table primary, Table mirror) throws ConvergenceException {
+      this.primary = primary;
+      this.mirror = mirror;
+      if (primary.key().isEmpty()) {
+        throw new ConvergenceException(
+            "the table " + primary.name() + " has no key on the primary; recopy it instead");
+      }
+      if (!Dml.unique(mirror, primary.key())) {
+        throw new ConvergenceException(
+            "the mirror's table "
+                + mirror.name()
+                + " has no unique index on "
+                + primary.key()
+                + ", the key that it has on the primary; create it there");
+      }
+      columns = Columns.travelling(primary, mirror);
+      in = columns.stream().map(c -> new Dml.In(mirror.column(c.name()).get(), null)).toList();
+      key = primary.key().stream().map(k -> new Dml.In(mirror.column(k).get(), null)).toList();
+      primaryKey =
+          primary.key().stream().map(k -> new Dml.In(primary.column(k).get(), null)).toList();
+      List<String> names = columns.stream().map(Column::name).toList();
+      keyAt = primary.key().stream().mapToInt(names::indexOf).toArray();
+    }
+
+    /** {@code t.k = cast(u.a0 as …) and …}. */
+    String join(List<Dml.In> by) {
+      StringBuilder b = new StringBuilder();
+      for (int i = 0; i < by.size(); i++) {
+        b.append(i == 0 ? "t." : " and t.")
+            .append(by.get(i).column().sql())
+            .append(" = ")
+            .append(by.get(i).cast("u.a" + i));
+      }
+      return b.toString();
+    }
+
+    String keys() {
+      return Dml.unnest(key.size()) + Dml.alias(key.size(), true);
+    }
+
+    List<String> keyOf(String[] image) {
+      String[] k = new String[keyAt.length];
+      for (int i = 0; i < k.length; i++) {
+        k[i] = image[keyAt[i]];
+      }
+      return List.of(k);
+    }
+
+    /** Whether it was not found to be another row's under another text of the key. */
+    boolean alive(Row row) {
+      return rows.get(row.key) == row;
+    }
+
+    List<ForeignKey> acting() {
+      return mirror.referencedBy().stream().filter(f -> f.onDelete().changesChild()).toList();
+    }
+  }
+
+  /** The attempt is thrown away and begun again. */
+  private static final class Again extends Exception {
+    Again(String why) {
+      super(why, null, false, false);
+    }
+  }
+
+  private final Convergence engine;
+  private final Connection primary;
+  private final Connection mirror;
+  private final Map<TableName, Part> parts = new TreeMap<>();
+  private final Set<TableName> keyless = new HashSet<>();
+  private boolean upsertsFirst;
+  private long upserted;
+  private long deleted;
+
+  Resync(Convergence engine, Connection primary, Connection mirror) {
+    this.engine = engine;
+    this.primary = primary;
+    this.mirror = mirror;
+  }
+
+  // ---- the work
+
+  /**
+   * Adds a key.
+   *
+   * @param wasDeleted whether a unit of work deleted it (or changed it to another key)
+   * @return whether that is news
+   */
+  boolean add(TableName table, List<String> key, boolean wasDeleted)
+      throws SQLException, ConvergenceException {
+    Part part = part(table);
+    if (key.size() != part.key.size()) {
+      throw new ConvergenceException(
+          "a key of "
+              + table
+              + " has "
+              + key.size()
+              + " values where "
+              + part.primary.key()
+              + " is the table's key");
+    }
+    return add(part, key, wasDeleted) != null;
+  }
+
+  private static Row add(Part part, List<String> key, boolean wasDeleted) {
+    Row known = part.rows.get(key);
+    if (known != null) {
+      if (known.deleted || !wasDeleted) {
+        return null;
+      }
+      known.deleted = true;
+      known.done = false;
+      return known;
+    }
+    Row row = new Row(List.copyOf(key), wasDeleted);
+    part.rows.put(row.key, row);
+    return row;
+  }
+
+  private Part part(TableName name) throws SQLException, ConvergenceException {
+    Part part = parts.get(name);
+    if (part != null) {
+      return part;
+    }
+    Table p = engine.primaryTable(primary, name);
+    if (p.root().isPresent()) { // foreign keys and locks are the root's
+      Table root = engine.primaryTable(primary, p.root().get());
+      if (root.key().equals(p.key())) {
+        p = root;
+      }
+    }
+    part = parts.get(p.name());
+    if (part == null) {
+      part = new Part(p, engine.mirrorTable(mirror, p));
+      parts.put(p.name(), part);
+    }
+    parts.put(name, part);
+    return part;
+  }
+
+  private Set<Part> all() {
+    return new LinkedHashSet<>(parts.values());
+  }
+
+  // ---- attempts
+
+  /** Runs until the mirror has committed. */
+  void run() throws SQLException, ConvergenceException {
+    for (int n = 1; ; n++) {
+      try {
+        attempt();
+        return;
+      } catch (Again e) {
+        mirror.rollback();
+        if (n >= engine.options().attempts()) {
+          throw new java.sql.SQLTransientException(
+              "resync was overtaken " + n + " times: " + e.getMessage(), "40001", e);
+        }
+      } catch (SQLException e) {
+        Session.rollback(mirror);
+        Failure f = Failure.of(e);
+        boolean progress = false;
+        if (f == Failure.CONFLICT) {
+          progress = pull(e);
+        } else if (f == Failure.CATALOG && n == 1) {
+          engine.invalidate();
+          rebuild();
+          progress = true;
+        } else if (f != Failure.CONTENTION) {
+          throw e;
+        }
+        if (n >= engine.options().attempts() || (f == Failure.CONFLICT && !progress && n >= 5)) {
+          if (f == Failure.CONFLICT) {
+            throw new ConvergenceException(
+                "a constraint of the mirror forbids what the primary holds: " + e.getMessage(), e);
+          }
+          throw e;
+        }
+      }
+      Convergence.pause(Math.min(n, 10) * ThreadLocalRandom.current().nextLong(1, 5));
+    }
+  }
+
+  private void rebuild() throws SQLException, ConvergenceException {
+    List<Part> old = new ArrayList<>(all());
+    parts.clear();
+    for (Part p : old) {
+      Part fresh = part(p.primary.name());
+      p.rows.values().forEach(r -> add(fresh, r.key, r.deleted));
+    }
+  }
+
+  private void attempt() throws SQLException, ConvergenceException, Again {
+    mirror.rollback(); // reading the catalog may have begun a transaction
+    begin();
+    upserted = 0;
+    deleted = 0;
+    Map<Part, Set<Row>> fresh = new LinkedHashMap<>();
+    for (Part p : all()) {
+      for (Row r : p.rows.values()) {
+        r.read = r.held = r.zero = r.done = false;
+        r.image = null;
+      }
+      fresh.put(p, new LinkedHashSet<>(p.rows.values()));
+    }
+    while (!fresh.isEmpty()) {
+      Map<Part, Set<Row>> todo = fresh;
+      // rows of the mirror that refer to a deleted one join, and theirs, before anything is deleted
+      for (Map<Part, Set<Row>> found = todo; !found.isEmpty(); ) {
+        for (Map.Entry<Part, Set<Row>> e : found.entrySet()) {
+          read(e.getKey(), e.getValue());
+        }
+        found = children(found, true);
+        found.forEach(
+            (p, rows) -> todo.computeIfAbsent(p, k -> new LinkedHashSet<>()).addAll(rows));
+      }
+      engine.at(Step.FIRST_READ);
+      write(todo);
+      // a row that was deleted and is back: its former children, with the row locked for certain
+      // now
+      fresh = children(todo, false);
+    }
+    engine.at(Step.WRITTEN);
+    if (Rules.on(Rule.RECHECK)) {
+      recheck();
+    }
+    engine.at(Step.SECOND_READ);
+    try (PreparedStatement s = mirror.prepareStatement("set constraints all immediate")) {
+      s.execute(); // deferred ones speak now, not in COMMIT
+    }
+    MirrorWriter.commit(mirror);
+    engine.at(Step.COMMITTED);
+  }
+
+  private void begin() throws SQLException {
+    try (PreparedStatement s =
+        mirror.prepareStatement(
+            "set transaction isolation level read committed;\n"
+                + Session.PINS
+                + Session.BY_KEY
+                + ";\nset constraints all deferred")) {
+      MirrorWriter.pins(
+          s,
+          engine.options().resyncLimits(),
+          Session.searchPath(all().stream().map(p -> p.mirror).toList()));
+      s.execute();
+    }
+  }
+
+  // ---- reading the primary
+
+  private interface Seen {
+    void row(Row row, String[] image) throws Again;
+  }
+
+  private void read(Part part, Set<Row> rows) throws SQLException, Again {
+    look(
+        part,
+        rows,
+        (row, image) -> {
+          row.read = true;
+          row.image = image;
+        });
+    // one row under two texts of its key ('1' and '01'): the primary's own text is the one
+    for (Row row : rows) {
+      if (row.image != null && part.alive(row)) {
+        List<String> canonical = part.keyOf(row.image);
+        if (!canonical.equals(row.key)) {
+          part.rows.remove(row.key);
+          Row other = part.rows.get(canonical);
+          if (other == null) {
+            row.key = canonical;
+            part.rows.put(canonical, row);
+          } else {
+            other.deleted |= row.deleted;
+          }
+        }
+      }
+    }
+  }
+
+  /** Reads the primary's rows for these keys under a new snapshot, in a transaction of its own. */
+  private void look(Part part, Collection<Row> rows, Seen seen) throws SQLException, Again {
+    String sql =
+        Convergence.primaryRead()
+            + Session.BY_KEY
+            + ";\nselect u.o, t."
+            + part.primaryKey.get(0).column().sql()
+            + " is not null, "
+            + part.columns.stream().map(Columns::text).collect(Collectors.joining(", "))
+            + " from "
+            + part.keys()
+            + " left join "
+            + part.primary.name().sql()
+            + " t on "
+            + part.join(part.primaryKey);
+    primary.rollback(); // reading the catalog may have begun a transaction
+    try {
+      for (List<Row> slice : slices(rows)) {
+        try (PreparedStatement s = primary.prepareStatement(sql)) {
+          int p =
+              MirrorWriter.pins(
+                  s, engine.options().resyncLimits(), Session.searchPath(List.of(part.primary)));
+          bind(primary, s, p, keys(slice, part.key.size()));
+          s.execute();
+          Convergence.checkPrimary(s);
+          s.getMoreResults();
+          try (ResultSet r = s.getResultSet()) {
+            while (r.next()) {
+              String[] image = null;
+              if (r.getBoolean(2)) {
+                image = new String[part.columns.size()];
+                for (int i = 0; i < image.length; i++) {
+                  image[i] = r.getString(i + 3);
+                }
+              }
+              seen.row(slice.get(r.getInt(1) - 1), image);
+            }
+          }
+        }
+        primary.rollback();
+      }
+    } catch (SQLException | Again e) {
+      Session.rollback(primary);
+      throw e;
+    }
+  }
+
+  // ---- writing the mirror
+
+  /**
+   * CASCADE_CLOSURE and CHILDREN_UNDER_LOCK: the mirror's rows that refer to the given ones by a
+   * foreign key that acts, and that have to be written yet.
+   *
+   * @param before before the write: those that go, or may have gone meanwhile. After it: those that
+   *     were deleted by a unit of work and are back
+   */
+  private Map<Part, Set<Row>> children(Map<Part, Set<Row>> of, boolean before)
+      throws SQLException, ConvergenceException {
+    Map<Part, Set<Row>> found = new LinkedHashMap<>();
+    if (!Rules.on(Rule.CASCADE_CLOSURE)) {
+      return found;
+    }
+    for (Map.Entry<Part, Set<Row>> e : of.entrySet()) {
+      Part part = e.getKey();
+      List<ForeignKey> acting = part.acting();
+      if (acting.isEmpty()) {
+        continue;
+      }
+      List<Row> rows =
+          e.getValue().stream()
+              .filter(
+                  r ->
+                      part.alive(r)
+                          && (before
+                              ? r.image == null || r.deleted || part.swap.contains(r.key)
+                              : r.image != null && r.deleted))
+              .toList();
+      for (List<Row> slice : slices(rows)) {
+        if (Rules.on(Rule.CHILDREN_UNDER_LOCK)) {
+          // waits for children in flight, whose check holds FOR KEY SHARE on the parent
+          query(
+              "select 1 from "
+                  + part.keys()
+                  + " join "
+                  + part.mirror.name().sql()
+                  + " t on "
+                  + part.join(part.key)
+                  + " order by u.o for update of t",
+              keys(slice, part.key.size()),
+              r -> {});
+        }
+        engine.at(Step.PARENTS_LOCKED);
+        for (ForeignKey f : acting) {
+          referring(part, f, slice, found, before);
+        }
+      }
+    }
+    return found;
+  }
+
+  /**
+   * Adds the mirror's rows that refer to these by the foreign key.
+   *
+   * @param again also those that were written before: the delete of their parent is to come
+   */
+  private void referring(
+      Part part, ForeignKey f, List<Row> rows, Map<Part, Set<Row>> found, boolean again)
+      throws SQLException, ConvergenceException {
+    StringBuilder on = new StringBuilder();
+    for (int i = 0; i < f.childColumns().size(); i++) {
+      on.append(i == 0 ? "c." : " and c.")
+          .append(TableName.quote(f.childColumns().get(i)))
+          .append(" = t.")
+          .append(TableName.quote(f.parentColumns().get(i)));
+    }
+    Table child = engine.primaryTable(primary, f.child());
+    String from =
+        " from "
+            + part.keys()
+            + " join "
+            + part.mirror.name().sql()
+            + " t on "
+            + part.join(part.key)
+            + " join "
+            + f.child().sql()
+            + " c on "
+            + on;
+    if (child.key().isEmpty()) {
+      if (!f.onDelete().changesChild()) {
+        return;
+      }
+      query(
+          "select 1" + from + " limit 1", keys(rows, part.key.size()), r -> keyless.add(f.child()));
+      return;
+    }
+    Part to = part(f.child());
+    query(
+        "select distinct "
+            + child.key().stream()
+                .map(k -> "c." + TableName.quote(k) + "::text")
+                .collect(Collectors.joining(", "))
+            + from,
+        keys(rows, part.key.size()),
+        r -> {
+          String[] k = new String[child.key().size()];
+          for (int i = 0; i < k.length; i++) {
+            k[i] = r.getString(i + 1);
+          }
+          List<String> key = List.of(k);
+          Row row = add(to, key, true);
+          if (row == null && again && to.rows.get(key).done) {
+            row = to.rows.get(key);
+            row.done = false;
+          }
+          if (row != null) {
+            found.computeIfAbsent(to, x -> new LinkedHashSet<>()).add(row);
+          }
+        });
+  }
+
+  private void write(Map<Part, Set<Row>> todo) throws SQLException {
+    List<Part> order = parentsFirst(todo.keySet());
+    List<Part> reverse = new ArrayList<>(order);
+    Collections.reverse(reverse);
+    if (!upsertsFirst) {
+      for (Part p : reverse) {
+        delete(p, some(p, todo, false));
+      }
+    }
+    for (Part p : order) {
+      upsert(p, some(p, todo, true));
+    }
+    if (upsertsFirst) {
+      for (Part p : reverse) {
+        delete(p, some(p, todo, false));
+      }
+    }
+    todo.values().forEach(rows -> rows.forEach(r -> r.done = true));
+  }
+
+  private static List<Row> some(Part part, Map<Part, Set<Row>> of, boolean present) {
+    return of.get(part).stream()
+        .filter(r -> part.alive(r) && (r.image != null) == present)
+        .toList();
+  }
+
+  private void upsert(Part part, List<Row> rows) throws SQLException {
+    List<String> key = part.primary.key();
+    List<Row> sorted = new ArrayList<>(rows);
+    sorted.sort(BY_KEY); // one lock order for all resyncs
+    List<Row> swapped = sorted.stream().filter(r -> part.swap.contains(r.key)).toList();
+    if (!swapped.isEmpty()) {
+      update(Dml.swap(part.mirror, part.in, key), images(swapped, part.in.size()));
+    }
+    for (List<Row> slice : slices(sorted)) {
+      String[][] images = images(slice, part.in.size());
+      if (Dml.deferrable(part.mirror, key)) {
+        update(Dml.updateByKey(part.mirror, part.in, key, true), images);
+        update(Dml.insertMissing(part.mirror, part.in, key, true), images);
+      } else {
+        update(Dml.upsert(part.mirror, part.in, key, true), images);
+        if (Dml.settable(part.in, key).isEmpty()) {
+          // DO NOTHING locks nothing, and another transaction may be deleting the row
+          query(
+              "select 1 from "
+                  + part.keys()
+                  + " join "
+                  + part.mirror.name().sql()
+                  + " t on "
+                  + part.join(part.key)
+                  + " order by u.o for update of t",
+              keys(slice, part.key.size()),
+              r -> {});
+        }
+      }
+      slice.forEach(r -> r.held = true);
+      upserted += slice.size();
+    }
+  }
+
+  private void delete(Part part, List<Row> rows) throws SQLException {
+    List<Row> sorted = new ArrayList<>(rows);
+    sorted.sort(BY_KEY);
+    for (List<Row> slice : slices(sorted)) {
+      slice.forEach(r -> r.zero = !r.held);
+      query(
+          "delete from "
+              + part.mirror.name().sql()
+              + " t using "
+              + part.keys()
+              + " where "
+              + part.join(part.key)
+              + " returning u.o",
+          keys(slice, part.key.size()),
+          r -> {
+            Row row = slice.get(r.getInt(1) - 1);
+            row.held = true;
+            row.zero = false;
+            deleted++;
+          });
+    }
+  }
+
+  private static final Comparator<Row> BY_KEY =
+      (a, b) -> {
+        for (int i = 0; i < a.key.size(); i++) {
+          int c = a.key.get(i).compareTo(b.key.get(i));
+          if (c != 0) {
+            return c;
+          }
+        }
+        return 0;
+      };
+
+  private List<Part> parentsFirst(Collection<Part> of) {
+    List<Part> result = new ArrayList<>();
+    Set<Part> visited = new HashSet<>();
+    for (Part p : of) {
+      visit(p, of, visited, result);
+    }
+    return result;
+  }
+
+  private void visit(Part p, Collection<Part> of, Set<Part> visited, List<Part> result) {
+    if (visited.add(p)) {
+      for (ForeignKey f : p.mirror.references()) {
+        Part parent = parts.get(f.parent());
+        if (parent != null && of.contains(parent)) {
+          visit(parent, of, visited, result);
+        }
+      }
+      result.add(p);
+    }
+  }
+
+  // ---- RECHECK
+
+  /**
+   * RECHECK: the second read of the primary, while the mirror's rows are held; what moved is
+   * corrected in place, or the attempt begins again where that cannot be right.
+   */
+  private void recheck() throws SQLException, Again {
+    for (Part part : parentsFirst(all())) {
+      List<Row> changed = new ArrayList<>();
+      List<Row> gone = new ArrayList<>();
+      look(
+          part,
+          part.rows.values(),
+          (row, image) -> {
+            boolean was = row.image != null;
+            boolean is = image != null;
+            if (was && is) {
+              if (!Arrays.equals(row.image, image)) {
+                if (part.swap.contains(row.key)) {
+                  throw new Again("a row of " + part.mirror.name() + " that goes round changed");
+                }
+                row.image = image;
+                changed.add(row);
+              }
+            } else if (is) {
+              // deleted here, or not even there: there is no lock that speaks for it
+              throw new Again("a row of " + part.mirror.name() + " is back on the primary");
+            } else if (was) {
+              if (!part.mirror.referencedBy().isEmpty()) {
+                throw new Again("a row of " + part.mirror.name() + " went, which others refer to");
+              }
+              row.image = null;
+              gone.add(row);
+            }
+          });
+      if (!gone.isEmpty()) {
+        delete(part, gone);
+      }
+      if (!changed.isEmpty()) {
+        upsert(part, changed);
+      }
+    }
+  }
+
+  // ---- conflicts with stale rows
+
+  /**
+   * After a foreign key's or a unique index's error: pulls in the keys that may be in the way.
+   *
+   * @return whether that changed anything
+   */
+  private boolean pull(SQLException cause) throws SQLException, ConvergenceException {
+    boolean progress = false;
+    try {
+      mirror.rollback();
+      begin();
+      if (!"23505".equals(cause.getSQLState())) {
+        progress = !upsertsFirst;
+        upsertsFirst = true;
+        for (Part p : all()) {
+          progress |= pullParents(p);
+          progress |= pullChildren(p);
+        }
+      } else {
+        // a rival that the primary has no more must go before the row that takes its value
+        progress = upsertsFirst;
+        upsertsFirst = false;
+        for (Part p : all()) {
+          progress |= pullRivals(p);
+        }
+      }
+      return progress;
+    } finally {
+      Session.rollback(mirror);
+    }
+  }
+
+  /** The parents that the primary's rows refer to and the mirror lacks. */
+  private boolean pullParents(Part part) throws SQLException, ConvergenceException {
+    boolean progress = false;
+    List<String> names = part.columns.stream().map(Column::name).toList();
+    for (ForeignKey f : part.mirror.references()) {
+      int[] at = f.childColumns().stream().mapToInt(names::indexOf).toArray();
+      if (Arrays.stream(at).anyMatch(i -> i < 0)) {
+        continue; // a generated column: its parents are found by their own changes only
+      }
+      Set<List<String>> wanted = new LinkedHashSet<>();
+      for (Row r : part.rows.values()) {
+        if (r.image != null && Arrays.stream(at).allMatch(i -> r.image[i] != null)) {
+          wanted.add(Arrays.stream(at).mapToObj(i -> r.image[i]).toList());
+        }
+      }
+      if (wanted.isEmpty()) {
+        continue;
+      }
+      Table parent = engine.primaryTable(primary, f.parent());
+      if (parent.key().isEmpty()) {
+        continue;
+      }
+      List<Dml.In> by = new ArrayList<>();
+      for (String c : f.parentColumns()) {
+        by.add(new Dml.In(parent.column(c).orElseThrow(), null));
+      }
+      List<Row> probe = wanted.stream().map(k -> new Row(k, false)).toList();
+      Part to = part(f.parent());
+      String from = Dml.unnest(by.size()) + Dml.alias(by.size(), true);
+      List<Row> missing = new ArrayList<>();
+      for (List<Row> slice : slices(probe)) {
+        query(
+            "select u.o from "
+                + from
+                + " where not exists (select from "
+                + f.parent().sql()
+                + " t where "
+                + part.join(by)
+                + ")",
+            keys(slice, by.size()),
+            r -> missing.add(slice.get(r.getInt(1) - 1)));
+      }
+      for (List<Row> slice : slices(missing)) {
+        progress |= keysOnPrimary(to, by, slice);
+      }
+    }
+    return progress;
+  }
+
+  /** Adds the keys of the primary's rows that have these values. */
+  private boolean keysOnPrimary(Part part, List<Dml.In> by, List<Row> values) throws SQLException {
+    boolean progress = false;
+    primary.rollback();
+    try (PreparedStatement s =
+        primary.prepareStatement(
+            Convergence.primaryRead()
+                + Session.BY_KEY
+                + ";\nselect "
+                + part.primary.key().stream()
+                    .map(k -> "t." + TableName.quote(k) + "::text")
+                    .collect(Collectors.joining(", "))
+                + " from "
+                + Dml.unnest(by.size())
+                + Dml.alias(by.size(), true)
+                + " join "
+                + part.primary.name().sql()
+                + " t on "
+                + part.join(by))) {
+      int p =
+          MirrorWriter.pins(
+              s, engine.options().resyncLimits(), Session.searchPath(List.of(part.primary)));
+      bind(primary, s, p, keys(values, by.size()));
+      s.execute();
+      Convergence.checkPrimary(s);
+      s.getMoreResults();
+      try (ResultSet r = s.getResultSet()) {
+        while (r.next()) {
+          String[] k = new String[part.key.size()];
+          for (int i = 0; i < k.length; i++) {
+            k[i] = r.getString(i + 1);
+          }
+          progress |= add(part, List.of(k), false) != null;
+        }
+      }
+    } finally {
+      Session.rollback(primary);
+    }
+    return progress;
+  }
+
+  /** The mirror's rows that refer to rows which the primary has no more. */
+  private boolean pullChildren(Part part) throws SQLException, ConvergenceException {
+    List<Row> rows = part.rows.values().stream().filter(r -> r.read && r.image == null).toList();
+    Map<Part, Set<Row>> found = new HashMap<>();
+    for (ForeignKey f : part.mirror.referencedBy()) {
+      for (List<Row> slice : slices(rows)) {
+        referring(part, f, slice, found, false);
+      }
+    }
+    return !found.isEmpty();
+  }
+
+  /**
+   * The mirror's rows that hold a value of a unique index which the primary gives to another row.
+   * Both are deleted and inserted by one statement from then on (rule 15).
+   */
+  private boolean pullRivals(Part part) throws SQLException {
+    boolean progress = false;
+    List<Row> rows = part.rows.values().stream().filter(r -> r.image != null).toList();
+    if (rows.isEmpty()) {
+      return false;
+    }
+    List<Unique> indexes = Unique.of(mirror, part.mirror);
+    String typed =
+        "select u.o as \"dualwrite:o\", "
+            + part.in.stream()
+                .map(i -> i.cast("u.a" + part.in.indexOf(i)) + " as " + i.column().sql())
+                .collect(Collectors.joining(", "))
+            + " from "
+            + Dml.unnest(part.in.size())
+            + Dml.alias(part.in.size(), true);
+    String keyText =
+        part.primary.key().stream()
+            .map(k -> "m." + TableName.quote(k) + "::text")
+            .collect(Collectors.joining(", "));
+    String sameKey =
+        part.primary.key().stream()
+            .map(k -> "m." + TableName.quote(k) + " = v." + TableName.quote(k))
+            .collect(Collectors.joining(" and "));
+    for (Unique x : indexes) {
+      String sql =
+          "select v.\"dualwrite:o\", "
+              + keyText
+              + " from (select x.*, "
+              + x.expressions("x")
+              + " from ("
+              + typed
+              + ") x"
+              + x.where()
+              + ") v join (select x.*, "
+              + x.expressions("x")
+              + " from "
+              + part.mirror.name().sql()
+              + " x"
+              + x.where()
+              + ") m on "
+              + x.match()
+              + " where not ("
+              + sameKey
+              + ")";
+      for (List<Row> slice : slices(rows)) {
+        boolean[] any = new boolean[1];
+        query(
+            sql,
+            images(slice, part.in.size()),
+            r -> {
+              String[] k = new String[part.key.size()];
+              for (int i = 0; i < k.length; i++) {
+                k[i] = r.getString(i + 2);
+              }
+              List<String> rival = List.of(k);
+              any[0] |= add(part, rival, false) != null;
+              any[0] |= part.swap.add(rival);
+              any[0] |= part.swap.add(slice.get(r.getInt(1) - 1).key);
+            });
+        progress |= any[0];
+      }
+    }
+    return progress;
+  }
+
+  // ---- what is left
+
+  /** The keys that a delete did not find, and which are absent on the primary. */
+  Map<TableName, List<List<String>>> unsettled() {
+    Map<TableName, List<List<String>>> result = new TreeMap<>();
+    for (Part p : all()) {
+      List<List<String>> keys =
+          p.rows.values().stream().filter(r -> r.zero && r.image == null).map(r -> r.key).toList();
+      if (!keys.isEmpty()) {
+        result.put(p.primary.name(), keys);
+      }
+    }
+    return result;
+  }
+
+  /** The mirror's oids of the tables in question, by their names on the primary. */
+  List<Long> oids(Collection<TableName> of) {
+    return of.stream().map(t -> parts.get(t).mirror.oid()).toList();
+  }
+
+  ResyncResult result() {
+    long keys = all().stream().mapToLong(p -> p.rows.size()).sum();
+    return new ResyncResult(keys, upserted, deleted, keyless);
+  }
+
+  // ---- JDBC
+
+  private interface Each {
+    void row(ResultSet r) throws SQLException;
+  }
+
+  private void query(String sql, String[][] arrays, Each each) throws SQLException {
+    try (PreparedStatement s = mirror.prepareStatement(sql)) {
+      bind(mirror, s, 1, arrays);
+      try (ResultSet r = s.executeQuery()) {
+        while (r.next()) {
+          each.row(r);
+        }
+      }
+    }
+  }
+
+  private void update(String sql, String[][] arrays) throws SQLException {
+    try (PreparedStatement s = mirror.prepareStatement(sql)) {
+      bind(mirror, s, 1, arrays);
+      s.executeUpdate();
+    }
+  }
+
+  private static void bind(Connection c, PreparedStatement s, int from, String[][] arrays)
+      throws SQLException {
+    for (int i = 0; i < arrays.length; i++) {
+      Array a = c.createArrayOf("text", arrays[i]);
+      s.setArray(from + i, a);
+    }
+  }
+
+  private static String[][] keys(List<Row> rows, int width) {
+    String[][] columns = new String[width][rows.size()];
+    for (int i = 0; i < rows.size(); i++) {
+      for (int j = 0; j < width; j++) {
+        columns[j][i] = rows.get(i).key.get(j);
+      }
+    }
+    return columns;
+  }
+
+  private static String[][] images(List<Row> rows, int width) {
+    String[][] columns = new String[width][rows.size()];
+    for (int i = 0; i < rows.size(); i++) {
+      for (int j = 0; j < width; j++) {
+        columns[j][i] = rows.get(i).image[j];
+      }
+    }
+    return columns;
+  }
+
+  private List<List<Row>> slices(Collection<Row> rows) {
+    List<Row> list = List.copyOf(rows);
+    List<List<Row>> result = new ArrayList<>();
+    int size = engine.options().batchKeys();
+    for (int i = 0; i < list.size(); i += size) {
+      result.add(list.subList(i, Math.min(list.size(), i + size)));
+    }
+    return result;
+  }
+}

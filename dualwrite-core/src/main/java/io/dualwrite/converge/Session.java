@@ -1,0 +1,92 @@
+package io.dualwrite.converge;
+
+import io.dualwrite.catalog.Column;
+import io.dualwrite.catalog.Table;
+import io.dualwrite.catalog.TableName;
+import java.sql.Connection;
+import java.sql.SQLException;
+import java.util.Collection;
+import java.util.TreeSet;
+import javax.sql.DataSource;
+
+/**
+ * The settings under which values travel as text, the same on both sides and set for the
+ * transaction alone, so that a pooled connection is given back as it was.
+ */
+final class Session {
+
+  /** Two parts of a select list. Neither has a parameter. */
+  private static final String FORMATS =
+      "set_config('DateStyle', 'ISO, MDY', true), set_config('IntervalStyle', 'postgres', true),"
+          + " set_config('TimeZone', 'UTC', true), set_config('extra_float_digits', '3', true),"
+          + " set_config('bytea_output', 'hex', true), set_config('xmloption', 'content', true),"
+          + " set_config('lc_monetary', 'C', true), set_config('standard_conforming_strings', 'on', true),"
+          // rows hidden by a policy would be lost in silence: an error in their place
+          + " set_config('row_security', 'off', true)";
+
+  /**
+   * One select with four parameters: lock_timeout, statement_timeout,
+   * idle_in_transaction_session_timeout (milliseconds as text), search_path. synchronous_commit:
+   * rule 4, a mirror that loses acknowledged commits in a crash would lose rows.
+   */
+  static final String PINS =
+      "select set_config('lock_timeout', ?, true), set_config('statement_timeout', ?, true),"
+          + " set_config('idle_in_transaction_session_timeout', ?, true), set_config('search_path', ?, true),"
+          + " set_config('synchronous_commit', 'on', true), "
+          + FORMATS;
+
+  /** Look-ups by keys go through the key's index, whatever the statistics say. */
+  static final String BY_KEY =
+      ", set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)";
+
+  private Session() {}
+
+  /**
+   * The search path for statements on these tables: the server's own schema, and those of their
+   * columns' types, whose operators compare keys ({@code citext}).
+   */
+  static String searchPath(Collection<Table> tables) {
+    TreeSet<String> schemas = new TreeSet<>();
+    for (Table t : tables) {
+      for (Column c : t.columns()) {
+        if (c.type().indexOf('.') >= 0) {
+          schemas.add(TableName.quote(TableName.parse(c.type()).schema()));
+        }
+      }
+    }
+    return schemas.isEmpty() ? "pg_catalog" : "pg_catalog, " + String.join(", ", schemas);
+  }
+
+  static Connection open(DataSource from) throws SQLException {
+    Connection c = from.getConnection();
+    try {
+      c.setAutoCommit(false);
+      return c;
+    } catch (SQLException e) {
+      c.close();
+      throw e;
+    }
+  }
+
+  /** Rolls back and gives the connection back as it came. */
+  static void close(Connection c) {
+    if (c == null) {
+      return;
+    }
+    try (c) {
+      c.rollback();
+      c.setAutoCommit(true);
+    } catch (SQLException e) {
+      // broken: the server rolls back, and whoever broke it was told by the statement before
+    }
+  }
+
+  /** Rolls back after an error that is reported anyway. */
+  static void rollback(Connection c) {
+    try {
+      c.rollback();
+    } catch (SQLException e) {
+      // broken: the next statement says so
+    }
+  }
+}

@@ -1,0 +1,964 @@
+package io.dualwrite.converge;
+
+import static io.dualwrite.converge.Fixture.change;
+import static io.dualwrite.converge.Fixture.delete;
+import static io.dualwrite.converge.Fixture.execute;
+import static io.dualwrite.converge.Fixture.finish;
+import static io.dualwrite.converge.Fixture.row;
+import static io.dualwrite.converge.Fixture.table;
+import static io.dualwrite.converge.Fixture.upsert;
+import static io.dualwrite.converge.Fixture.value;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.dualwrite.control.Incarnation;
+import io.dualwrite.converge.Rules.Rule;
+import io.dualwrite.embedded.PgPair;
+import io.dualwrite.journal.Intent;
+import io.dualwrite.journal.Outcome;
+import io.dualwrite.journal.RowChange;
+import io.dualwrite.journal.RowChange.Kind;
+import io.dualwrite.journal.Suspect;
+import java.sql.Connection;
+import java.sql.SQLException;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
+import java.util.Set;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.AtomicInteger;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+
+class ReplayTest {
+
+  private Fixture f;
+
+  @BeforeEach
+  void open() {
+    f = new Fixture();
+  }
+
+  @AfterEach
+  void close() throws SQLException {
+    f.close();
+  }
+
+  private static RowChange insert(String table, String... values) {
+    String[][] rows = Arrays.stream(values).map(v -> new String[] {v}).toArray(String[][]::new);
+    return change(Kind.INSERT, table, List.of("a"), List.of(), rows);
+  }
+
+  private static final List<String> IV = List.of("id", "v");
+
+  /** A unit that reached the primary only. */
+  private Intent pending(String sql, Outcome outcome, RowChange... changes) throws SQLException {
+    Connection p = f.primary();
+    execute(p, sql);
+    Intent i = f.intent(p, changes);
+    p.commit();
+    f.journal.release(i.sequence(), outcome);
+    return i;
+  }
+
+  private void drain() throws Exception {
+    try (Replayer r = f.replayer()) {
+      assertTrue(r.drain(Duration.ofSeconds(30)), () -> "not drained: " + r.stats());
+    }
+  }
+
+  private String mirror(String sql) throws SQLException {
+    try (Connection m = f.pair.target()) {
+      return value(m, sql);
+    }
+  }
+
+  // ----------------------------------------------------------------------------------------------
+  // keyed
+
+  @Test
+  void pendingUnitsOfAllKindsReachTheMirror() throws Exception {
+    f.with(
+        "create table t(id int primary key, v text)",
+        "create table k(a int)",
+        "insert into t values (1,'a'),(2,'b'),(3,'c')");
+    pending(
+        "update t set v = 'x' where id = 1",
+        Outcome.COMMITTED,
+        upsert("t", IV, row("1", "old image")));
+    pending("delete from t where id = 2", Outcome.UNKNOWN, delete("t", "id", "2"));
+    pending(
+        "update t set id = 30 where id = 3; insert into k values (1),(1)",
+        Outcome.COMMITTED,
+        change(Kind.REKEY, "t", List.of("id", "id", "v"), List.of("id"), row("3", "30", "c")),
+        insert("k", "1", "1"));
+    try (Replayer r = f.replayer()) {
+      ReplayResult result = r.replayOnce(100);
+      assertEquals(new ReplayResult(3, 4, 2, 0, 0), result);
+      assertEquals(3, r.stats().units());
+      assertNull(r.stats().lastError());
+    }
+    f.assertEqual("t", "k");
+    assertEquals(0, f.journal.pendingCount());
+  }
+
+  @Test
+  void keysOfAnotherTypeAndInAnotherOrder() throws Exception {
+    f.with("create table t(a bigint, b text, v int, primary key (a, b))");
+    f.pair.executeSource("insert into t values (7,'x',1)");
+    pending(
+        "update t set v = 2",
+        Outcome.COMMITTED,
+        new RowChange(
+            Kind.UPSERT,
+            table("t"),
+            List.of("v", "b", "a"),
+            Arrays.asList(null, null, "double precision"),
+            List.of("b", "a"),
+            new String[][] {row("1", "x", "7e0")}));
+    drain();
+    f.assertEqual("t");
+  }
+
+  @Test
+  void aParentsNewKeyTakesItsChildrenAlong() throws Exception {
+    for (String action : List.of("", "on delete cascade")) {
+      f.with(
+          "create table par(id int primary key, v text)",
+          "create table chi(id int primary key, p int references par on update cascade "
+              + action
+              + ")",
+          "insert into par values (1,'a')",
+          "insert into chi values (1,1),(2,1)");
+      pending(
+          "update par set id = 2",
+          Outcome.COMMITTED,
+          change(Kind.REKEY, "par", List.of("id", "id", "v"), List.of("id"), row("1", "2", "a")));
+      drain();
+      f.assertEqual("par", "chi");
+      f.with("drop table chi, par");
+      f.primaryCatalog.invalidate();
+      f.mirrorCatalog.invalidate();
+    }
+  }
+
+  @Test
+  void whatAbortedIsResolvedWithoutAWrite() throws Exception {
+    f.with("create table t(id int primary key, v text)", "create table k(a int)");
+    Connection p = f.primary();
+    execute(p, "insert into t values (1,'x')");
+    Intent i = f.intent(p, upsert("t", IV, row("1", "x")), insert("k", "1"));
+    p.rollback();
+    f.journal.release(i.sequence(), Outcome.UNKNOWN);
+    drain();
+    assertEquals(
+        "0,0", mirror("select (select count(*) from t) || ',' || (select count(*) from k)"));
+  }
+
+  /** Its client is gone, its COMMIT is on its way: nobody may say yet what became of it. */
+  private void notEnded() throws Exception {
+    f.with("create table t(id int primary key, v text)", "insert into t values (1,'a')");
+    Connection p = f.primary();
+    execute(p, "update t set v = 'b'");
+    Intent i = f.intent(p, upsert("t", IV, row("1", "b")));
+    f.journal.release(i.sequence(), Outcome.UNKNOWN);
+    try (Replayer r = f.replayer()) {
+      for (int n = 0; n < 3; n++) {
+        r.replayOnce(10);
+      }
+      if (Rules.on(Rule.WAIT_ENDED)) {
+        assertEquals(Set.of(i.pid()), r.stats().waitingForPrimary());
+        assertEquals(1, f.journal.pendingCount());
+        assertFalse(r.drain(Duration.ofMillis(20)));
+      }
+      p.commit();
+      assertTrue(r.drain(Duration.ofSeconds(30)));
+    }
+  }
+
+  @Test
+  void aTransactionThatHasNotEndedIsWaitedForAndNamed() throws Exception {
+    notEnded();
+    f.assertEqual("t");
+  }
+
+  @Test
+  void withoutWaitingForItsEndItIsLost() throws Exception {
+    Rules.off(Rule.WAIT_ENDED);
+    notEnded();
+    assertFalse(f.equal("t"), "the switch has no effect");
+  }
+
+  @Test
+  void aUnitWhoseKeysWaitForTheMirrorDoesNotHoldUpTheRest() throws Exception {
+    f.with(
+        "create table t(id int primary key, v text)", "create table u(id int primary key, v text)");
+    Connection p0 = f.primary();
+    Connection m0 = f.mirror();
+    execute(p0, "insert into t values (1,'x')");
+    f.flush(m0, null, upsert("t", IV, row("1", "x")));
+    p0.commit();
+    pending("delete from t where id = 1", Outcome.COMMITTED, delete("t", "id", "1"));
+    try (Replayer r = f.replayer()) {
+      assertEquals(1, r.replayOnce(10).waiting());
+      assertEquals(
+          Set.of(Integer.parseInt(value(m0, "select pg_backend_pid()"))),
+          r.stats().waitingForMirror());
+      pending("insert into u values (1,'x')", Outcome.COMMITTED, upsert("u", IV, row("1", "x")));
+      assertEquals(1, r.replayOnce(10).resolved());
+      f.assertEqual("u");
+      assertEquals(1, f.journal.pendingCount());
+      m0.commit();
+      assertTrue(r.drain(Duration.ofSeconds(30)));
+    }
+    f.assertEqual("t");
+  }
+
+  @Test
+  void aPoisonUnitIsFoundAndParkedAndTheRestGoesOn() throws Exception {
+    f.with("create table t(id int primary key, v text)", "create table k(a int)");
+    f.pair.executeTarget("alter table t add check (v <> 'bad'); alter table k add check (a < 100)");
+    List<Intent> bad = new ArrayList<>();
+    for (int i = 1; i <= 40; i++) {
+      String v = i == 17 ? "bad" : "v";
+      Intent u =
+          pending(
+              "insert into t values (" + i + ",'" + v + "')",
+              Outcome.COMMITTED,
+              upsert("t", IV, row("" + i, v)));
+      if (i == 17) {
+        bad.add(u);
+      }
+      int a = i == 23 ? 100 : i;
+      u = pending("insert into k values (" + a + ")", Outcome.COMMITTED, insert("k", "" + a));
+      if (i == 23) {
+        bad.add(u);
+      }
+    }
+    try (Replayer r = f.replayer()) {
+      assertFalse(r.drain(Duration.ofSeconds(30)), "parked units are not drained");
+      assertEquals(2, r.stats().parked());
+      assertEquals(78, r.stats().units());
+    }
+    assertEquals(
+        bad.stream().map(Intent::sequence).toList(),
+        f.journal.parked().stream().map(x -> x.sequence()).toList());
+    assertTrue(f.journal.parked().get(0).error().contains("t_v_check"));
+    f.pair.executeTarget(
+        "alter table t drop constraint t_v_check; alter table k drop constraint k_a_check");
+    f.journal.parked().forEach(x -> f.journal.unpark(x.sequence()));
+    drain();
+    f.assertEqual("t", "k");
+  }
+
+  @Test
+  void contentionIsTriedAgainForAsLongAsItTakes() throws Exception {
+    f.with("create table t(id int primary key, v text)", "insert into t values (1,'a')");
+    pending("update t set v = 'b'", Outcome.COMMITTED, upsert("t", IV, row("1", "b")));
+    Connection m = f.mirror();
+    execute(m, "lock table t");
+    ConvergenceOptions o =
+        new ConvergenceOptions(
+            10,
+            new ApplyLimits(Duration.ofMillis(5), Duration.ZERO, Duration.ZERO),
+            Duration.ofMillis(5),
+            2,
+            Duration.ofMillis(5));
+    Convergence hasty =
+        new Convergence(
+            f.engine.primary(), f.engine.mirror(), f.primaryCatalog, f.mirrorCatalog, o);
+    try (Replayer r =
+        new Replayer(
+            f.journal,
+            () -> hasty,
+            new ReplayerOptions(10, 1, Duration.ofMillis(1), Duration.ofMillis(100)))) {
+      for (int i = 0; i < 5; i++) {
+        r.replayOnce(10);
+      }
+      assertEquals(List.of(), f.journal.parked());
+      m.rollback();
+      assertTrue(r.drain(Duration.ofSeconds(30)));
+    }
+    f.assertEqual("t");
+  }
+
+  @Test
+  void theBackgroundThreadDrainsAndBeatsAndSurvivesAnOutage() throws Exception {
+    f.close();
+    f = new Fixture(PgPair.own());
+    try {
+      f.with("create table t(id int primary key, v text)", "create table k(a int)");
+      try (Replayer r = f.replayer()) {
+        r.start();
+        pending("insert into t values (1,'x')", Outcome.COMMITTED, upsert("t", IV, row("1", "x")));
+        pending("insert into k values (1)", Outcome.COMMITTED, insert("k", "1"));
+        r.wake();
+        Fixture.await("drained", () -> f.journal.pendingCount() == 0);
+        String w =
+            "select resolved_through || ',' || pending || ',' || goodbye from dualwrite.writer";
+        Fixture.await("watermark", () -> "2,0,false".equals(mirrorOrNull(w)));
+        assertEquals("0", mirror("select count(*) from dualwrite.marker"));
+        f.pair.targetServer().kill();
+        pending("insert into t values (2,'x')", Outcome.COMMITTED, upsert("t", IV, row("2", "x")));
+        r.wake();
+        Fixture.await("error", () -> r.stats().lastError() != null);
+        f.pair.targetServer().restart();
+        Fixture.await("drained", () -> f.journal.pendingCount() == 0);
+        f.assertEqual("t", "k");
+        assertEquals(List.of(), f.journal.parked());
+        r.heartbeat(true);
+        assertEquals("3,0,true", mirror(w));
+      }
+    } finally {
+      f.close();
+      f = new Fixture();
+    }
+  }
+
+  private String mirrorOrNull(String sql) throws SQLException {
+    try (Connection m = f.pair.target();
+        var s = m.createStatement();
+        var r = s.executeQuery(sql)) {
+      return r.next() ? r.getString(1) : null;
+    }
+  }
+
+  // ----------------------------------------------------------------------------------------------
+  // keyless: exactly once
+
+  /** The direct flush went through, but its COMMIT's answer was lost, or is still to come. */
+  private void flushedAndReplayed(boolean committedBefore) throws Exception {
+    f.with("create table k(a int)");
+    Connection p = f.primary();
+    Connection m = f.mirror();
+    execute(p, "insert into k values (1)");
+    RowChange c = insert("k", "1");
+    Intent i = f.intent(p, c);
+    f.flush(m, new Marker(f.journal.writer(), i.sequence()), c);
+    p.commit();
+    if (committedBefore) {
+      m.commit();
+    }
+    f.journal.release(i.sequence(), Outcome.COMMITTED);
+    Future<?> r = f.start(this::drain);
+    if (!committedBefore) {
+      if (Rules.on(Rule.MARKER) && Rules.on(Rule.MARKER_BY_INSERT)) {
+        f.awaitBlocked();
+      } else if (!Rules.on(Rule.MARKER)) {
+        finish(r);
+      } else {
+        f.awaitBlocked(); // looked up before, inserts now
+      }
+      m.commit();
+    }
+    finish(r);
+  }
+
+  @Test
+  void aUnitThatIsThereIsNotAppliedAgain() throws Exception {
+    flushedAndReplayed(true);
+    f.assertEqual("k");
+  }
+
+  @Test
+  void aUnitWhoseCommitIsOnItsWayIsNotAppliedAgain() throws Exception {
+    flushedAndReplayed(false);
+    f.assertEqual("k");
+  }
+
+  @Test
+  void withoutMarkerItIsAppliedTwice() throws Exception {
+    Rules.off(Rule.MARKER);
+    flushedAndReplayed(true);
+    assertFalse(f.equal("k"), "the switch has no effect");
+  }
+
+  @Test
+  void withAMarkerLookedUpItIsAppliedTwice() throws Exception {
+    Rules.off(Rule.MARKER_BY_INSERT);
+    flushedAndReplayed(false);
+    assertFalse(f.equal("k"), "the switch has no effect");
+  }
+
+  @Test
+  void aUnitUpToTheWatermarkIsThereAlthoughItsMarkerIsGone() throws Exception {
+    f.with("create table k(a int)");
+    Intent i = pending("insert into k values (1)", Outcome.COMMITTED, insert("k", "1"));
+    f.pair.executeTarget("insert into k values (1)");
+    f.pair.executeTarget(
+        "insert into dualwrite.writer (writer, resolved_through) values ('"
+            + f.journal.writer()
+            + "', "
+            + i.sequence()
+            + ")");
+    drain();
+    f.assertEqual("k");
+  }
+
+  // ----------------------------------------------------------------------------------------------
+  // keyless: recopy
+
+  @Test
+  void recopyThenReplay() throws Exception {
+    f.with("create table k(a int)");
+    f.pair.executeTarget("insert into k values (666)");
+    Connection open = f.primary();
+    execute(open, "insert into k values (3)");
+    Intent late = f.intent(open, insert("k", "3"));
+    pending("insert into k values (1),(2)", Outcome.COMMITTED, insert("k", "1", "2"));
+    RecopyResult r = f.engine.recopy(table("k"), "true");
+    assertEquals(2, r.rows());
+    assertFalse(r.sees(late.xid(), late.incarnation()));
+    f.assertEqual("k");
+    open.commit();
+    f.journal.release(late.sequence(), Outcome.COMMITTED);
+    drain();
+    f.assertEqual("k");
+  }
+
+  @Test
+  void withoutARecordedSnapshotAReplayDoublesTheRow() throws Exception {
+    Rules.off(Rule.SNAPSHOT_RECORDED);
+    f.with("create table k(a int)");
+    pending("insert into k values (1)", Outcome.COMMITTED, insert("k", "1"));
+    f.engine.recopy(table("k"), "true");
+    drain();
+    assertFalse(f.equal("k"), "the switch has no effect");
+  }
+
+  @Test
+  void predicatesWithNullsQuestionMarksAndOmittedColumns() throws Exception {
+    f.with("create table k(a int, \"odd ?\" text, d int default 5, j jsonb)");
+    List<String> cols = List.of("a", "odd ?", "j");
+    pending(
+        "insert into k(a, \"odd ?\", j) values (1,'x','{\"k\":1}'),(10,'y?',null),(null,null,'{}'),(2,'it''s \"{q}\\',null)",
+        Outcome.COMMITTED,
+        change(
+            Kind.INSERT,
+            "k",
+            cols,
+            List.of(),
+            row("1", "x", "{\"k\":1}"),
+            row("10", "y?", null),
+            row(null, null, "{}"),
+            row("2", "it's \"{q}\\", null)));
+    assertEquals(1, f.engine.recopy(table("k"), "a > 5 and \"odd ?\" = 'y?'").rows());
+    assertEquals(1, f.engine.recopy(table("k"), "d = 5 and j ? 'k'").rows());
+    drain();
+    f.assertEqual("k");
+  }
+
+  /** A recopy of the row's range commits between the replay's look and its insert. */
+  private void recopyBetween(String target) throws Exception {
+    pending("insert into k values (1)", Outcome.COMMITTED, insert(target, "1"));
+    AtomicInteger once = new AtomicInteger();
+    List<Future<?>> recopies = new ArrayList<>();
+    f.engine.hook =
+        s -> {
+          if (s == Step.REPLAY_VISIBILITY && once.getAndIncrement() == 0) {
+            Future<?> r =
+                f.start(
+                    () ->
+                        new Convergence(
+                                f.engine.primary(),
+                                f.engine.mirror(),
+                                f.primaryCatalog,
+                                f.mirrorCatalog)
+                            .recopy(table("k"), "true"));
+            recopies.add(r);
+            try {
+              r.get(700, TimeUnit.MILLISECONDS);
+            } catch (TimeoutException e) {
+              // it waits for the replay's lock
+            } catch (Exception e) {
+              throw new SQLException(e);
+            }
+          }
+        };
+    drain();
+    finish(recopies.get(0));
+  }
+
+  @Test
+  void aRecopyCannotComeBetweenLookAndInsert() throws Exception {
+    f.with("create table k(a int)");
+    recopyBetween("k");
+    f.assertEqual("k");
+  }
+
+  @Test
+  void norIntoAPartition() throws Exception {
+    f.with(
+        "create table k(a int) partition by range (a)",
+        "create table k0 partition of k for values from (0) to (10)",
+        "create table kd partition of k default");
+    recopyBetween("k");
+    f.assertEqual("k");
+  }
+
+  @Test
+  void withoutTheLockFirstTheRowIsDoubled() throws Exception {
+    Rules.off(Rule.LOCK_BEFORE_VISIBILITY);
+    f.with("create table k(a int)");
+    recopyBetween("k");
+    assertFalse(f.equal("k"), "the switch has no effect");
+  }
+
+  @Test
+  void withoutTheSecondLookAPartitionsRowIsDoubled() throws Exception {
+    Rules.off(Rule.LOCK_BEFORE_VISIBILITY);
+    f.with(
+        "create table k(a int) partition by range (a)",
+        "create table k0 partition of k for values from (0) to (10)");
+    recopyBetween("k");
+    assertFalse(f.equal("k"), "the switch has no effect");
+  }
+
+  /** A writer flushes and commits while a recopy is on its way. */
+  private void writerMeanwhile() throws Exception {
+    f.with("create table k(a int)");
+    Connection p = f.primary();
+    Connection m = f.mirror();
+    execute(p, "insert into k values (1)");
+    RowChange c = insert("k", "1");
+    f.flush(m, new Marker(f.journal.writer(), f.journal.nextSequence()), c);
+    // flushed and not committed: the recopy has to wait, or takes its snapshot too early
+    Future<?> r = f.start(() -> f.engine.recopy(table("k"), "true"));
+    f.awaitBlocked();
+    p.commit();
+    m.commit();
+    finish(r);
+  }
+
+  @Test
+  void aRecopyWaitsForTheMirrorsWritersBeforeItsSnapshot() throws Exception {
+    writerMeanwhile();
+    f.assertEqual("k");
+  }
+
+  @Test
+  void withTheSnapshotFirstTheirRowsAreLost() throws Exception {
+    Rules.off(Rule.LOCK_THEN_DELETE_THEN_SNAPSHOT);
+    f.with("create table k(a int)");
+    // the recopy has its snapshot and is about to lock
+    Connection p = f.primary();
+    Connection m = f.mirror();
+    Connection r = f.mirror();
+    execute(p, "insert into k values (1)");
+    AtomicInteger once = new AtomicInteger();
+    f.engine.hook =
+        s -> {
+          if (s == Step.RECOPY_LOCKED && once.getAndIncrement() == 0) {
+            throw new SQLException("not reached with the lock held", "55P03");
+          }
+        };
+    f.flush(m, null, insert("k", "1"));
+    Future<?> recopy =
+        f.start(
+            () -> {
+              f.engine.hook = s -> {};
+              execute(r, "select 1");
+              Convergence patient =
+                  new Convergence(
+                      f.engine.primary(),
+                      f.engine.mirror(),
+                      f.primaryCatalog,
+                      f.mirrorCatalog,
+                      new ConvergenceOptions(
+                          100,
+                          ApplyLimits.DEFAULT,
+                          Duration.ofSeconds(20),
+                          1,
+                          Duration.ofSeconds(1)));
+              patient.recopy(r, table("k"), "true");
+              r.commit();
+            });
+    f.awaitBlocked();
+    p.commit();
+    m.commit();
+    finish(recopy);
+    assertFalse(f.equal("k"), "the switch has no effect");
+  }
+
+  @Test
+  void directInsertsWaitForARecopy() throws Exception {
+    f.with("create table k(a int)");
+    f.pair.executeSource("insert into k select generate_series(1, 1000)");
+    List<Future<?>> writers = new ArrayList<>();
+    f.engine.hook =
+        s -> {
+          if (s == Step.RECOPY_SNAPSHOT) {
+            Connection p = f.primary();
+            Connection m = f.mirror();
+            execute(p, "insert into k values (0)");
+            writers.add(
+                f.start(
+                    () -> {
+                      f.flush(m, null, insert("k", "0"));
+                      p.commit();
+                      m.commit();
+                    }));
+            f.awaitBlocked();
+          }
+        };
+    f.engine.recopy(table("k"), "true");
+    finish(writers.get(0));
+    f.assertEqual("k");
+  }
+
+  @Test
+  void partitionsOfSeveralShapes() throws Exception {
+    f.pair.executeSource("create table k(a int, b text)");
+    f.pair.executeTarget(
+        "create table k(b text, a int) partition by list (b);"
+            + "create table kx partition of k for values in ('x');"
+            + "create table kn partition of k for values in (null, 'n');"
+            + "create table kd partition of k default partition by hash (a);"
+            + "create table kd0 partition of kd for values with (modulus 2, remainder 0);"
+            + "create table kd1 partition of kd for values with (modulus 2, remainder 1)");
+    List<String> ab = List.of("a", "b");
+    pending(
+        "insert into k values (1,'x'),(2,null),(3,'x')",
+        Outcome.COMMITTED,
+        change(Kind.INSERT, "k", ab, List.of(), row("1", "x"), row("2", null), row("3", "x")));
+    assertEquals(1, f.engine.recopy(table("kn"), "a > 0").rows());
+    assertEquals(1, f.engine.recopy(table("kx"), "a > 1").rows());
+    drain();
+    f.assertEqual("k");
+    // a hash partition's rows can only be told by the server that has it
+    SQLException hash =
+        assertThrows(SQLException.class, () -> f.engine.recopy(table("kd0"), "true"));
+    assertTrue(hash.getMessage().contains("hash partition"), hash.getMessage());
+    f.with(
+        "create table h(a int, b text) partition by hash (a)",
+        "create table h0 partition of h for values with (modulus 2, remainder 0)",
+        "create table h1 partition of h for values with (modulus 2, remainder 1)");
+    pending(
+        "insert into h select i, 'x' from generate_series(1, 6) i",
+        Outcome.COMMITTED,
+        change(
+            Kind.INSERT,
+            "h",
+            ab,
+            List.of(),
+            row("1", "x"),
+            row("2", "x"),
+            row("3", "x"),
+            row("4", "x"),
+            row("5", "x"),
+            row("6", "x")));
+    f.engine.recopy(table("h1"), "true");
+    drain();
+    f.assertEqual("h");
+    assertEquals(6, f.engine.recopy(table("h"), "true").rows());
+    f.assertEqual("h");
+    // what no partition of the mirror takes is not left out in silence
+    f.pair.executeSource("create table g(a int); insert into g values (1),(11),(null)");
+    f.pair.executeTarget(
+        "create table g(a int) partition by range (a); create table g0 partition of g for values from (0) to (20)");
+    SQLException gap = assertThrows(SQLException.class, () -> f.engine.recopy(table("g"), "true"));
+    assertTrue(gap.getMessage().contains("no partition for some"), gap.getMessage());
+    assertEquals(2, f.engine.recopy(table("g"), "a > 0").rows());
+  }
+
+  /** A hypertable as the catalog shows it: a table with a trigger, whose chunks inherit. */
+  @Test
+  void chunks() throws Exception {
+    f.with(
+        "create table k(a int)",
+        "create table chunk1(check (a >= 0 and a < 10)) inherits (k)",
+        "create table chunk2(check (a >= 10 and a < 20)) inherits (k)",
+        "create function route() returns trigger language plpgsql as $$ begin"
+            + " if new.a < 10 then insert into public.chunk1 values (new.a); else insert into public.chunk2 values (new.a); end if; return null; end $$",
+        "create trigger ts_insert_blocker before insert on k for each row execute function route()");
+    pending("insert into k values (1),(11)", Outcome.COMMITTED, insert("k", "1", "11"));
+    assertEquals(1, f.engine.recopy(table("chunk1"), "true").rows());
+    assertThrows(SQLException.class, () -> f.engine.recopy(table("k"), "true"));
+    drain();
+    f.assertEqual("chunk1", "chunk2");
+  }
+
+  @Test
+  void aTableThatOthersReferToIsNotReplacedAsAWhole() throws Exception {
+    f.with(
+        "create table par(id int primary key)",
+        "create table chi(p int references par on delete cascade)");
+    SQLException e = assertThrows(SQLException.class, () -> f.engine.recopy(table("par"), "true"));
+    assertTrue(e.getMessage().contains("public.chi refers to it"), e.getMessage());
+  }
+
+  @Test
+  void aRecopyInTheCallersTransaction() throws Exception {
+    f.with("create table k(a int)", "insert into k values (1)");
+    f.pair.executeTarget("delete from k");
+    Connection m = f.mirror();
+    f.engine.recopy(m, table("k"), "true");
+    m.rollback();
+    assertEquals(
+        "0,0",
+        mirror(
+            "select (select count(*) from k) || ',' || (select count(*) from dualwrite.snapshot)"));
+    m.setTransactionIsolation(Connection.TRANSACTION_REPEATABLE_READ);
+    assertThrows(SQLException.class, () -> f.engine.recopy(m, table("k"), "true"));
+    m.rollback();
+    m.setTransactionIsolation(Connection.TRANSACTION_READ_COMMITTED);
+    f.engine.recopy(m, table("k"), "a = 1");
+    m.commit();
+    f.assertEqual("k");
+    // a later snapshot of the whole table replaces those of its parts
+    f.engine.recopy(table("k"), "true");
+    assertEquals("true", mirror("select string_agg(predicate, ',') from dualwrite.snapshot"));
+  }
+
+  // ----------------------------------------------------------------------------------------------
+  // suspects and incarnations
+
+  @Test
+  void aSuspectIsClosedOnlyByASnapshotThatSawItsEnd() throws Exception {
+    f.with("create table k(a int)");
+    Connection p = f.primary();
+    execute(p, "insert into k values (1)");
+    String xid = value(p, "select pg_current_xact_id()");
+    Suspect s = new Suspect(table("k"), "test", 0, Incarnation.of(p), Long.parseLong(xid));
+    f.pair.executeTarget(
+        "insert into dualwrite.suspect values ('public','k','"
+            + f.journal.writer()
+            + "','test','"
+            + s.incarnation()
+            + "','"
+            + xid
+            + "')");
+    Connection m = f.mirror();
+    assertFalse(
+        f.engine.closeSuspect(m, f.journal.writer(), s, f.engine.recopy(table("k"), "true")));
+    p.commit();
+    assertFalse(f.equal("k"));
+    Rules.off(Rule.SUSPECT_CARRIES_XID); // and this is what the rule keeps from being closed
+    assertTrue(
+        f.engine.closeSuspect(m, f.journal.writer(), s, f.engine.recopy(table("k"), "a < 0")));
+    m.rollback();
+    Rules.off();
+    assertTrue(
+        f.engine.closeSuspect(m, f.journal.writer(), s, f.engine.recopy(table("k"), "true")));
+    m.commit();
+    f.assertEqual("k");
+    assertEquals("0", mirror("select count(*) from dualwrite.suspect"));
+  }
+
+  @Test
+  void snapshotsAreReadAsTheServerReadsThem() throws Exception {
+    Random random = new Random(7);
+    try (Connection c = f.pair.source()) {
+      for (String text :
+          List.of("10:10:", "10:20:10,14,19", "3:5:4", "4294967300:4294967303:4294967301")) {
+        PrimarySnapshot s = new PrimarySnapshot(text, "1/1/");
+        for (int i = 0; i < 30; i++) {
+          long xid = (text.startsWith("4") ? 4294967290L : 1) + random.nextInt(24);
+          assertEquals(
+              value(c, "select pg_visible_in_snapshot('" + xid + "', '" + text + "')"),
+              s.sees(xid, "1/1/") ? "t" : "f",
+              xid + " in " + text);
+        }
+      }
+    }
+    PrimarySnapshot s = new PrimarySnapshot("10:10:", "100.5/1/200.5");
+    assertTrue(s.sees(99, "100.5/1/100.5"), "an earlier incarnation is over");
+    assertFalse(s.sees(1, "100.5/1/300.5"), "a later one had not begun");
+  }
+
+  /** A unit was lost in a crash of the primary, and its xid is another's now, who committed. */
+  private void crashed() throws Exception {
+    f.with("create table k(a int)", "create table t(id int primary key, v text)");
+    Connection p = f.primary();
+    execute(p, "create table other()");
+    Intent other = f.intent(p);
+    f.journal.resolved(other.sequence());
+    p.commit();
+    Intent lost =
+        new Intent(
+            f.journal.nextSequence(),
+            0,
+            0,
+            "1.0/1/1.0",
+            other.xid(),
+            other.pid(),
+            List.of(insert("k", "1"), upsert("t", IV, row("1", "x"))));
+    f.journal.append(lost);
+    f.journal.release(lost.sequence(), Outcome.UNKNOWN);
+    drain();
+  }
+
+  @Test
+  void aDoubtAcrossACrashIsASuspect() throws Exception {
+    crashed();
+    f.assertEqual("k", "t");
+    assertEquals(List.of(table("k")), f.journal.suspects().stream().map(Suspect::table).toList());
+  }
+
+  @Test
+  void withoutIncarnationAnothersOutcomeIsTaken() throws Exception {
+    Rules.off(Rule.INCARNATION);
+    crashed();
+    assertFalse(f.equal("k"), "the switch has no effect");
+  }
+
+  @Test
+  void aDoubtThatTheMarkerAnswersIsNone() throws Exception {
+    f.with("create table k(a int)");
+    Connection p = f.primary();
+    Connection m = f.mirror();
+    execute(p, "insert into k values (1)");
+    Intent real = f.intent(p, insert("k", "1"));
+    Intent i =
+        new Intent(real.sequence(), 0, 0, "1.0/1/1.0", real.xid(), real.pid(), real.changes());
+    f.journal.append(i);
+    f.flush(m, new Marker(f.journal.writer(), i.sequence()), insert("k", "1"));
+    p.commit();
+    m.commit();
+    f.journal.release(i.sequence(), Outcome.UNKNOWN);
+    drain();
+    assertEquals(List.of(), f.journal.suspects());
+    f.assertEqual("k");
+  }
+
+  // ----------------------------------------------------------------------------------------------
+  // everything at once
+
+  /**
+   * Writers, half of whose flushes fail, a replayer and recopies, on tables with keys and without.
+   */
+  @Test
+  void writersReplayerAndRecopies() throws Exception {
+    long seed = System.nanoTime();
+    System.out.println("seed " + seed);
+    Random seeds = new Random(seed);
+    f.with(
+        "create table par(id int primary key, v text)",
+        "create table chi(id int primary key, v text, p int references par on delete cascade)",
+        "create table k(a int) partition by range (a)",
+        "create table k0 partition of k for values from (0) to (50)",
+        "create table k1 partition of k for values from (50) to (100)");
+    try (Replayer r = f.replayer()) {
+      r.start();
+      List<Future<?>> all = new ArrayList<>();
+      for (int w = 0; w < 3; w++) {
+        Random random = new Random(seeds.nextLong());
+        Connection p = f.primary();
+        Connection m = f.mirror();
+        all.add(
+            f.start(
+                () -> {
+                  for (int i = 0; i < 60; i++) {
+                    transaction(p, m, random);
+                    r.wake();
+                  }
+                }));
+      }
+      all.add(
+          f.start(
+              () -> {
+                for (int i = 0; i < 10; i++) {
+                  f.engine.recopy(
+                      table(i % 2 == 0 ? "k" : "k0"), i % 3 == 0 ? "a % 2 = 0" : "true");
+                }
+              }));
+      for (Future<?> a : all) {
+        a.get(90, TimeUnit.SECONDS);
+      }
+      assertTrue(r.drain(Duration.ofSeconds(60)), () -> r.stats() + " " + f.journal.parked());
+    }
+    f.assertEqual("par", "chi", "k");
+  }
+
+  private void transaction(Connection p, Connection m, Random random) throws SQLException {
+    List<RowChange> changes = new ArrayList<>();
+    int id = random.nextInt(6);
+    int parent = random.nextInt(4);
+    try {
+      switch (random.nextInt(5)) {
+        case 0 -> {
+          execute(
+              p,
+              "insert into par values ("
+                  + parent
+                  + ",'"
+                  + random.nextInt()
+                  + "') on conflict (id) do update set v = excluded.v");
+          changes.add(
+              upsert(
+                  "par", IV, row("" + parent, value(p, "select v from par where id = " + parent))));
+        }
+        case 1 -> {
+          if (execute(p, "delete from par where id = " + parent) > 0) {
+            changes.add(delete("par", "id", "" + parent));
+          }
+        }
+        case 2 -> {
+          if (execute(p, "delete from chi where id = " + id) > 0) {
+            changes.add(delete("chi", "id", "" + id));
+          }
+        }
+        case 3 -> {
+          String v = "" + random.nextInt();
+          execute(
+              p,
+              "insert into chi values ("
+                  + id
+                  + ",'"
+                  + v
+                  + "',"
+                  + parent
+                  + ") on conflict (id) do update set v = excluded.v, p = excluded.p");
+          changes.add(upsert("chi", List.of("id", "v", "p"), row("" + id, v, "" + parent)));
+        }
+        default -> {
+          int a = random.nextInt(100);
+          execute(p, "insert into k values (" + a + ")");
+          changes.add(insert("k", "" + a));
+        }
+      }
+    } catch (SQLException e) {
+      p.rollback(); // no such parent, or a deadlock of the test's own writers
+      return;
+    }
+    if (changes.isEmpty()) {
+      p.rollback();
+      return;
+    }
+    Intent i = f.intent(p, changes.toArray(RowChange[]::new));
+    boolean flushed = false;
+    if (random.nextBoolean()) {
+      try {
+        f.writer.apply(
+            m,
+            changes,
+            i.keyless() ? new Marker(f.journal.writer(), i.sequence()) : null,
+            new ApplyLimits(Duration.ofMillis(200), Duration.ofSeconds(5), Duration.ZERO));
+        flushed = true;
+      } catch (SQLException | CountMismatchException e) {
+        m.rollback();
+      }
+    }
+    if (random.nextInt(8) == 0) {
+      m.rollback();
+      p.rollback();
+      f.journal.release(i.sequence(), Outcome.UNKNOWN);
+      return;
+    }
+    p.commit();
+    if (flushed) {
+      m.commit();
+      f.journal.resolved(i.sequence());
+    } else {
+      f.journal.release(i.sequence(), Outcome.COMMITTED);
+    }
+  }
+}

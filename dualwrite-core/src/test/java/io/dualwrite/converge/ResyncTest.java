@@ -1,0 +1,484 @@
+package io.dualwrite.converge;
+
+import static io.dualwrite.converge.Fixture.execute;
+import static io.dualwrite.converge.Fixture.finish;
+import static io.dualwrite.converge.Fixture.row;
+import static io.dualwrite.converge.Fixture.table;
+import static io.dualwrite.converge.Fixture.upsert;
+import static io.dualwrite.converge.Fixture.value;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.dualwrite.converge.Rules.Rule;
+import java.sql.Connection;
+import java.sql.SQLException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class ResyncTest {
+
+  private Fixture f;
+
+  @BeforeEach
+  void open() {
+    f = new Fixture();
+  }
+
+  @AfterEach
+  void close() throws SQLException {
+    f.close();
+  }
+
+  private static List<List<String>> keys(String... keys) {
+    List<List<String>> result = new ArrayList<>();
+    for (String k : keys) {
+      result.add(List.of(k));
+    }
+    return result;
+  }
+
+  private ResyncResult resync(String table, String... keys) throws Exception {
+    return f.engine.resync(Map.of(table(table), keys(keys)));
+  }
+
+  // ----------------------------------------------------------------------------------------------
+  // states
+
+  @Test
+  void changedMissingAndExtraRows() throws Exception {
+    f.with("create table t(id int primary key, v text)");
+    f.pair.executeSource("insert into t select i, 'p' || i from generate_series(1, 5000) i");
+    f.pair.executeTarget("insert into t select i, 'm' || i from generate_series(3000, 8000) i");
+    ResyncResult r =
+        resync(
+            "t", IntStream.rangeClosed(1, 8000).mapToObj(Integer::toString).toArray(String[]::new));
+    assertEquals(new ResyncResult(8000, 5000, 3000, java.util.Set.of()), r);
+    f.assertEqual("t");
+    resync("t", "1", "9999"); // again, and a key that nobody has
+    f.assertEqual("t");
+  }
+
+  @Test
+  void aKeyWrittenInTwoWaysIsOneRow() throws Exception {
+    f.with("create table t(id int primary key, v text)");
+    f.pair.executeSource("insert into t values (1,'x')");
+    resync("t", "01", "1", "+1", "001");
+    f.assertEqual("t");
+  }
+
+  @Test
+  void columnsByNameNotByPlace() throws Exception {
+    f.pair.executeSource(
+        "create table t(a text, x int, b text, id int primary key, g int generated always as (id * 2) stored)");
+    f.pair.executeSource("alter table t drop column x");
+    f.pair.executeTarget("create table t(id int primary key, b text, a text, extra int default 7)");
+    f.pair.executeSource("insert into t(a, b, id) values ('a', 'b', 1)");
+    resync("t", "1");
+    try (Connection m = f.pair.target()) {
+      assertEquals("1,b,a,7", value(m, "select concat_ws(',', id, b, a, extra) from t"));
+    }
+    f.pair.executeSource("alter table t add column more text");
+    f.primaryCatalog.invalidate();
+    ConvergenceException e = assertThrows(ConvergenceException.class, () -> resync("t", "1"));
+    assertTrue(e.getMessage().contains("public.t has no column more"), e.getMessage());
+    f.pair.executeTarget("alter table t add column more text");
+    resync("t", "1"); // the catalogs are read anew after the failure
+  }
+
+  @Test
+  void whatCannotBeDoneIsSaid() throws Exception {
+    f.with("create table k(id int)");
+    ConvergenceException keyless = assertThrows(ConvergenceException.class, () -> resync("k", "1"));
+    assertTrue(keyless.getMessage().contains("public.k has no key on the primary"));
+    f.pair.executeSource("create table u(id int primary key)");
+    f.pair.executeTarget("create table u(id int)");
+    ConvergenceException none = assertThrows(ConvergenceException.class, () -> resync("u", "1"));
+    assertTrue(none.getMessage().contains("no unique index on [id]"), none.getMessage());
+    f.with("create table c(id int primary key, v int)");
+    f.pair.executeTarget("alter table c add check (v > 0)");
+    f.pair.executeSource("insert into c values (1, -1)");
+    SQLException check = assertThrows(SQLException.class, () -> resync("c", "1"));
+    assertEquals("23514", check.getSQLState());
+  }
+
+  @Test
+  void deferrableKeysIdentitiesAndPartitions() throws Exception {
+    f.with(
+        "create table d(id int primary key deferrable initially deferred, v text)",
+        "create table i(id int generated always as identity primary key, v text)",
+        "create table p(id int, v text, primary key (id, v)) partition by hash (id)",
+        "create table p0 partition of p for values with (modulus 2, remainder 0)",
+        "create table p1 partition of p for values with (modulus 2, remainder 1)");
+    f.pair.executeSource("insert into d values (1,'a'),(2,'b')");
+    f.pair.executeTarget("insert into d values (2,'x'),(3,'x')");
+    f.pair.executeSource("insert into i overriding system value values (1,'a'),(2,'b')");
+    f.pair.executeTarget("insert into i overriding system value values (2,'x'),(3,'x')");
+    f.pair.executeSource("insert into p values (1,'a'),(2,'b')");
+    f.pair.executeTarget("insert into p values (3,'c'),(4,'d')");
+    f.engine.resync(
+        Map.of(
+            table("d"), keys("1", "2", "3"),
+            table("i"), keys("1", "2", "3"),
+            table("p"), List.of(List.of("1", "a"), List.of("3", "c")),
+            // a leaf's rows are the root's
+            table("p0"), List.of(List.of("2", "b"), List.of("4", "d")),
+            table("p1"), List.of(List.of("2", "b"), List.of("4", "d"))));
+    f.assertEqual("d", "i", "p");
+  }
+
+  // ----------------------------------------------------------------------------------------------
+  // foreign keys
+
+  @Test
+  void parentsThatAreMissingArePulledIn() throws Exception {
+    f.with(
+        "create table g(id int primary key, code text unique)",
+        "create table par(id int primary key, g text references g(code))",
+        "create table chi(id int primary key, p int references par, q int references par)");
+    f.pair.executeSource("insert into g values (1,'one'),(2,'two')");
+    f.pair.executeSource("insert into par values (1,'one'),(2,'two'),(3,null)");
+    f.pair.executeSource("insert into chi values (1,1,2),(2,3,null)");
+    resync("chi", "1", "2");
+    f.assertEqual("g", "par", "chi");
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"no action", "restrict"})
+  void rowsThatReferToADeletedOneArePulledInWhereNothingActs(String action) throws Exception {
+    f.with(
+        "create table par(id int primary key)",
+        "create table chi(id int primary key, p int references par on delete " + action + ")");
+    f.with("insert into par values (1),(2)", "insert into chi values (1,1),(2,1),(3,2)");
+    // on the primary one child moved, the other went, and the parent went
+    f.pair.executeSource(
+        "update chi set p = 2 where id = 1; delete from chi where id = 2; delete from par where id = 1");
+    resync("par", "1");
+    f.assertEqual("par", "chi");
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"cascade", "set null", "set default"})
+  void aDeletedParentTakesItsChildrenIn(String action) throws Exception {
+    closure(action);
+    f.assertEqual("par", "chi", "gra");
+  }
+
+  @Test
+  void withoutCascadeClosureChildrenAreLost() throws Exception {
+    Rules.off(Rule.CASCADE_CLOSURE);
+    closure("cascade");
+    assertFalse(f.equal("chi"), "the switch has no effect");
+  }
+
+  /** The child moved to another parent; the mirror still has it under the one that goes. */
+  private void closure(String action) throws Exception {
+    f.with(
+        "create table par(id int primary key)",
+        "create table chi(id int primary key, p int default 0 references par on delete "
+            + action
+            + ")",
+        "create table gra(id int primary key, c int references chi on delete cascade)",
+        "insert into par values (0),(1),(2)",
+        "insert into chi values (1,1),(2,1),(3,2)",
+        "insert into gra values (1,1),(2,2),(3,3)");
+    f.pair.executeSource("update chi set p = 2 where id = 1; delete from par where id = 1");
+    resync("par", "1");
+  }
+
+  @Test
+  void aParentThatWasDeletedAndIsBackHasOtherChildren() throws Exception {
+    f.with(
+        "create table par(id int primary key, v int)",
+        "create table chi(id int primary key, p int references par on delete cascade)",
+        "create table gra(id int primary key, c int references chi on delete cascade)",
+        "insert into par values (1,1)",
+        "insert into chi values (1,1),(2,1)",
+        "insert into gra values (1,1),(2,2)");
+    f.pair.executeSource(
+        "delete from par; insert into par values (1,2); insert into chi values (2,1)");
+    List<Convergence.Unsettled> left = new ArrayList<>();
+    f.engine.look(Map.of(table("par"), Map.of(List.of("1"), true)), left);
+    f.assertEqual("par", "chi", "gra");
+  }
+
+  /** The child's insert is in flight on the mirror when its parent is resynced as deleted. */
+  private void childInFlight() throws Exception {
+    f.with(
+        "create table par(id int primary key)",
+        "create table chi(id int primary key, p int references par on delete cascade)",
+        "insert into par values (1),(2)");
+    Connection p = f.primary();
+    Connection m = f.mirror();
+    execute(p, "insert into chi values (1,1)");
+    f.flush(m, null, upsert("chi", List.of("id", "p"), row("1", "1")));
+    p.commit();
+    // pending from here on: the child moves, the parent goes
+    f.pair.executeSource("update chi set p = 2 where id = 1; delete from par where id = 1");
+    Future<?> r = f.start(() -> resync("par", "1"));
+    f.awaitBlocked();
+    m.commit();
+    finish(r);
+  }
+
+  @Test
+  void childrenInFlightAreWaitedFor() throws Exception {
+    childInFlight();
+    f.assertEqual("par", "chi");
+  }
+
+  @Test
+  void withoutTheParentsLockAChildInFlightIsLost() throws Exception {
+    Rules.off(Rule.CHILDREN_UNDER_LOCK);
+    childInFlight();
+    assertFalse(f.equal("chi"), "the switch has no effect");
+  }
+
+  @Test
+  void keylessChildrenAreReported() throws Exception {
+    f.with(
+        "create table par(id int primary key)",
+        "create table chi(p int references par on delete cascade)",
+        "insert into par values (1)",
+        "insert into chi values (1)");
+    f.pair.executeSource("delete from par");
+    assertEquals(java.util.Set.of(table("chi")), resync("par", "1").keylessChildren());
+    f.assertEqual("par", "chi");
+  }
+
+  @Test
+  void rowsThatReferToOneAnother() throws Exception {
+    f.with(
+        "create table t(id int primary key, up int references t on delete cascade)",
+        "create table a(id int primary key, b int)",
+        "create table b(id int primary key, a int references a deferrable)",
+        "alter table a add foreign key (b) references b deferrable");
+    f.pair.executeSource("insert into t values (1,1),(2,3),(3,2)");
+    f.pair.executeTarget("insert into t values (1,4),(4,1),(5,5)");
+    f.pair.executeSource(
+        "insert into a values (1,null); insert into b values (1,1); update a set b = 1");
+    f.engine.resync(Map.of(table("t"), keys("1", "2", "3", "4", "5"), table("a"), keys("1")));
+    f.assertEqual("t", "a", "b");
+  }
+
+  // ----------------------------------------------------------------------------------------------
+  // unique values
+
+  @Test
+  void aValueThatMovedFromARowThatIsNotAskedFor() throws Exception {
+    f.with(
+        "create table t(id int primary key, u text unique, v int)",
+        "insert into t values (1,'x',1),(2,'y',2)");
+    f.pair.executeSource("update t set u = 'z' where id = 1; update t set u = 'x' where id = 2");
+    resync("t", "2");
+    f.assertEqual("t");
+    f.pair.executeSource("delete from t where id = 1; update t set u = 'z' where id = 2");
+    resync("t", "2");
+    f.assertEqual("t");
+  }
+
+  @Test
+  void valuesThatGoRound() throws Exception {
+    f.with(
+        "create table t(id int primary key, u text unique deferrable, e text, p int)",
+        "create unique index on t (lower(e) text_pattern_ops)",
+        "create unique index on t (p) where p > 0",
+        "create table r(id int primary key, t int references t)",
+        "create table c(id int primary key, t int references t on delete cascade)",
+        "insert into t values (1,'a','A',1),(2,'b','B',2),(3,'c','C',3),(4,'d','D',0)",
+        "insert into r values (1,1)",
+        "insert into c values (1,1),(2,2)");
+    f.pair.executeTarget("alter table t drop constraint t_u_key; alter table t add unique (u)");
+    // a cycle of three in one index, a swap in another
+    f.pair.executeSource(
+        "update t set u = 't' || id; update t set u = chr(97 + id % 3) where id < 4; update t set u = 'd' where id = 4");
+    resync("t", "1", "2");
+    f.assertEqual("t", "r", "c");
+    f.pair.executeSource(
+        "update t set e = 'x' where id = 1; update t set e = 'a' where id = 2; update t set e = 'b' where id = 1");
+    resync("t", "1");
+    f.assertEqual("t", "r", "c");
+    f.pair.executeSource(
+        "update t set p = 0; update t set p = 3 - id where id < 3; update t set p = 3 where id = 3");
+    resync("t", "1", "2", "3", "4");
+    f.assertEqual("t", "r", "c");
+  }
+
+  // ----------------------------------------------------------------------------------------------
+  // writers at work meanwhile
+
+  /** A write of another writer commits on the primary between the reads; its flush had failed. */
+  private void overtaken(String sql) throws Exception {
+    f.with("create table t(id int primary key, v int)");
+    f.with("insert into t values (1,1),(2,1)");
+    f.pair.executeSource("update t set v = 2");
+    AtomicInteger once = new AtomicInteger();
+    f.engine.hook =
+        s -> {
+          if (s == Step.WRITTEN && once.getAndIncrement() == 0) {
+            f.pair.executeSource(sql);
+          }
+        };
+    resync("t", "1", "2", "3");
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "update t set v = 3 where id = 1",
+        "delete from t where id = 1",
+        "insert into t values (3,3)",
+        "delete from t where id = 1; insert into t values (3,3); update t set v = 9 where id = 2"
+      })
+  void whatMovedBetweenTheReadsIsCorrected(String sql) throws Exception {
+    overtaken(sql);
+    f.assertEqual("t");
+  }
+
+  @Test
+  void withoutRecheckTheMirrorIsStale() throws Exception {
+    Rules.off(Rule.RECHECK);
+    overtaken("update t set v = 3 where id = 1");
+    assertFalse(f.equal("t"), "the switch has no effect");
+  }
+
+  @Test
+  void aWriterThatIsFlushingWaitsAndWins() throws Exception {
+    f.with("create table t(id int primary key, v int)", "insert into t values (1,1)");
+    f.pair.executeSource("update t set v = 2");
+    List<Future<?>> writers = new ArrayList<>();
+    f.engine.hook =
+        s -> {
+          if (s == Step.SECOND_READ) {
+            Connection p = f.primary();
+            Connection m = f.mirror();
+            execute(p, "update t set v = 3");
+            writers.add(
+                f.start(
+                    () -> {
+                      f.flush(m, null, upsert("t", List.of("id", "v"), row("1", "3")));
+                      p.commit();
+                      m.commit();
+                    }));
+            f.awaitBlocked();
+          }
+        };
+    resync("t", "1");
+    finish(writers.get(0));
+    f.assertEqual("t");
+  }
+
+  /** pgfacts: resurrected_row. */
+  private void resurrected() throws Exception {
+    f.with("create table t(id int primary key, v int)");
+    Connection p0 = f.primary();
+    Connection m0 = f.mirror();
+    execute(p0, "insert into t values (1,0)");
+    f.flush(m0, null, upsert("t", List.of("id", "v"), row("1", "0")));
+    p0.commit();
+    Connection m1 = f.mirror();
+    f.pair.executeSource("delete from t where id = 1");
+    assertThrows(
+        CountMismatchException.class, () -> f.flush(m1, null, Fixture.delete("t", "id", "1")));
+    m1.rollback();
+    Future<?> r = f.start(() -> resync("t", "1"));
+    if (Rules.on(Rule.WAIT_INFLIGHT)) {
+      assertThrows(
+          java.util.concurrent.TimeoutException.class,
+          () -> r.get(300, java.util.concurrent.TimeUnit.MILLISECONDS));
+    } else {
+      finish(r);
+    }
+    m0.commit();
+    finish(r);
+  }
+
+  @Test
+  void aRowWhoseInsertIsInFlightDoesNotComeBack() throws Exception {
+    resurrected();
+    f.assertEqual("t");
+  }
+
+  @Test
+  void withoutWaitingItComesBack() throws Exception {
+    Rules.off(Rule.WAIT_INFLIGHT);
+    resurrected();
+    assertFalse(f.equal("t"), "the switch has no effect");
+  }
+
+  @Test
+  void transactionsInFlightOnPartitionsAreWaitedForAndNamed() throws Exception {
+    f.with(
+        "create table t(id int primary key) partition by range (id)",
+        "create table t0 partition of t for values from (0) to (10)");
+    Connection m0 = f.mirror();
+    execute(m0, "insert into t0 values (1)");
+    ConvergenceOptions o = ConvergenceOptions.DEFAULT;
+    Convergence hasty =
+        new Convergence(
+            f.engine.primary(),
+            f.engine.mirror(),
+            f.primaryCatalog,
+            f.mirrorCatalog,
+            new ConvergenceOptions(
+                o.batchKeys(),
+                o.resyncLimits(),
+                o.recopyLockTimeout(),
+                o.attempts(),
+                java.time.Duration.ofMillis(50)));
+    SQLException e =
+        assertThrows(SQLException.class, () -> hasty.resync(Map.of(table("t"), keys("1"))));
+    assertTrue(e.getMessage().contains(value(m0, "select pg_backend_pid()")), e.getMessage());
+  }
+
+  @Test
+  void manyResyncsAndWritersAtOnce() throws Exception {
+    long seed = System.nanoTime();
+    System.out.println("seed " + seed);
+    f.with("create table t(id int primary key, u int unique deferrable, v int)");
+    java.util.Random seeds = new java.util.Random(seed);
+    List<Future<?>> all = new ArrayList<>();
+    for (int w = 0; w < 2; w++) {
+      java.util.Random random = new java.util.Random(seeds.nextLong());
+      Connection p = f.primary();
+      all.add(
+          f.start(
+              () -> {
+                for (int i = 0; i < 150; i++) {
+                  int id = random.nextInt(10);
+                  try {
+                    execute(
+                        p,
+                        random.nextInt(3) == 0
+                            ? "delete from t where id = " + id
+                            : "insert into t values ("
+                                + id
+                                + ","
+                                + random.nextInt(12)
+                                + ",0)"
+                                + " on conflict (id) do update set v = t.v + 1, u = excluded.u");
+                    p.commit();
+                  } catch (SQLException e) {
+                    p.rollback(); // two rows wanted one value of u
+                    continue;
+                  }
+                  resync("t", "" + id);
+                }
+              }));
+    }
+    for (Future<?> a : all) {
+      a.get(60, java.util.concurrent.TimeUnit.SECONDS);
+    }
+    f.assertEqual("t");
+  }
+}
