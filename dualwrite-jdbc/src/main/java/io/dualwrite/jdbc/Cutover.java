@@ -1,0 +1,231 @@
+package io.dualwrite.jdbc;
+
+import io.dualwrite.catalog.Table;
+import io.dualwrite.catalog.TableName;
+import io.dualwrite.control.ControlSchema;
+import io.dualwrite.control.Phase;
+import io.dualwrite.control.Side;
+import io.dualwrite.journal.Journal;
+import io.dualwrite.journal.Suspect;
+import java.math.BigDecimal;
+import java.sql.Connection;
+import java.sql.PreparedStatement;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.sql.Statement;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * Exchanges the roles within one process: checks, pause, drain, sequences, flip, resume. Any
+ * failure before the flip leaves everything as it was.
+ *
+ * <p>Nobody writes while the roles change: new transactions wait at the gate, open ones are waited
+ * for, and only with nothing in flight and nothing pending (ACK_WHEN_DRAINED) does the control row
+ * change, by compare-and-set (RESUME_BY_WORD).
+ */
+final class Cutover {
+
+  private static final Duration CATCH_UP = Duration.ofSeconds(30);
+
+  private final DualWriter writer;
+  private final Duration deadline;
+  private final boolean back;
+  private final List<String> steps = new ArrayList<>();
+
+  Cutover(DualWriter writer, Duration deadline, boolean back) {
+    this.writer = writer;
+    this.deadline = deadline;
+    this.back = back;
+  }
+
+  CutoverReport run() throws SQLException {
+    Epoch old = writer.now();
+    if (!old.capturing()) {
+      throw refuse(
+          "the phase is "
+              + old.phase()
+              + ", so the mirror does not have the writes; set it to "
+              + Phase.DUAL_WRITE);
+    }
+    if ((old.roles().primary() == Side.TARGET) != back) {
+      throw refuse("the " + old.roles().primary() + " is primary already");
+    }
+    checks(old);
+    // most of what is pending is worked off before anybody has to wait
+    if (!writer.drain(CATCH_UP)) {
+      throw refuse(
+          writer.journal.pendingCount()
+              + " units of work are still pending after "
+              + CATCH_UP.toSeconds()
+              + " s; see status");
+    }
+    steps.add("checked: nothing suspect, nothing parked, backfill complete, caught up");
+    long start = System.nanoTime();
+    long drained = 0;
+    int sequences = 0;
+    writer.gate.shut();
+    try {
+      if (!writer.gate.awaitThoseOpenNow(deadline)) {
+        throw refuse(
+            writer.gate.busy()
+                + " transactions have not ended within "
+                + deadline.toMillis()
+                + " ms; the roles stay as they are");
+      }
+      drained = writer.journal.pendingCount();
+      Duration left = deadline.minusNanos(System.nanoTime() - start);
+      if (left.isNegative() || !writer.drain(left)) {
+        throw refuse(
+            "the journal was not drained within "
+                + deadline.toMillis()
+                + " ms; the roles stay as they are");
+      }
+      steps.add("paused and drained " + drained + " units of work");
+      try (Connection from = old.primary().engine();
+          Connection to = old.mirror().engine()) {
+        sequences = sequences(from, to);
+      }
+      steps.add("set " + sequences + " sequences on the " + old.roles().mirror());
+      writer.flip();
+    } finally {
+      writer.gate.open();
+    }
+    Duration pause = Duration.ofNanos(System.nanoTime() - start);
+    steps.add(
+        "the "
+            + writer.now().roles().primary()
+            + " is primary, after a pause of "
+            + pause.toMillis()
+            + " ms");
+    return new CutoverReport(writer.now().roles(), pause, drained, sequences, steps);
+  }
+
+  private void checks(Epoch old) throws SQLException {
+    List<Suspect> suspects = writer.journal.suspects();
+    if (!suspects.isEmpty()) {
+      throw refuse(
+          suspects.get(0).table()
+              + " is suspect ("
+              + suspects.get(0).reason()
+              + "); DualWriteDataSource.reconcile() makes it equal and closes it");
+    }
+    List<Journal.Parked> parked = writer.journal.parked();
+    if (!parked.isEmpty()) {
+      throw refuse(
+          "unit of work " + parked.get(0).sequence() + " is parked: " + parked.get(0).error());
+    }
+    try (Connection m = old.mirror().engine();
+        Statement s = m.createStatement()) {
+      boolean tasks;
+      try (ResultSet r = s.executeQuery("select to_regclass('dualwrite.task') is not null")) {
+        r.next();
+        tasks = r.getBoolean(1);
+      }
+      if (tasks) {
+        try (ResultSet r =
+            s.executeQuery("select count(*) from dualwrite.task where state <> 'done'")) {
+          r.next();
+          if (r.getLong(1) > 0) {
+            throw refuse("the backfill has " + r.getLong(1) + " tasks left; run copy");
+          }
+        }
+      }
+      alike(old, m);
+      // from the flip on this side is primary and the other is mirror: keyless rows need their
+      // markers there
+      try (Connection p = old.primary().engine()) {
+        ControlSchema.install(p);
+      } catch (SQLException e) {
+        throw refuse(
+            "the schema dualwrite cannot be created on the "
+                + old.roles().primary()
+                + ", which is mirror afterwards: "
+                + e.getMessage());
+      }
+    }
+  }
+
+  /**
+   * What the old primary, as mirror, could not take, or would answer with triggers of its own, is
+   * found now and not after the flip.
+   */
+  private static void alike(Epoch old, Connection newPrimary) throws SQLException {
+    try (Connection oldPrimary = old.primary().engine()) {
+      old.primary().catalog.invalidate();
+      old.mirror().catalog.invalidate();
+      for (Table t : old.mirror().catalog.tables(newPrimary)) {
+        Optional<Table> there = old.primary().catalog.table(oldPrimary, t.name());
+        String problem =
+            there.isEmpty() ? null : Differences.of(t, there.get(), old.roles().primary());
+        if (problem != null) {
+          throw refuse(t.name() + " " + problem);
+        }
+      }
+    }
+  }
+
+  /**
+   * Sets every sequence of the new primary past the old one's. Nobody draws from either meanwhile.
+   */
+  private static int sequences(Connection from, Connection to) throws SQLException {
+    record Sequence(TableName name, BigDecimal value, boolean called, boolean rising) {}
+    List<Sequence> all = new ArrayList<>();
+    List<TableName> names = new ArrayList<>();
+    try (Statement s = from.createStatement();
+        ResultSet r =
+            s.executeQuery(
+                "select schemaname, sequencename from pg_catalog.pg_sequences where schemaname not in ('dualwrite')"
+                    + " and schemaname not like '\\_timescaledb\\_%' order by 1, 2")) {
+      while (r.next()) {
+        names.add(new TableName(r.getString(1), r.getString(2)));
+      }
+    }
+    for (TableName n : names) {
+      try (Statement s = from.createStatement();
+          ResultSet r =
+              s.executeQuery(
+                  "select last_value, is_called, (select increment_by > 0 from pg_catalog.pg_sequences where schemaname = '"
+                      + n.schema().replace("'", "''")
+                      + "' and sequencename = '"
+                      + n.name().replace("'", "''")
+                      + "') from "
+                      + n.sql())) {
+        r.next();
+        all.add(new Sequence(n, r.getBigDecimal(1), r.getBoolean(2), r.getBoolean(3)));
+      }
+    }
+    int set = 0;
+    for (Sequence q : all) {
+      try (PreparedStatement s =
+          to.prepareStatement(
+              "select pg_catalog.setval(to_regclass(?)::regclass, ?, ?) from "
+                  + q.name.sql()
+                  + " where last_value "
+                  + (q.rising ? "<" : ">")
+                  + " ? or last_value = ? and is_called < ?")) {
+        s.setString(1, q.name.sql());
+        s.setLong(2, q.value.longValueExact());
+        s.setBoolean(3, q.called);
+        s.setLong(4, q.value.longValueExact());
+        s.setLong(5, q.value.longValueExact());
+        s.setBoolean(6, q.called);
+        try (ResultSet r = s.executeQuery()) {
+          set += r.next() ? 1 : 0;
+        }
+      } catch (SQLException e) {
+        if ("42P01".equals(e.getSQLState())) {
+          throw refuse("the sequence " + q.name + " is missing on the new primary; create it");
+        }
+        throw e;
+      }
+    }
+    return set;
+  }
+
+  private static SQLException refuse(String sentence) {
+    return new SQLException("no change of roles: " + sentence, "55000");
+  }
+}

@@ -1,0 +1,156 @@
+package io.dualwrite.jdbc;
+
+import com.zaxxer.hikari.HikariConfig;
+import com.zaxxer.hikari.HikariDataSource;
+import io.dualwrite.catalog.Catalog;
+import io.dualwrite.config.PgUri;
+import io.dualwrite.config.Setting;
+import io.dualwrite.config.Settings;
+import io.dualwrite.control.Side;
+import io.dualwrite.converge.MirrorWriter;
+import java.sql.Connection;
+import java.sql.SQLException;
+import java.util.Properties;
+import java.util.concurrent.locks.ReentrantLock;
+import javax.sql.DataSource;
+
+/**
+ * One of the two databases, and the ways to reach it: as primary for the application, as mirror
+ * (pooled, with short deadlines), and for the engine in the background (unpooled, patient).
+ */
+final class Database implements AutoCloseable {
+
+  final Side side;
+  final Catalog catalog = new Catalog();
+  final MirrorWriter writer = new MirrorWriter(catalog);
+
+  private final Settings settings;
+  private final String url;
+  private final Properties properties;
+  private final DataSource given;
+  private final ReentrantLock lock = new ReentrantLock();
+  private HikariDataSource mirrorPool;
+
+  /**
+   * Reached through a URL of our own, or, if there is none, through a DataSource of the
+   * application's.
+   */
+  Database(Side side, Settings settings, DataSource given) {
+    this.side = side;
+    this.settings = settings;
+    this.given = given;
+    properties = new Properties();
+    if (given == null) {
+      PgUri uri = side == Side.SOURCE ? settings.source() : settings.target();
+      url = uri.jdbcUrl();
+      properties.putAll(settings.driverProperties());
+      properties.putAll(uri.credentials());
+    } else {
+      url = null;
+    }
+  }
+
+  /** A connection for the application's own statements. */
+  Connection primary() throws SQLException {
+    return given != null ? given.getConnection() : connect(properties);
+  }
+
+  /**
+   * A connection for the engine: deadlines of minutes, so that a dead peer is noticed in the end.
+   */
+  Connection engine() throws SQLException {
+    if (given != null) {
+      return given.getConnection();
+    }
+    Properties p = new Properties();
+    p.putAll(properties);
+    p.setProperty("tcpKeepAlive", "true");
+    p.setProperty("ApplicationName", "dualwrite");
+    p.putIfAbsent("connectTimeout", "5");
+    p.putIfAbsent("loginTimeout", "5");
+    p.putIfAbsent("socketTimeout", "120");
+    return connect(p);
+  }
+
+  private Connection connect(Properties p) throws SQLException {
+    Connection c = new org.postgresql.Driver().connect(url, p);
+    if (c == null) {
+      throw new SQLException(
+          "the "
+              + side
+              + "'s URL is not one of PostgreSQL's: dualwrite."
+              + side
+              + ".url has to begin with jdbc:postgresql:",
+          "08001");
+    }
+    return c;
+  }
+
+  /** A pooled connection for flushing units of work: gives up soon. */
+  Connection mirror() throws SQLException {
+    return given != null ? given.getConnection() : pool().getConnection();
+  }
+
+  private HikariDataSource pool() {
+    lock.lock();
+    try {
+      if (mirrorPool == null) {
+        long flushMillis = settings.duration(Setting.MIRROR_FLUSH_TIMEOUT).toMillis();
+        HikariConfig c = new HikariConfig();
+        c.setPoolName("dualwrite-mirror-" + side);
+        c.setMaximumPoolSize(settings.integer(Setting.MIRROR_POOL_SIZE));
+        c.setMinimumIdle(1);
+        c.setConnectionTimeout(
+            Math.max(250, settings.duration(Setting.MIRROR_CONNECTION_TIMEOUT).toMillis()));
+        c.setValidationTimeout(250);
+        c.setInitializationFailTimeout(-1); // the mirror may be away when the application starts
+        c.setAutoCommit(false);
+        Properties p = new Properties();
+        p.putAll(properties);
+        p.setProperty("tcpKeepAlive", "true");
+        p.setProperty("ApplicationName", "dualwrite-mirror");
+        p.setProperty("connectTimeout", "2");
+        p.setProperty("loginTimeout", "2");
+        // a mirror that takes the connection and never answers
+        p.setProperty("socketTimeout", Long.toString(Math.max(1, (flushMillis + 999) / 1000)));
+        p.setProperty("cancelSignalTimeout", "1");
+        // a wall between a unit's statements costs more than preparing them
+        p.setProperty("prepareThreshold", "3");
+        p.setProperty("raiseExceptionOnSilentRollback", "true");
+        c.setDataSource(new Plain(p));
+        mirrorPool = new HikariDataSource(c);
+      }
+      return mirrorPool;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** The engine's connections as a DataSource. */
+  DataSource engineDataSource() {
+    return new Connections(this::engine);
+  }
+
+  /** The pooled connections as a DataSource. */
+  DataSource mirrorDataSource() {
+    return new Connections(this::mirror);
+  }
+
+  private final class Plain extends Connections {
+    Plain(Properties p) {
+      super(() -> connect(p));
+    }
+  }
+
+  @Override
+  public void close() {
+    lock.lock();
+    try {
+      if (mirrorPool != null) {
+        mirrorPool.close();
+      }
+    } finally {
+      lock.unlock();
+    }
+  }
+}

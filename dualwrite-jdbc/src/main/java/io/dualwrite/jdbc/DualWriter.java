@@ -1,0 +1,831 @@
+package io.dualwrite.jdbc;
+
+import com.github.benmanes.caffeine.cache.Cache;
+import com.github.benmanes.caffeine.cache.Caffeine;
+import io.dualwrite.catalog.Column;
+import io.dualwrite.catalog.Table;
+import io.dualwrite.catalog.TableName;
+import io.dualwrite.config.Setting;
+import io.dualwrite.config.Settings;
+import io.dualwrite.control.ControlSchema;
+import io.dualwrite.control.Incarnation;
+import io.dualwrite.control.Phase;
+import io.dualwrite.control.Roles;
+import io.dualwrite.control.Side;
+import io.dualwrite.converge.ApplyLimits;
+import io.dualwrite.converge.Convergence;
+import io.dualwrite.converge.CountMismatchException;
+import io.dualwrite.converge.Marker;
+import io.dualwrite.converge.MirrorWriter;
+import io.dualwrite.converge.Reconcile;
+import io.dualwrite.converge.Replayer;
+import io.dualwrite.journal.Intent;
+import io.dualwrite.journal.Journal;
+import io.dualwrite.journal.JournalException;
+import io.dualwrite.journal.Outcome;
+import io.dualwrite.journal.Suspect;
+import io.dualwrite.shadow.ShadowReads;
+import io.dualwrite.sql.RowOrder;
+import io.dualwrite.sql.SqlCache;
+import io.github.resilience4j.circuitbreaker.CircuitBreaker;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.sql.Connection;
+import java.sql.PreparedStatement;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.sql.Statement;
+import java.time.Duration;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.Properties;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.ThreadPoolExecutor;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.locks.LockSupport;
+import java.util.concurrent.locks.ReentrantLock;
+import org.postgresql.PGConnection;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The write path behind the wrappers; one per DataSource.
+ *
+ * <p>A commit, and why no crash between two of its steps loses or doubles anything (guarantee G2,
+ * and the rules' names in the protocol's model):
+ *
+ * <ol>
+ *   <li>The unit of work is flushed to the mirror, in a transaction that stays open, while the
+ *       primary's transaction still holds its row locks (FLUSH_BEFORE_COMMIT). Whoever writes one
+ *       of these rows next gets it on the primary only after step 3 and so arrives at the mirror
+ *       later: the order per row is the same on both, without any coordination. A count that
+ *       differs rolls the mirror back (MISMATCH_ROLLS_BACK).
+ *   <li>The intent is appended to the journal (INTENT_BEFORE_COMMIT). From here on a crash leaves a
+ *       pending intent.
+ *   <li>The primary commits; its answer is the application's.
+ *   <li>The mirror commits, on another thread.
+ *   <li>The intent is resolved.
+ * </ol>
+ *
+ * Whatever did not go this way (the mirror was away, slow, disagreed, or its COMMIT was not
+ * answered) stays pending and is made equal from the primary's current state by the {@link
+ * Replayer}; nothing is ever replayed over newer rows.
+ */
+final class DualWriter implements AutoCloseable {
+
+  private static final Logger log = LoggerFactory.getLogger(DualWriter.class);
+  private static final Duration CATALOG_RETRY = Duration.ofSeconds(2);
+
+  final Settings settings;
+  final SqlCache texts;
+  final Gate gate = new Gate();
+  final Journal journal;
+  final Counters counters = new Counters();
+  final CircuitBreaker breaker;
+  final ShadowReads shadow;
+
+  private final Database source;
+  private final Database target;
+  private final boolean async;
+  private final boolean audit;
+  private final long unitMaxBytes;
+  private final ApplyLimits limits;
+  private final Duration flushTimeout;
+  private final Path rolesFile;
+  private final CommitStep.Listener steps;
+  private final ExecutorService commits;
+
+  /** Mirror commits that have been handed on and are not answered. */
+  private final Set<OpenCommit> open = ConcurrentHashMap.newKeySet();
+
+  private final Cache<Object, String> incarnations = Caffeine.newBuilder().weakKeys().build();
+  private final ReentrantLock changing = new ReentrantLock();
+  private final Thread checker;
+  private volatile Map<TableName, Boolean> sameOnBoth = Map.of();
+  private volatile boolean closed;
+  private volatile Epoch epoch;
+
+  DualWriter(Settings settings, Database source, Database target, Journal journal, Path directory) {
+    this.settings = settings;
+    this.source = source;
+    this.target = target;
+    this.journal = journal;
+    texts = new SqlCache(settings.integer(Setting.STATEMENT_CACHE));
+    async = settings.choice(Setting.MIRROR).equals("async");
+    audit = settings.bool(Setting.AUDIT);
+    unitMaxBytes = settings.bytes(Setting.UNIT_MAX_BYTES);
+    flushTimeout = settings.duration(Setting.MIRROR_FLUSH_TIMEOUT);
+    limits =
+        new ApplyLimits(
+            settings.duration(Setting.MIRROR_LOCK_TIMEOUT),
+            flushTimeout,
+            flushTimeout.multipliedBy(10));
+    rolesFile = directory.resolve("roles.properties");
+    steps = CommitStep.fromSystemProperty();
+    breaker = Breaker.of(settings);
+    int threads = settings.integer(Setting.MIRROR_POOL_SIZE);
+    AtomicInteger n = new AtomicInteger();
+    ThreadPoolExecutor pool =
+        new ThreadPoolExecutor(
+            threads,
+            threads,
+            30,
+            TimeUnit.SECONDS,
+            new LinkedBlockingQueue<>(),
+            r -> {
+              Thread t = new Thread(r, "dualwrite-mirror-commit-" + n.incrementAndGet());
+              t.setDaemon(true);
+              return t;
+            });
+    pool.allowCoreThreadTimeOut(true);
+    commits = pool;
+    Phase phase = Phase.parse(settings.choice(Setting.PHASE));
+    Roles roles = readRoles();
+    if (roles.primary() == Side.TARGET && phase != Phase.TARGET_ONLY) {
+      phase = Phase.TARGET_PRIMARY;
+    }
+    shadow =
+        new ShadowReads(
+            new Connections(() -> now().primary().engine()),
+            new Connections(() -> now().mirror().engine()),
+            settings,
+            this::caughtUp);
+    epoch = epoch(roles, phase);
+    checker = new Thread(this::prepareMirror, "dualwrite-mirror-check");
+    checker.setDaemon(true);
+    checker.start();
+  }
+
+  Epoch now() {
+    return epoch;
+  }
+
+  private boolean caughtUp() {
+    return journal.pendingCount() == 0 && journal.inFlightCount() == 0;
+  }
+
+  private Epoch epoch(Roles roles, Phase phase) {
+    Database primary = roles.primary() == Side.SOURCE ? source : target;
+    Database mirror = roles.primary() == Side.SOURCE ? target : source;
+    Convergence convergence =
+        new Convergence(
+            primary.engineDataSource(), mirror.engineDataSource(), primary.catalog, mirror.catalog);
+    return new Epoch(
+        roles,
+        phase,
+        phase != Phase.OFF && phase != Phase.TARGET_ONLY,
+        primary,
+        mirror,
+        new Planner(primary.catalog, t -> sameOnBoth.getOrDefault(t, false)),
+        Epoch.cache(settings.integer(Setting.STATEMENT_CACHE)),
+        convergence,
+        new Replayer(journal, convergence));
+  }
+
+  // ---- plans
+
+  /**
+   * The plan for a text.
+   *
+   * @param cache where it is kept: the epoch's, or the connection's own while its search path is
+   *     its own
+   */
+  Plan plan(
+      Epoch epoch, String sql, List<String> keys, Connection primary, Cache<Epoch.Key, Plan> cache)
+      throws SQLException {
+    Epoch.Key key = new Epoch.Key(sql, keys);
+    Plan plan = cache.getIfPresent(key);
+    if (plan == null) {
+      plan = epoch.planner().plan(texts.get(sql), keys, primary);
+      if (plan instanceof Plan.Refuse r
+          && settings.choice(r.kind().policy()).equals("primary-only")) {
+        plan = new Plan.PrimaryOnly(r.kind());
+      }
+      cache.put(key, plan);
+    }
+    return plan;
+  }
+
+  UnitOfWork newUnit() {
+    return new UnitOfWork(unitMaxBytes);
+  }
+
+  // ---- commit
+
+  /** A commit of the mirror's that has been handed on and is not answered. */
+  private static final class OpenCommit {
+    final CompletableFuture<Void> ended = new CompletableFuture<>();
+  }
+
+  /** The mirror's half of a commit in progress. */
+  private static final class Flushed {
+    final Connection mirror;
+
+    Flushed(Connection mirror) {
+      this.mirror = mirror;
+    }
+
+    void rollback() {
+      try (mirror) {
+        mirror.rollback();
+      } catch (SQLException e) {
+        log.debug(
+            "the mirror's transaction could not be rolled back; its connection is dropped", e);
+      }
+    }
+  }
+
+  /**
+   * Commits the primary's transaction and sees to it that the mirror gets the unit of work.
+   *
+   * @throws SQLException what the primary answered; never anything of the mirror's
+   */
+  void commit(Epoch epoch, Connection primary, UnitOfWork unit) throws SQLException {
+    counters.units.increment();
+    steps.at(CommitStep.ASKED);
+    long xid;
+    int pid;
+    try (Statement s = primary.createStatement();
+        ResultSet r =
+            s.executeQuery(
+                "select pg_catalog.pg_current_xact_id()::text, pg_catalog.pg_backend_pid()")) {
+      r.next();
+      xid = Long.parseLong(r.getString(1));
+      pid = r.getInt(2);
+    }
+    String incarnation = incarnation(primary);
+    if (!unit.tooLarge().isEmpty()) {
+      commitSuspect(primary, unit, incarnation, xid);
+      return;
+    }
+    long sequence = journal.nextSequence();
+    Flushed flushed;
+    try {
+      flushed = async ? null : flush(epoch, unit, sequence);
+    } catch (Error e) {
+      journal.resolved(sequence); // a number that was handed out has to come to an end
+      throw e;
+    }
+    steps.at(CommitStep.FLUSHED);
+    boolean recorded;
+    try {
+      recorded =
+          journal.append(
+              new Intent(
+                  sequence,
+                  System.currentTimeMillis() * 1000,
+                  epoch.roles().epoch(),
+                  incarnation,
+                  xid,
+                  pid,
+                  unit.changes()));
+    } catch (JournalException e) {
+      if (flushed != null) {
+        flushed.rollback();
+      }
+      rollbackQuietly(primary);
+      throw new SQLException(
+          "the transaction was rolled back, because it could not be recorded: " + e.getMessage(),
+          "58030",
+          e);
+    }
+    steps.at(CommitStep.INTENT_APPENDED);
+    try {
+      primary.commit();
+    } catch (SQLException | RuntimeException | Error e) {
+      if (flushed != null) {
+        flushed.rollback();
+      }
+      if (recorded) {
+        if (e instanceof SQLException s && aborted(primary, s)) {
+          journal.resolved(sequence);
+        } else {
+          counters.unknownOutcome.increment();
+          journal.release(sequence, Outcome.UNKNOWN);
+          epoch.replayer().wake();
+        }
+      }
+      throw e;
+    }
+    steps.at(CommitStep.PRIMARY_COMMITTED);
+    if (flushed == null) {
+      counters.left.increment();
+      if (recorded) {
+        journal.release(sequence, Outcome.COMMITTED);
+        epoch.replayer().wake();
+      }
+      return;
+    }
+    OpenCommit done = new OpenCommit();
+    open.add(done);
+    Runnable rest = () -> commitMirror(epoch, flushed, sequence, recorded, done);
+    try {
+      commits.execute(rest);
+    } catch (RejectedExecutionException e) {
+      rest.run(); // closing: nobody else will
+    }
+  }
+
+  private void commitMirror(
+      Epoch epoch, Flushed flushed, long sequence, boolean recorded, OpenCommit done) {
+    try {
+      try (Connection mirror = flushed.mirror) {
+        MirrorWriter.commit(mirror); // only the tag COMMIT counts
+      }
+      steps.at(CommitStep.MIRROR_COMMITTED);
+      counters.direct.increment();
+      if (recorded) {
+        journal.resolved(sequence);
+      }
+      steps.at(CommitStep.RESOLVED_APPENDED);
+    } catch (SQLException e) {
+      // it may have committed all the same: the replayer makes sure, and keyless rows have their
+      // marker
+      counters.left.increment();
+      log.debug("the mirror did not confirm a commit; the unit of work stays pending", e);
+      if (recorded) {
+        journal.release(sequence, Outcome.COMMITTED);
+        epoch.replayer().wake();
+      }
+    } finally {
+      open.remove(done);
+      done.ended.complete(null);
+    }
+  }
+
+  /**
+   * More was written than is kept in memory: the tables become suspects, durably and before the
+   * primary commits.
+   */
+  private void commitSuspect(Connection primary, UnitOfWork unit, String incarnation, long xid)
+      throws SQLException {
+    counters.tooLarge.increment();
+    try {
+      for (TableName t : unit.tooLarge()) {
+        journal.suspect(
+            new Suspect(
+                t,
+                "a transaction wrote more than dualwrite.unit.max-bytes",
+                System.currentTimeMillis() * 1000,
+                incarnation,
+                xid));
+      }
+    } catch (JournalException e) {
+      rollbackQuietly(primary);
+      throw new SQLException(
+          "the transaction was rolled back, because it could not be recorded: " + e.getMessage(),
+          "58030",
+          e);
+    }
+    primary.commit();
+  }
+
+  private static void rollbackQuietly(Connection primary) {
+    try {
+      primary.rollback();
+    } catch (SQLException e) {
+      log.debug("the primary's transaction could not be rolled back; its connection is gone", e);
+    }
+  }
+
+  /**
+   * Whether the primary's answer to COMMIT proves that the transaction is not committed. Anything
+   * else is unknown.
+   */
+  private static boolean aborted(Connection primary, SQLException e) {
+    String state = e.getSQLState();
+    try {
+      return state != null
+          && !primary.isClosed()
+          && (state.startsWith("23") || state.startsWith("25") || state.startsWith("40"));
+    } catch (SQLException closed) {
+      return false;
+    }
+  }
+
+  // ---- flush
+
+  /** The unit on the mirror, uncommitted; null if it stays pending. */
+  private Flushed flush(Epoch epoch, UnitOfWork unit, long sequence) {
+    if (!breaker.tryAcquirePermission()) {
+      return null;
+    }
+    long start = System.nanoTime();
+    Marker marker = unit.keyless() ? new Marker(journal.writer(), sequence) : null;
+    for (int attempt = 0; ; attempt++) {
+      Connection mirror = null;
+      boolean kept = false;
+      try {
+        mirror = epoch.mirror().mirror();
+        mirror.setAutoCommit(false);
+        epoch.mirror().writer.apply(mirror, unit.changes(), marker, limits);
+        kept = true;
+        breaker.onSuccess(System.nanoTime() - start, TimeUnit.NANOSECONDS);
+        return new Flushed(mirror);
+      } catch (CountMismatchException e) {
+        if (attempt == 0 && retry(mirror)) {
+          continue;
+        }
+        counters.mismatched.increment();
+        breaker.onSuccess(System.nanoTime() - start, TimeUnit.NANOSECONDS);
+        log.debug("a unit of work stays pending: {}", e.getMessage());
+        return null;
+      } catch (SQLException e) {
+        if (attempt == 0 && Breaker.transientConflict(e) && retry(mirror)) {
+          continue;
+        }
+        if (attempt == 0
+            && mirror != null
+            && Breaker.staleConnection(e, System.nanoTime() - start)) {
+          continue; // RETRY_IS_FRESH: another connection, another transaction
+        }
+        if (Breaker.counts(e)) {
+          breaker.onError(System.nanoTime() - start, TimeUnit.NANOSECONDS, e);
+        } else {
+          breaker.onSuccess(System.nanoTime() - start, TimeUnit.NANOSECONDS);
+        }
+        log.debug("a unit of work stays pending", e);
+        return null;
+      } catch (RuntimeException e) {
+        breaker.onError(System.nanoTime() - start, TimeUnit.NANOSECONDS, e);
+        log.warn("a unit of work could not be put on the mirror and stays pending", e);
+        return null;
+      } finally {
+        if (!kept && mirror != null) {
+          new Flushed(mirror).rollback();
+        }
+      }
+    }
+  }
+
+  /**
+   * A parent row, or the row itself, may be on its way: committed on the primary, while the
+   * mirror's commit is still in some other thread. Lets those commits end before the second and
+   * last try.
+   */
+  private boolean retry(Connection mirror) {
+    counters.retried.increment();
+    try {
+      mirror.rollback();
+    } catch (SQLException e) {
+      return false;
+    }
+    return awaitOpenCommits(flushTimeout);
+  }
+
+  private boolean awaitOpenCommits(Duration timeout) {
+    try {
+      CompletableFuture.allOf(open.stream().map(o -> o.ended).toArray(CompletableFuture<?>[]::new))
+          .get(timeout.toMillis(), TimeUnit.MILLISECONDS);
+      return true;
+    } catch (TimeoutException e) {
+      return false;
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      return false;
+    } catch (java.util.concurrent.ExecutionException e) {
+      throw new AssertionError(e); // they are only ever completed normally
+    }
+  }
+
+  /**
+   * The incarnation of the server that the connection leads to: asked once per connection, which
+   * cannot outlive it.
+   */
+  private String incarnation(Connection primary) throws SQLException {
+    Object physical = primary.unwrap(PGConnection.class);
+    String known = incarnations.getIfPresent(physical);
+    if (known == null) {
+      known = Incarnation.of(primary);
+      incarnations.put(physical, known);
+    }
+    return known;
+  }
+
+  // ---- the mirror, prepared in the background
+
+  /**
+   * As soon as both databases can be reached: compares the catalogs and, once writes are captured,
+   * installs the control schema and starts the replayer.
+   */
+  private void prepareMirror() {
+    boolean told = false;
+    while (!closed) {
+      try (Connection t = target.engine();
+          Connection s = source.engine()) {
+        if (!ready()) {
+          compare(s, t);
+        }
+        if (now().capturing()) {
+          // from the first flip on the source is mirror, and has had the schema since then
+          ControlSchema.install(t);
+          now().replayer().start();
+          return;
+        }
+      } catch (SQLException | RuntimeException e) {
+        if (!told && !closed) {
+          log.warn(
+              "the mirror is not ready, units of work stay in the journal: {}", e.getMessage());
+          told = true;
+        }
+      }
+      LockSupport.parkNanos(this, CATALOG_RETRY.toNanos());
+    }
+  }
+
+  private void compare(Connection s, Connection t) throws SQLException {
+    Map<TableName, Boolean> same = new HashMap<>();
+    Map<TableName, Table> there = new HashMap<>();
+    for (Table x : target.catalog.tables(t)) {
+      there.put(x.name(), x);
+    }
+    for (Table x : source.catalog.tables(s)) {
+      Table y = there.get(x.name());
+      String problem =
+          y == null
+              ? "is missing on the target, so its rows stay in the journal"
+              : Differences.of(x, y, Side.TARGET);
+      if (problem != null) {
+        log.warn("{} {}", x.name(), problem);
+      }
+      same.put(x.name(), y != null && sameColumns(x, y));
+    }
+    sameOnBoth = Map.copyOf(same);
+    now().plans().invalidateAll();
+  }
+
+  private static boolean sameColumns(Table a, Table b) {
+    if (!a.key().equals(b.key()) || a.columns().size() != b.columns().size()) {
+      return false;
+    }
+    for (Column c : a.columns()) {
+      Optional<Column> d = b.column(c.name());
+      if (d.isEmpty()
+          || !d.get().declaredType().equals(c.declaredType())
+          || d.get().generated() != c.generated()) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  // ---- phases and roles
+
+  boolean closed() {
+    return closed;
+  }
+
+  boolean audits() {
+    return audit;
+  }
+
+  /** The audit found a transaction that changed something past every capture. */
+  void uncaptured(String lastText) {
+    counters.audited.increment();
+    log.warn(
+        "a transaction changed the primary and nothing of it was captured; its last statement was: {}",
+        lastText);
+  }
+
+  /** Whether this read is compared with the mirror. On the hot path: mostly one comparison. */
+  boolean samples(Epoch epoch, Plan plan) {
+    return epoch.phase() == Phase.SHADOW
+        && plan instanceof Plan.Pass p
+        && p.shadow() != RowOrder.ARBITRARY
+        && shadow.sample();
+  }
+
+  /**
+   * Changes the phase; returns when every transaction that began under the old one has ended.
+   *
+   * @throws SQLException if the control schema cannot be installed or the old transactions do not
+   *     end in time
+   */
+  void phase(Phase to, Duration timeout) throws SQLException {
+    changing.lock();
+    try {
+      Epoch old = now();
+      if (old.phase() == to) {
+        return;
+      }
+      boolean targetPrimary = old.roles().primary() == Side.TARGET;
+      boolean wantsTarget = to == Phase.TARGET_PRIMARY || to == Phase.TARGET_ONLY;
+      if (targetPrimary != wantsTarget) {
+        throw new SQLException(
+            "the phase is "
+                + old.phase()
+                + "; "
+                + to
+                + " needs the roles exchanged: use cutover or its way back",
+            "55000");
+      }
+      if (to == Phase.OFF && !caughtUp()) {
+        throw new SQLException(
+            "dual-write cannot be switched off while units of work are pending", "55000");
+      }
+      Epoch next =
+          new Epoch(
+              old.roles(),
+              to,
+              to != Phase.OFF && to != Phase.TARGET_ONLY,
+              old.primary(),
+              old.mirror(),
+              old.planner(),
+              old.plans(),
+              old.convergence(),
+              old.replayer());
+      epoch = next;
+      LockSupport.unpark(checker);
+      if (!gate.awaitThoseOpenNow(timeout)) {
+        throw new SQLException(
+            "the phase is "
+                + to
+                + ", but transactions that began before have not ended within "
+                + timeout.toSeconds()
+                + " s",
+            "55000");
+      }
+    } finally {
+      changing.unlock();
+    }
+  }
+
+  /** Exchanges the roles. See {@link Cutover}. */
+  CutoverReport cutover(Duration deadline, boolean back) throws SQLException {
+    changing.lock();
+    try {
+      return new Cutover(this, deadline, back).run();
+    } finally {
+      changing.unlock();
+    }
+  }
+
+  /** Nothing in flight and nothing pending; false if that was not so in time. */
+  boolean drain(Duration timeout) throws SQLException {
+    long end = System.nanoTime() + timeout.toNanos();
+    if (!awaitOpenCommits(timeout)) {
+      return false;
+    }
+    if (!now().capturing()) {
+      return caughtUp();
+    }
+    try {
+      return now().replayer().drain(Duration.ofNanos(Math.max(0, end - System.nanoTime())));
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      return false;
+    }
+  }
+
+  /** Makes every parked unit of work pending again. */
+  int retryParked() {
+    List<Journal.Parked> parked = journal.parked();
+    for (Journal.Parked p : parked) {
+      journal.unpark(p.sequence());
+    }
+    if (!parked.isEmpty()) {
+      now().replayer().wake();
+    }
+    return parked.size();
+  }
+
+  /** Makes every suspect table equal and closes its suspect. */
+  int reconcile() throws SQLException {
+    return new Reconcile(now().convergence(), journal).run();
+  }
+
+  /** The roles exchanged: called by {@link Cutover} with the gate shut and everything drained. */
+  void flip() throws SQLException {
+    Epoch old = now();
+    Roles roles = old.roles().flipped();
+    Phase phase = roles.primary() == Side.TARGET ? Phase.TARGET_PRIMARY : Phase.DUAL_WRITE;
+    flipControlRow(old.roles(), roles, phase);
+    writeRoles(roles);
+    Epoch next = epoch(roles, phase);
+    next.replayer().start();
+    epoch = next;
+    old.replayer().close();
+  }
+
+  /** RESUME_BY_WORD: the control row is changed by compare-and-set, and its word holds. */
+  private void flipControlRow(Roles from, Roles to, Phase phase) throws SQLException {
+    try (Connection c = target.engine()) {
+      c.setAutoCommit(true);
+      try (PreparedStatement s =
+          c.prepareStatement(
+              "update dualwrite.control set epoch = ?, phase = ?, changed = now() where epoch = ?")) {
+        s.setLong(1, to.epoch());
+        s.setString(2, phase.toString());
+        s.setLong(3, from.epoch());
+        if (s.executeUpdate() != 1) {
+          throw new SQLException(
+              "another process has exchanged the roles meanwhile; restart this one", "55000");
+        }
+      }
+    }
+  }
+
+  private Roles readRoles() {
+    long local = 0;
+    if (Files.exists(rolesFile)) {
+      Properties p = new Properties();
+      try (var in = Files.newBufferedReader(rolesFile)) {
+        p.load(in);
+        local = Long.parseLong(p.getProperty("epoch"));
+      } catch (IOException | NumberFormatException e) {
+        throw new JournalException(
+            "the roles cannot be read from " + rolesFile + ": " + e.getMessage(), e);
+      }
+    }
+    try (Connection c = target.engine();
+        Statement s = c.createStatement()) {
+      boolean there;
+      try (ResultSet r = s.executeQuery("select to_regclass('dualwrite.control') is not null")) {
+        there = r.next() && r.getBoolean(1);
+      }
+      if (there) {
+        try (ResultSet r = s.executeQuery("select epoch from dualwrite.control")) {
+          local = r.next() ? Math.max(local, r.getLong(1)) : local;
+        }
+      }
+    } catch (SQLException e) {
+      log.debug("the target's control row cannot be read; the roles are those of {}", rolesFile, e);
+    }
+    return new Roles(local);
+  }
+
+  private void writeRoles(Roles roles) throws SQLException {
+    Path next = rolesFile.resolveSibling("roles.properties.new");
+    try {
+      Files.writeString(next, "epoch=" + roles.epoch() + "\n");
+      Files.move(
+          next, rolesFile, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+    } catch (IOException e) {
+      throw new SQLException(
+          "the roles could not be written to " + rolesFile + ": " + e.getMessage(), "58030", e);
+    }
+  }
+
+  /** Whether both catalogs have been compared. */
+  boolean ready() {
+    return !sameOnBoth.isEmpty();
+  }
+
+  Database source() {
+    return source;
+  }
+
+  Database target() {
+    return target;
+  }
+
+  Status status() {
+    Epoch e = now();
+    return new Status(
+        e.phase(),
+        e.roles(),
+        journal.pendingCount(),
+        journal.inFlightCount(),
+        journal.parked(),
+        journal.suspects(),
+        journal.size(),
+        Objects.toString(breaker.getState()).toLowerCase(java.util.Locale.ROOT).replace('_', '-'),
+        gate.busy(),
+        counters.read());
+  }
+
+  @Override
+  public void close() {
+    if (closed) {
+      return;
+    }
+    closed = true;
+    LockSupport.unpark(checker);
+    awaitOpenCommits(flushTimeout.multipliedBy(2));
+    commits.shutdown();
+    try {
+      if (!commits.awaitTermination(flushTimeout.toMillis() * 2, TimeUnit.MILLISECONDS)) {
+        commits.shutdownNow();
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+    shadow.close();
+    now().replayer().close();
+    journal.close();
+    source.close();
+    target.close();
+  }
+}

@@ -1,0 +1,769 @@
+package io.dualwrite.jdbc;
+
+import com.github.benmanes.caffeine.cache.Cache;
+import io.dualwrite.sql.TransactionCommand;
+import java.sql.CallableStatement;
+import java.sql.Connection;
+import java.sql.DatabaseMetaData;
+import java.sql.PreparedStatement;
+import java.sql.ResultSet;
+import java.sql.SQLClientInfoException;
+import java.sql.SQLException;
+import java.sql.SQLFeatureNotSupportedException;
+import java.sql.Savepoint;
+import java.sql.Statement;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Properties;
+import java.util.Set;
+import java.util.concurrent.Executor;
+import org.postgresql.core.BaseConnection;
+import org.postgresql.core.TransactionState;
+
+/**
+ * A connection of the application: to the primary of the moment, with every write remembered until
+ * the commit. Like the driver's own connection it is for one thread at a time.
+ *
+ * <p>The connection outlives a change of roles: at the next transaction (or, in autocommit, the
+ * next statement) it takes a connection to the new primary and gives it the session state that was
+ * set here.
+ */
+final class DwConnection extends ForwardingConnection {
+
+  private final DualWriter writer;
+  private final Gate.Pass pass;
+
+  private Connection raw;
+  private BaseConnection driver;
+  private Parameters.Clock clock;
+
+  /** What the raw connection belongs to; statements compare it with theirs. */
+  private long rawEpoch;
+
+  /** Roles and phase of the open transaction, or of the last statement. */
+  private Epoch epoch;
+
+  private boolean autoCommit = true;
+  private boolean inTransaction;
+  private boolean closed;
+  private UnitOfWork unit;
+
+  // for the audit
+  private boolean accounted;
+  private String lastText;
+
+  /**
+   * Savepoints by name, the youngest last: a name may be there twice, and the older one comes back
+   * when the younger is released.
+   */
+  private final ArrayList<Named> namedSavepoints = new ArrayList<>();
+
+  private record Named(String name, int mark) {}
+
+  /**
+   * Not null while the search path is not the one that connections begin with: plans depend on it.
+   */
+  private Cache<Epoch.Key, Plan> ownPlans;
+
+  // session state, for the next primary
+  private final Map<String, Session> session = new LinkedHashMap<>();
+  private final Set<String> sessionTexts = new LinkedHashSet<>();
+
+  @FunctionalInterface
+  private interface Session {
+    void apply(Connection to) throws SQLException;
+  }
+
+  DwConnection(DualWriter writer) throws SQLException {
+    this.writer = writer;
+    pass = writer.gate.register();
+    try {
+      epoch = writer.now();
+      connect(epoch);
+    } catch (SQLException | RuntimeException e) {
+      writer.gate.unregister(pass);
+      throw e;
+    }
+  }
+
+  private void connect(Epoch to) throws SQLException {
+    raw = to.primary().primary();
+    driver = raw.unwrap(BaseConnection.class);
+    clock = new Parameters.Clock(driver);
+    rawEpoch = to.roles().epoch();
+  }
+
+  // ---- for the statements
+
+  @Override
+  protected Connection raw() throws SQLException {
+    if (closed) {
+      throw new SQLException("This connection has been closed.", "08003");
+    }
+    return raw;
+  }
+
+  DualWriter writer() {
+    return writer;
+  }
+
+  Epoch epoch() {
+    return epoch;
+  }
+
+  long rawEpoch() {
+    return rawEpoch;
+  }
+
+  Parameters.Clock clock() {
+    return clock;
+  }
+
+  boolean inTransaction() {
+    return inTransaction;
+  }
+
+  private void begin() throws SQLException {
+    writer.gate.enter(pass);
+    try {
+      epoch = writer.now();
+      if (epoch.roles().epoch() != rawEpoch) {
+        follow();
+      }
+      inTransaction = true;
+    } finally {
+      if (!inTransaction) {
+        writer.gate.exit(pass);
+      }
+    }
+  }
+
+  /** The roles were exchanged: takes a connection to the new primary. */
+  private void follow() throws SQLException {
+    Connection old = raw;
+    connect(epoch);
+    for (Session s : session.values()) {
+      s.apply(raw);
+    }
+    if (!sessionTexts.isEmpty()) {
+      try (Statement s = raw.createStatement()) {
+        for (String text : sessionTexts) {
+          s.execute(text);
+        }
+      }
+    }
+    if (!autoCommit) {
+      raw.setAutoCommit(false);
+    }
+    old.close();
+  }
+
+  /**
+   * Whether a read is compared with the mirror: not in a transaction that has written, nor in one
+   * that keeps an old snapshot, nor with a search path of its own.
+   */
+  boolean samples(Plan plan) throws SQLException {
+    return writer.samples(epoch, plan)
+        && (unit == null || unit.isEmpty())
+        && ownPlans == null
+        && (!inTransaction || raw.getTransactionIsolation() == TRANSACTION_READ_COMMITTED);
+  }
+
+  /** A statement about to be executed: as it is, or with its writes captured. */
+  interface Execution<T> {
+    /** Executes it as the application gave it. */
+    T pass(Plan plan) throws SQLException;
+
+    /** Executes it so that what it writes is known, and tells {@link #wrote}. */
+    T captured(Plan plan) throws SQLException;
+  }
+
+  /**
+   * Finds the plan and executes the statement accordingly; in autocommit a captured write is a
+   * transaction of its own.
+   */
+  <T> T run(Planned planned, Execution<T> x) throws SQLException {
+    raw();
+    if (!inTransaction) {
+      if (autoCommit) {
+        epoch = writer.now();
+        if (epoch.roles().epoch() != rawEpoch) {
+          follow();
+        }
+        Plan plan = plan(planned);
+        if (plan instanceof Plan.Pass p && !p.gated()) {
+          return writer.audits() && epoch.capturing() ? audited(planned, x, plan) : x.pass(plan);
+        }
+        return alone(planned, x);
+      }
+      begin();
+    }
+    return dispatch(planned, plan(planned), x);
+  }
+
+  private Plan plan(Planned planned) throws SQLException {
+    Cache<Epoch.Key, Plan> cache = ownPlans == null ? epoch.plans() : ownPlans;
+    return planned.plan(epoch, cache, raw, writer);
+  }
+
+  private <T> T dispatch(Planned planned, Plan plan, Execution<T> x) throws SQLException {
+    if (plan instanceof Plan.Values || plan instanceof Plan.Rows) {
+      return epoch.capturing() ? x.captured(plan) : x.pass(plan);
+    }
+    if (plan instanceof Plan.Refuse r && epoch.capturing()) {
+      writer.counters.refused(r.kind());
+      throw new SQLFeatureNotSupportedException(r.sentence(), "0A000");
+    }
+    if (plan instanceof Plan.PrimaryOnly p && epoch.capturing()) {
+      writer.counters.primaryOnly(p.kind());
+    }
+    if (plan instanceof Plan.Transaction t) {
+      return control(t, x);
+    }
+    // row locks, sequences and what the operator lets pass get transaction ids of their own
+    accounted |= !(plan instanceof Plan.Pass p) || p.gated();
+    lastText = planned.sql;
+    T result = x.pass(plan);
+    if (plan instanceof Plan.Session s) {
+      sessionChanged(s);
+    }
+    return result;
+  }
+
+  /** A statement in autocommit that must not run while the roles change. */
+  private <T> T alone(Planned planned, Execution<T> x) throws SQLException {
+    begin();
+    try {
+      Plan plan = plan(planned); // the gate may have been shut a while: everything may be new
+      return epoch.capturing() && (plan instanceof Plan.Values || plan instanceof Plan.Rows)
+          ? transaction(() -> x.captured(plan))
+          : dispatch(planned, plan, x);
+    } finally {
+      leave();
+    }
+  }
+
+  /** A read in autocommit, as a transaction, so that it can be asked whether it wrote. */
+  private <T> T audited(Planned planned, Execution<T> x, Plan plan) throws SQLException {
+    begin();
+    try {
+      lastText = planned.sql;
+      return transaction(() -> x.pass(plan));
+    } finally {
+      leave();
+    }
+  }
+
+  /**
+   * With {@code dualwrite.audit}: a transaction of which nothing was captured must not have changed
+   * anything.
+   */
+  private void audit() throws SQLException {
+    try (Statement s = raw.createStatement();
+        ResultSet r =
+            s.executeQuery("select pg_catalog.pg_current_xact_id_if_assigned() is not null")) {
+      r.next();
+      if (r.getBoolean(1)) {
+        writer.uncaptured(lastText);
+      }
+    }
+  }
+
+  /** In autocommit, past the gate: the work as one transaction. */
+  private <T> T transaction(Work<T> work) throws SQLException {
+    boolean done = false;
+    raw.setAutoCommit(false);
+    try {
+      T result = work.run();
+      done = true;
+      endTransaction();
+      return result;
+    } catch (SQLException | RuntimeException | Error e) {
+      if (!done) {
+        undo(e);
+      }
+      throw e;
+    } finally {
+      unit = null;
+      if (!raw.isClosed()) {
+        raw.setAutoCommit(true);
+      }
+    }
+  }
+
+  /** Something that is done within one transaction. */
+  @FunctionalInterface
+  interface Work<T> {
+    T run() throws SQLException;
+  }
+
+  /**
+   * Runs several statements in the open transaction or, in autocommit, in one of their own: as the
+   * driver does with a batch.
+   */
+  <T> T together(Work<T> work) throws SQLException {
+    raw();
+    if (!autoCommit || inTransaction) {
+      return work.run();
+    }
+    begin();
+    try {
+      return epoch.capturing() ? transaction(work) : work.run();
+    } finally {
+      leave();
+    }
+  }
+
+  private void undo(Throwable because) {
+    try {
+      raw.rollback();
+    } catch (SQLException e) {
+      because.addSuppressed(e);
+    }
+  }
+
+  /** Remembers what a statement wrote; it is shipped when the transaction commits. */
+  void wrote(io.dualwrite.journal.RowChange change) {
+    if (unit == null) {
+      unit = writer.newUnit();
+    }
+    unit.add(change);
+  }
+
+  /** Commits the primary's transaction; what it answers goes to the caller. */
+  private void endTransaction() throws SQLException {
+    UnitOfWork u = unit;
+    unit = null;
+    namedSavepoints.clear();
+    boolean failed =
+        driver.getTransactionState() == TransactionState.FAILED; // COMMIT will answer ROLLBACK
+    if (u == null || u.isEmpty() || failed) {
+      if (writer.audits() && epoch.capturing() && !failed && !accounted) {
+        audit();
+      }
+      raw.commit();
+    } else {
+      writer.commit(epoch, raw, u);
+    }
+  }
+
+  private void leave() {
+    if (inTransaction) {
+      accounted = false;
+      inTransaction = false;
+      writer.gate.exit(pass);
+    }
+  }
+
+  // ---- transactions
+
+  @Override
+  public void setAutoCommit(boolean on) throws SQLException {
+    raw();
+    if (on == autoCommit) {
+      return;
+    }
+    if (on) {
+      try {
+        endTransaction();
+      } finally {
+        leave();
+      }
+    }
+    raw.setAutoCommit(on);
+    autoCommit = on;
+  }
+
+  @Override
+  public boolean getAutoCommit() throws SQLException {
+    raw();
+    return autoCommit;
+  }
+
+  @Override
+  public void commit() throws SQLException {
+    raw();
+    if (autoCommit) {
+      raw.commit(); // the driver's own complaint
+      return;
+    }
+    try {
+      endTransaction();
+    } finally {
+      leave();
+    }
+  }
+
+  @Override
+  public void rollback() throws SQLException {
+    raw();
+    unit = null;
+    namedSavepoints.clear();
+    try {
+      raw.rollback();
+    } finally {
+      leave();
+    }
+  }
+
+  @Override
+  public Savepoint setSavepoint() throws SQLException {
+    return savepoint(null);
+  }
+
+  @Override
+  public Savepoint setSavepoint(String name) throws SQLException {
+    return savepoint(name);
+  }
+
+  private Savepoint savepoint(String name) throws SQLException {
+    if (!autoCommit && !inTransaction) {
+      raw();
+      begin();
+    }
+    Savepoint s = name == null ? raw().setSavepoint() : raw().setSavepoint(name);
+    // the driver names the nameless ones itself, and text can refer to that name
+    Named named = new Named(name == null ? "JDBC_SAVEPOINT_" + s.getSavepointId() : name, mark());
+    namedSavepoints.add(named);
+    return new DwSavepoint(s, named);
+  }
+
+  private int mark() {
+    return unit == null ? 0 : unit.mark();
+  }
+
+  @Override
+  public void rollback(Savepoint savepoint) throws SQLException {
+    if (!(savepoint instanceof DwSavepoint s)) {
+      throw new SQLException("the savepoint was not made by this connection", "3B001");
+    }
+    raw().rollback(s.raw);
+    int at = namedSavepoints.indexOf(s.named);
+    if (at >= 0) {
+      backTo(at);
+    }
+  }
+
+  @Override
+  public void releaseSavepoint(Savepoint savepoint) throws SQLException {
+    if (!(savepoint instanceof DwSavepoint s)) {
+      throw new SQLException("the savepoint was not made by this connection", "3B001");
+    }
+    raw().releaseSavepoint(s.raw);
+    forget(namedSavepoints.indexOf(s.named));
+  }
+
+  /**
+   * The youngest savepoint of that name: the one that the server means; -1 if it was made behind
+   * our back.
+   */
+  private int youngest(String name) {
+    for (int i = namedSavepoints.size() - 1; i >= 0; i--) {
+      if (namedSavepoints.get(i).name.equals(name)) {
+        return i;
+      }
+    }
+    return -1;
+  }
+
+  /**
+   * ROLLBACK_TO_TRUNCATES: what came after the savepoint is not shipped, and younger savepoints are
+   * gone.
+   */
+  private void backTo(int at) throws SQLException {
+    if (at < 0) {
+      raw.rollback(); // the server has undone we know not how much: nothing of this transaction
+      // may be shipped
+      unit = null;
+      throw new SQLException(
+          "the transaction was rolled back: dualwrite does not know the savepoint, and so not what was undone",
+          "3B001");
+    }
+    if (unit != null) {
+      unit.truncate(namedSavepoints.get(at).mark);
+    }
+    namedSavepoints.subList(at + 1, namedSavepoints.size()).clear();
+  }
+
+  /** The savepoint and the younger ones are released. */
+  private void forget(int at) {
+    if (at >= 0) {
+      namedSavepoints.subList(at, namedSavepoints.size()).clear();
+    }
+  }
+
+  /** Transaction control as text: the same state machine as the methods above. */
+  private <T> T control(Plan.Transaction plan, Execution<T> x) throws SQLException {
+    TransactionCommand command = plan.statement().transaction();
+    switch (command.action()) {
+      case SAVEPOINT -> {
+        T result = x.pass(plan);
+        namedSavepoints.add(new Named(command.name(), mark()));
+        return result;
+      }
+      case ROLLBACK_TO -> {
+        T result = x.pass(plan);
+        backTo(youngest(command.name()));
+        return result;
+      }
+      case RELEASE -> {
+        T result = x.pass(plan);
+        forget(youngest(command.name()));
+        return result;
+      }
+      case SET_TRANSACTION -> {
+        return x.pass(plan);
+      }
+      case BEGIN, COMMIT, ROLLBACK -> {
+        if (!epoch.capturing()) {
+          return x.pass(plan);
+        }
+        throw refuse(
+            command,
+            "as text it is not followed; use setAutoCommit(false), commit() and rollback() of the connection");
+      }
+      default -> throw refuse(command, "two-phase commit cannot be mirrored");
+    }
+  }
+
+  private SQLException refuse(TransactionCommand command, String why) {
+    writer.counters.refused(Unmirrored.FORM);
+    return new SQLFeatureNotSupportedException(
+        "dualwrite refuses " + command.action() + ": " + why, "0A000");
+  }
+
+  /** A SET or its like has run on the primary. */
+  void sessionChanged(Plan.Session plan) {
+    if (plan.forgetPlans()) {
+      ownPlans = Epoch.cache(256);
+    }
+    if (plan.remember() && plan.text() != null) {
+      sessionTexts.remove(plan.text());
+      sessionTexts.add(plan.text());
+    }
+  }
+
+  // ---- session state
+
+  private void remember(String what, Session how) throws SQLException {
+    how.apply(raw());
+    session.put(what, how);
+  }
+
+  @Override
+  public void setReadOnly(boolean on) throws SQLException {
+    remember("readOnly", c -> c.setReadOnly(on));
+  }
+
+  @Override
+  public void setCatalog(String catalog) throws SQLException {
+    remember("catalog", c -> c.setCatalog(catalog));
+  }
+
+  @Override
+  public void setTransactionIsolation(int level) throws SQLException {
+    remember("isolation", c -> c.setTransactionIsolation(level));
+  }
+
+  @Override
+  public void setTypeMap(Map<String, Class<?>> map) throws SQLException {
+    remember("typeMap", c -> c.setTypeMap(map));
+  }
+
+  @Override
+  public void setHoldability(int holdability) throws SQLException {
+    remember("holdability", c -> c.setHoldability(holdability));
+  }
+
+  @Override
+  public void setClientInfo(String name, String value) throws SQLClientInfoException {
+    try {
+      raw().setClientInfo(name, value);
+      session.put("clientInfo." + name, c -> c.setClientInfo(name, value));
+    } catch (SQLClientInfoException e) {
+      throw e;
+    } catch (SQLException e) {
+      throw new SQLClientInfoException(e.getMessage(), e.getSQLState(), Map.of(), e);
+    }
+  }
+
+  @Override
+  public void setClientInfo(Properties properties) throws SQLClientInfoException {
+    for (String name : properties.stringPropertyNames()) {
+      setClientInfo(name, properties.getProperty(name));
+    }
+  }
+
+  @Override
+  public void setSchema(String schema) throws SQLException {
+    remember("schema", c -> c.setSchema(schema));
+    ownPlans = Epoch.cache(256);
+  }
+
+  @Override
+  public void setNetworkTimeout(Executor executor, int milliseconds) throws SQLException {
+    remember("networkTimeout", c -> c.setNetworkTimeout(executor, milliseconds));
+  }
+
+  // ---- statements
+
+  @Override
+  public Statement createStatement() throws SQLException {
+    raw();
+    return new DwStatement(this, ResultSet.TYPE_FORWARD_ONLY, ResultSet.CONCUR_READ_ONLY, 0);
+  }
+
+  @Override
+  public Statement createStatement(int type, int concurrency) throws SQLException {
+    raw();
+    return new DwStatement(this, type, concurrency, 0);
+  }
+
+  @Override
+  public Statement createStatement(int type, int concurrency, int holdability) throws SQLException {
+    raw();
+    return new DwStatement(this, type, concurrency, holdability);
+  }
+
+  @Override
+  public PreparedStatement prepareStatement(String sql) throws SQLException {
+    return prepare(sql, null, ResultSet.TYPE_FORWARD_ONLY, ResultSet.CONCUR_READ_ONLY, 0);
+  }
+
+  @Override
+  public PreparedStatement prepareStatement(String sql, int type, int concurrency)
+      throws SQLException {
+    return prepare(sql, null, type, concurrency, 0);
+  }
+
+  @Override
+  public PreparedStatement prepareStatement(String sql, int type, int concurrency, int holdability)
+      throws SQLException {
+    return prepare(sql, null, type, concurrency, holdability);
+  }
+
+  @Override
+  public PreparedStatement prepareStatement(String sql, int autoGeneratedKeys) throws SQLException {
+    List<String> keys = autoGeneratedKeys == Statement.RETURN_GENERATED_KEYS ? List.of() : null;
+    return prepare(sql, keys, ResultSet.TYPE_FORWARD_ONLY, ResultSet.CONCUR_READ_ONLY, 0);
+  }
+
+  @Override
+  public PreparedStatement prepareStatement(String sql, int[] columnIndexes) throws SQLException {
+    if (columnIndexes != null && columnIndexes.length > 0) {
+      return raw()
+          .prepareStatement(sql, columnIndexes); // the driver does not know this either and says so
+    }
+    return prepareStatement(sql);
+  }
+
+  @Override
+  public PreparedStatement prepareStatement(String sql, String[] columnNames) throws SQLException {
+    List<String> keys =
+        columnNames == null || columnNames.length == 0
+            ? null
+            : List.copyOf(Arrays.asList(columnNames));
+    return prepare(sql, keys, ResultSet.TYPE_FORWARD_ONLY, ResultSet.CONCUR_READ_ONLY, 0);
+  }
+
+  private PreparedStatement prepare(
+      String sql, List<String> keys, int type, int concurrency, int holdability)
+      throws SQLException {
+    raw();
+    return new DwPreparedStatement(this, sql, keys, type, concurrency, holdability);
+  }
+
+  @Override
+  public CallableStatement prepareCall(String sql) throws SQLException {
+    throw noCalls();
+  }
+
+  @Override
+  public CallableStatement prepareCall(String sql, int type, int concurrency) throws SQLException {
+    throw noCalls();
+  }
+
+  @Override
+  public CallableStatement prepareCall(String sql, int type, int concurrency, int holdability)
+      throws SQLException {
+    throw noCalls();
+  }
+
+  private SQLException noCalls() {
+    writer.counters.refused(Unmirrored.ROUTINE);
+    return new SQLFeatureNotSupportedException(
+        "dualwrite refuses prepareCall: what a routine writes is not captured; send its statements from the application",
+        "0A000");
+  }
+
+  @Override
+  public DatabaseMetaData getMetaData() throws SQLException {
+    return new DwDatabaseMetaData(raw().getMetaData(), this);
+  }
+
+  // ---- the end
+
+  @Override
+  public void close() throws SQLException {
+    if (closed) {
+      return;
+    }
+    closed = true;
+    unit = null;
+    try {
+      raw.close();
+    } finally {
+      leave();
+      writer.gate.unregister(pass);
+    }
+  }
+
+  @Override
+  public boolean isClosed() throws SQLException {
+    return closed || raw.isClosed();
+  }
+
+  @Override
+  public boolean isValid(int timeout) throws SQLException {
+    return !closed && raw.isValid(timeout);
+  }
+
+  @Override
+  public void abort(Executor executor) throws SQLException {
+    if (closed) {
+      return;
+    }
+    closed = true;
+    try {
+      raw.abort(executor);
+    } finally {
+      writer.gate.unregister(pass);
+    }
+  }
+
+  @Override
+  public <T> T unwrap(Class<T> type) throws SQLException {
+    if (type.isInstance(this)) {
+      return type.cast(this);
+    }
+    throw new SQLFeatureNotSupportedException(
+        "dualwrite does not hand out "
+            + type.getName()
+            + ": what is written through it would not be mirrored",
+        "0A000");
+  }
+
+  @Override
+  public boolean isWrapperFor(Class<?> type) {
+    return type.isInstance(this);
+  }
+
+  /** Session texts, for tests. */
+  List<String> sessionTexts() {
+    return new ArrayList<>(sessionTexts);
+  }
+}

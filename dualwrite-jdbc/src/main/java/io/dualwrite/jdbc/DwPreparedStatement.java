@@ -1,0 +1,687 @@
+package io.dualwrite.jdbc;
+
+import io.dualwrite.journal.RowChange;
+import io.dualwrite.sql.RowOrder;
+import java.io.InputStream;
+import java.io.Reader;
+import java.math.BigDecimal;
+import java.net.URL;
+import java.sql.Array;
+import java.sql.Blob;
+import java.sql.Clob;
+import java.sql.Connection;
+import java.sql.Date;
+import java.sql.NClob;
+import java.sql.ParameterMetaData;
+import java.sql.PreparedStatement;
+import java.sql.Ref;
+import java.sql.ResultSet;
+import java.sql.ResultSetMetaData;
+import java.sql.RowId;
+import java.sql.SQLException;
+import java.sql.SQLType;
+import java.sql.SQLXML;
+import java.sql.Statement;
+import java.sql.Time;
+import java.sql.Timestamp;
+import java.util.ArrayList;
+import java.util.Calendar;
+import java.util.List;
+import org.postgresql.util.GT;
+import org.postgresql.util.PSQLException;
+import org.postgresql.util.PSQLState;
+
+/**
+ * A prepared statement of the application's. Its values are kept here and given to a statement of
+ * the driver's when it is executed: which one, and with which text, depends on the roles and on the
+ * capture that holds then.
+ */
+final class DwPreparedStatement extends AbstractStatement implements PreparedStatement {
+
+  private final Planned planned;
+  private final Parameters parameters;
+  private final List<Parameters> batch = new ArrayList<>();
+
+  DwPreparedStatement(
+      DwConnection connection,
+      String sql,
+      List<String> keys,
+      int type,
+      int concurrency,
+      int holdability) {
+    super(connection, type, concurrency, holdability);
+    planned = new Planned(sql, keys);
+    parameters = new Parameters(connection.writer().texts.get(sql).parameters());
+  }
+
+  @Override
+  protected PreparedStatement raw() throws SQLException {
+    return (PreparedStatement) super.raw();
+  }
+
+  @Override
+  Statement open(Connection on) throws SQLException {
+    if (planned.keys == null) {
+      return holdability == 0
+          ? on.prepareStatement(planned.sql, type, concurrency)
+          : on.prepareStatement(planned.sql, type, concurrency, holdability);
+    }
+    return planned.keys.isEmpty()
+        ? on.prepareStatement(planned.sql, Statement.RETURN_GENERATED_KEYS)
+        : on.prepareStatement(planned.sql, planned.keys.toArray(new String[0]));
+  }
+
+  // ---- execution
+
+  @FunctionalInterface
+  private interface OnDriver<T> {
+    T call(PreparedStatement driver, Plan plan) throws SQLException;
+  }
+
+  @FunctionalInterface
+  private interface Outcome<T> {
+    T of(Executed executed) throws SQLException;
+  }
+
+  /** One execution: on the driver as it is, or captured. */
+  private final class Run<T> implements DwConnection.Execution<T> {
+    private final OnDriver<T> asGiven;
+    private Executed executed;
+
+    Run(OnDriver<T> asGiven) {
+      this.asGiven = asGiven;
+    }
+
+    @Override
+    public T pass(Plan plan) throws SQLException {
+      PreparedStatement s = raw();
+      parameters.apply(s);
+      state.running(s);
+      return asGiven.call(s, plan);
+    }
+
+    @Override
+    public T captured(Plan plan) throws SQLException {
+      if (plan instanceof Plan.Values v) {
+        List<String[]> rows = Executed.rows(v, parameters, connection.clock());
+        if (rows != null) {
+          executed = values(v, rows);
+          return null;
+        }
+        plan = v.otherwise();
+      }
+      executed =
+          state.rows(connection, DwPreparedStatement.this, planned, (Plan.Rows) plan, parameters);
+      return null;
+    }
+  }
+
+  private <T> T run(OnDriver<T> asGiven, Outcome<T> outcome) throws SQLException {
+    state.checkOpen();
+    finishTee();
+    state.forget();
+    Run<T> run = new Run<>(asGiven);
+    T result = connection.run(planned, run);
+    // outside of the transaction: the driver, too, complains only after the statement has taken
+    // effect
+    return run.executed == null ? result : outcome.of(run.executed);
+  }
+
+  private Executed values(Plan.Values plan, List<String[]> rows) throws SQLException {
+    PreparedStatement s = raw();
+    parameters.apply(s);
+    state.running(s);
+    boolean result = s.execute();
+    ResultSet returned = result ? DwResultSet.of(s.getResultSet(), this) : null;
+    long count = result ? rows.size() : s.getLargeUpdateCount();
+    if (count > 0) { // ZERO_NOT_SHIPPED
+      connection.wrote(Executed.change(plan, rows));
+    }
+    connection.writer().counters.values.increment();
+    return state.keep(
+        new Executed(
+            returned,
+            count,
+            planned.keys == null ? null : DwResultSet.of(s.getGeneratedKeys(), this)),
+        null);
+  }
+
+  @Override
+  public ResultSet executeQuery() throws SQLException {
+    return run(this::query, Executed::query);
+  }
+
+  private ResultSet query(PreparedStatement s, Plan plan) throws SQLException {
+    if (!connection.samples(plan)) {
+      return DwResultSet.of(s.executeQuery(), this);
+    }
+    long start = System.nanoTime();
+    ResultSet raw = s.executeQuery();
+    Parameters bound = parameters.copy();
+    boolean ordered = ((Plan.Pass) plan).shadow() == RowOrder.ORDERED;
+    return tee(raw, connection.writer().shadow.capture(planned.sql, bound::apply, ordered, start));
+  }
+
+  @Override
+  public long executeLargeUpdate() throws SQLException {
+    return run((s, plan) -> s.executeLargeUpdate(), Executed::update);
+  }
+
+  @Override
+  public int executeUpdate() throws SQLException {
+    return Counts.toInt(executeLargeUpdate());
+  }
+
+  @Override
+  public boolean execute() throws SQLException {
+    return run((s, plan) -> s.execute(), e -> e.result() != null);
+  }
+
+  // ---- batches
+
+  @Override
+  public void addBatch() throws SQLException {
+    state.checkOpen();
+    batch.add(parameters.copy());
+  }
+
+  @Override
+  public void clearBatch() throws SQLException {
+    state.checkOpen();
+    batch.clear();
+  }
+
+  @Override
+  public int[] executeBatch() throws SQLException {
+    return Counts.toInts(executeLargeBatch());
+  }
+
+  @Override
+  public long[] executeLargeBatch() throws SQLException {
+    state.checkOpen();
+    finishTee();
+    state.forget();
+    List<Parameters> all = List.copyOf(batch);
+    batch.clear();
+    if (all.isEmpty()) {
+      return new long[0];
+    }
+    return connection.run(
+        planned,
+        new DwConnection.Execution<long[]>() {
+          @Override
+          public long[] pass(Plan plan) throws SQLException {
+            return onDriver(raw(), all);
+          }
+
+          @Override
+          public long[] captured(Plan plan) throws SQLException {
+            if (plan instanceof Plan.Values v) {
+              List<List<String[]>> rows = new ArrayList<>(all.size());
+              for (Parameters p : all) {
+                List<String[]> r = Executed.rows(v, p, connection.clock());
+                if (r == null) {
+                  return rowsBatch(v.otherwise(), all);
+                }
+                rows.add(r);
+              }
+              return valuesBatch(v, rows, all);
+            }
+            return rowsBatch((Plan.Rows) plan, all);
+          }
+        });
+  }
+
+  private long[] onDriver(PreparedStatement s, List<Parameters> all) throws SQLException {
+    for (Parameters p : all) {
+      p.apply(s);
+      s.addBatch();
+    }
+    state.running(s);
+    try {
+      return s.executeLargeBatch();
+    } finally {
+      s.clearBatch();
+    }
+  }
+
+  private long[] valuesBatch(Plan.Values plan, List<List<String[]>> rows, List<Parameters> all)
+      throws SQLException {
+    long[] counts = onDriver(raw(), all);
+    List<String[]> written = new ArrayList<>();
+    for (int i = 0; i < counts.length; i++) {
+      if (counts[i]
+          != 0) { // with reWriteBatchedInserts the driver does not tell how many; an INSERT that
+        // did not fail wrote them
+        written.addAll(rows.get(i));
+      }
+    }
+    if (!written.isEmpty()) {
+      connection.wrote(Executed.change(plan, written));
+    }
+    connection.writer().counters.values.increment();
+    if (planned.keys != null) {
+      state.keep(new Executed(null, -1, DwResultSet.of(raw().getGeneratedKeys(), this)), null);
+    }
+    return counts;
+  }
+
+  private long[] rowsBatch(Plan.Rows plan, List<Parameters> all) throws SQLException {
+    if (planned.keys != null || plan.applicationReturning()) {
+      return rowsOneByOne(plan, all);
+    }
+    // as generated keys the driver collects our columns of all entries and still tells each one's
+    // count
+    try (PreparedStatement s =
+        state.configure(
+            connection.raw().prepareStatement(plan.sql(), Statement.RETURN_GENERATED_KEYS))) {
+      long[] counts = onDriver(s, all);
+      try (ResultSet r = s.getGeneratedKeys()) {
+        List<String[]> written = Executed.rows(plan, r);
+        if (!written.isEmpty()) {
+          RowChange change = Executed.change(plan, written);
+          connection.wrote(change);
+        }
+      }
+      connection.writer().counters.rows.increment();
+      return counts;
+    }
+  }
+
+  /**
+   * The application wants generated keys of every entry as well as we do: each entry keeps its own
+   * result.
+   */
+  private long[] rowsOneByOne(Plan.Rows plan, List<Parameters> all) throws SQLException {
+    long[] counts = new long[all.size()];
+    List<ResultSet> keys = new ArrayList<>();
+    for (int i = 0; i < counts.length; i++) {
+      try {
+        StatementState one = new StatementState();
+        Executed e = one.rows(connection, this, planned, plan, all.get(i));
+        counts[i] = planned.keys == null ? e.update() : e.count();
+        keys.add(e.keys());
+      } catch (SQLException e) {
+        throw DwStatement.failed(counts, i, e);
+      }
+    }
+    state.keep(new Executed(null, -1, new ChainedResultSet(keys, this)), null);
+    return counts;
+  }
+
+  // ---- parameters
+
+  @Override
+  public void clearParameters() throws SQLException {
+    state.checkOpen();
+    parameters.clear();
+  }
+
+  private Parameters open() throws SQLException {
+    state.checkOpen();
+    return parameters;
+  }
+
+  @Override
+  public void setNull(int i, int sqlType) throws SQLException {
+    open().setNull(i, sqlType);
+  }
+
+  @Override
+  public void setNull(int i, int sqlType, String typeName) throws SQLException {
+    open().setOther(i, (s, j) -> s.setNull(j, sqlType, typeName));
+  }
+
+  @Override
+  public void setBoolean(int i, boolean x) throws SQLException {
+    open().setBoolean(i, x);
+  }
+
+  @Override
+  public void setByte(int i, byte x) throws SQLException {
+    open().setShort(i, x); // as the driver does
+  }
+
+  @Override
+  public void setShort(int i, short x) throws SQLException {
+    open().setShort(i, x);
+  }
+
+  @Override
+  public void setInt(int i, int x) throws SQLException {
+    open().setInt(i, x);
+  }
+
+  @Override
+  public void setLong(int i, long x) throws SQLException {
+    open().setLong(i, x);
+  }
+
+  @Override
+  public void setFloat(int i, float x) throws SQLException {
+    open().setFloat(i, x);
+  }
+
+  @Override
+  public void setDouble(int i, double x) throws SQLException {
+    open().setDouble(i, x);
+  }
+
+  @Override
+  public void setBigDecimal(int i, BigDecimal x) throws SQLException {
+    open().setDecimal(i, x);
+  }
+
+  @Override
+  public void setString(int i, String x) throws SQLException {
+    open().setString(i, x);
+  }
+
+  @Override
+  public void setBytes(int i, byte[] x) throws SQLException {
+    open().setBytes(i, x);
+  }
+
+  @Override
+  public void setDate(int i, Date x) throws SQLException {
+    open().setDate(i, x);
+  }
+
+  @Override
+  public void setTimestamp(int i, Timestamp x) throws SQLException {
+    open().setTimestamp(i, x);
+  }
+
+  @Override
+  public void setObject(int i, Object x) throws SQLException {
+    open().setObject(i, DwArray.raw(x));
+  }
+
+  @Override
+  public void setTime(int i, Time x) throws SQLException {
+    Time t = x == null ? null : (Time) x.clone();
+    open().setOther(i, (s, j) -> s.setTime(j, t));
+  }
+
+  @Override
+  public void setTime(int i, Time x, Calendar cal) throws SQLException {
+    Time t = x == null ? null : (Time) x.clone();
+    Calendar c = cal == null ? null : (Calendar) cal.clone();
+    open().setOther(i, (s, j) -> s.setTime(j, t, c));
+  }
+
+  @Override
+  public void setDate(int i, Date x, Calendar cal) throws SQLException {
+    Date d = x == null ? null : (Date) x.clone();
+    Calendar c = cal == null ? null : (Calendar) cal.clone();
+    open().setOther(i, (s, j) -> s.setDate(j, d, c));
+  }
+
+  @Override
+  public void setTimestamp(int i, Timestamp x, Calendar cal) throws SQLException {
+    Timestamp t = x == null ? null : (Timestamp) x.clone();
+    Calendar c = cal == null ? null : (Calendar) cal.clone();
+    open().setOther(i, (s, j) -> s.setTimestamp(j, t, c));
+  }
+
+  @Override
+  public void setObject(int i, Object x, int sqlType) throws SQLException {
+    open().setOther(i, (s, j) -> s.setObject(j, DwArray.raw(x), sqlType));
+  }
+
+  @Override
+  public void setObject(int i, Object x, int sqlType, int scale) throws SQLException {
+    open().setOther(i, (s, j) -> s.setObject(j, DwArray.raw(x), sqlType, scale));
+  }
+
+  @Override
+  public void setObject(int i, Object x, SQLType type) throws SQLException {
+    open().setOther(i, (s, j) -> s.setObject(j, DwArray.raw(x), type));
+  }
+
+  @Override
+  public void setObject(int i, Object x, SQLType type, int scale) throws SQLException {
+    open().setOther(i, (s, j) -> s.setObject(j, DwArray.raw(x), type, scale));
+  }
+
+  @Override
+  public void setAsciiStream(int i, InputStream x) throws SQLException {
+    open().setOther(i, (s, j) -> s.setAsciiStream(j, x));
+  }
+
+  @Override
+  public void setAsciiStream(int i, InputStream x, int length) throws SQLException {
+    open().setOther(i, (s, j) -> s.setAsciiStream(j, x, length));
+  }
+
+  @Override
+  public void setAsciiStream(int i, InputStream x, long length) throws SQLException {
+    open().setOther(i, (s, j) -> s.setAsciiStream(j, x, length));
+  }
+
+  @Override
+  @Deprecated
+  @SuppressWarnings("deprecation") // part of the interface
+  public void setUnicodeStream(int i, InputStream x, int length) throws SQLException {
+    open().setOther(i, (s, j) -> s.setUnicodeStream(j, x, length));
+  }
+
+  @Override
+  public void setBinaryStream(int i, InputStream x) throws SQLException {
+    open().setOther(i, (s, j) -> s.setBinaryStream(j, x));
+  }
+
+  @Override
+  public void setBinaryStream(int i, InputStream x, int length) throws SQLException {
+    open().setOther(i, (s, j) -> s.setBinaryStream(j, x, length));
+  }
+
+  @Override
+  public void setBinaryStream(int i, InputStream x, long length) throws SQLException {
+    open().setOther(i, (s, j) -> s.setBinaryStream(j, x, length));
+  }
+
+  @Override
+  public void setCharacterStream(int i, Reader x) throws SQLException {
+    open().setOther(i, (s, j) -> s.setCharacterStream(j, x));
+  }
+
+  @Override
+  public void setCharacterStream(int i, Reader x, int length) throws SQLException {
+    open().setOther(i, (s, j) -> s.setCharacterStream(j, x, length));
+  }
+
+  @Override
+  public void setCharacterStream(int i, Reader x, long length) throws SQLException {
+    open().setOther(i, (s, j) -> s.setCharacterStream(j, x, length));
+  }
+
+  @Override
+  public void setNCharacterStream(int i, Reader x) throws SQLException {
+    open().setOther(i, (s, j) -> s.setNCharacterStream(j, x));
+  }
+
+  @Override
+  public void setNCharacterStream(int i, Reader x, long length) throws SQLException {
+    open().setOther(i, (s, j) -> s.setNCharacterStream(j, x, length));
+  }
+
+  @Override
+  public void setNString(int i, String x) throws SQLException {
+    open().setOther(i, (s, j) -> s.setNString(j, x));
+  }
+
+  @Override
+  public void setRef(int i, Ref x) throws SQLException {
+    open().setOther(i, (s, j) -> s.setRef(j, x));
+  }
+
+  @Override
+  public void setArray(int i, Array x) throws SQLException {
+    open().setOther(i, (s, j) -> s.setArray(j, DwArray.raw(x)));
+  }
+
+  @Override
+  public void setURL(int i, URL x) throws SQLException {
+    open().setOther(i, (s, j) -> s.setURL(j, x));
+  }
+
+  @Override
+  public void setRowId(int i, RowId x) throws SQLException {
+    open().setOther(i, (s, j) -> s.setRowId(j, x));
+  }
+
+  @Override
+  public void setSQLXML(int i, SQLXML x) throws SQLException {
+    open().setOther(i, (s, j) -> s.setSQLXML(j, x));
+  }
+
+  // large objects live in a catalog of their own, and their numbers differ between servers
+
+  @Override
+  public void setBlob(int i, Blob x) throws SQLException {
+    throw DwResultSet.largeObjects();
+  }
+
+  @Override
+  public void setBlob(int i, InputStream x) throws SQLException {
+    throw DwResultSet.largeObjects();
+  }
+
+  @Override
+  public void setBlob(int i, InputStream x, long length) throws SQLException {
+    throw DwResultSet.largeObjects();
+  }
+
+  @Override
+  public void setClob(int i, Clob x) throws SQLException {
+    throw DwResultSet.largeObjects();
+  }
+
+  @Override
+  public void setClob(int i, Reader x) throws SQLException {
+    throw DwResultSet.largeObjects();
+  }
+
+  @Override
+  public void setClob(int i, Reader x, long length) throws SQLException {
+    throw DwResultSet.largeObjects();
+  }
+
+  @Override
+  public void setNClob(int i, NClob x) throws SQLException {
+    throw DwResultSet.largeObjects();
+  }
+
+  @Override
+  public void setNClob(int i, Reader x) throws SQLException {
+    throw DwResultSet.largeObjects();
+  }
+
+  @Override
+  public void setNClob(int i, Reader x, long length) throws SQLException {
+    throw DwResultSet.largeObjects();
+  }
+
+  // ---- about the statement
+
+  @Override
+  public ResultSetMetaData getMetaData() throws SQLException {
+    return raw().getMetaData();
+  }
+
+  @Override
+  public ParameterMetaData getParameterMetaData() throws SQLException {
+    return raw().getParameterMetaData();
+  }
+
+  /** The text with its values, as the driver shows it. */
+  @Override
+  public String toString() {
+    try {
+      PreparedStatement s = raw();
+      parameters.apply(s);
+      return s.toString();
+    } catch (SQLException e) {
+      return planned.sql;
+    }
+  }
+
+  // ---- not on a prepared statement
+
+  private static SQLException noText() {
+    return new PSQLException(
+        GT.tr("Can''t use query methods that take a query string on a PreparedStatement."),
+        PSQLState.WRONG_OBJECT_TYPE);
+  }
+
+  @Override
+  public ResultSet executeQuery(String sql) throws SQLException {
+    throw noText();
+  }
+
+  @Override
+  public int executeUpdate(String sql) throws SQLException {
+    throw noText();
+  }
+
+  @Override
+  public int executeUpdate(String sql, int autoGeneratedKeys) throws SQLException {
+    throw noText();
+  }
+
+  @Override
+  public int executeUpdate(String sql, int[] columnIndexes) throws SQLException {
+    throw noText();
+  }
+
+  @Override
+  public int executeUpdate(String sql, String[] columnNames) throws SQLException {
+    throw noText();
+  }
+
+  @Override
+  public long executeLargeUpdate(String sql) throws SQLException {
+    throw noText();
+  }
+
+  @Override
+  public long executeLargeUpdate(String sql, int autoGeneratedKeys) throws SQLException {
+    throw noText();
+  }
+
+  @Override
+  public long executeLargeUpdate(String sql, int[] columnIndexes) throws SQLException {
+    throw noText();
+  }
+
+  @Override
+  public long executeLargeUpdate(String sql, String[] columnNames) throws SQLException {
+    throw noText();
+  }
+
+  @Override
+  public boolean execute(String sql) throws SQLException {
+    throw noText();
+  }
+
+  @Override
+  public boolean execute(String sql, int autoGeneratedKeys) throws SQLException {
+    throw noText();
+  }
+
+  @Override
+  public boolean execute(String sql, int[] columnIndexes) throws SQLException {
+    throw noText();
+  }
+
+  @Override
+  public boolean execute(String sql, String[] columnNames) throws SQLException {
+    throw noText();
+  }
+
+  @Override
+  public void addBatch(String sql) throws SQLException {
+    throw noText();
+  }
+}

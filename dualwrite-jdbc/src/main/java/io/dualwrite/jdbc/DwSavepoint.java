@@ -1,0 +1,25 @@
+package io.dualwrite.jdbc;
+
+import java.sql.SQLException;
+import java.sql.Savepoint;
+
+/** A savepoint, and the connection's own note of it. */
+final class DwSavepoint implements Savepoint {
+  final Savepoint raw;
+  final Object named;
+
+  DwSavepoint(Savepoint raw, Object named) {
+    this.raw = raw;
+    this.named = named;
+  }
+
+  @Override
+  public int getSavepointId() throws SQLException {
+    return raw.getSavepointId();
+  }
+
+  @Override
+  public String getSavepointName() throws SQLException {
+    return raw.getSavepointName();
+  }
+}

@@ -1,0 +1,37 @@
+package io.dualwrite.jdbc;
+
+import com.github.benmanes.caffeine.cache.Cache;
+import com.github.benmanes.caffeine.cache.Caffeine;
+import io.dualwrite.control.Phase;
+import io.dualwrite.control.Roles;
+import io.dualwrite.converge.Convergence;
+import io.dualwrite.converge.Replayer;
+import java.util.List;
+
+/**
+ * Everything that holds between two changes of roles or phase, read with one volatile access.
+ * Immutable but for its cache of plans.
+ *
+ * @param capturing whether writes are mirrored in this phase
+ */
+record Epoch(
+    Roles roles,
+    Phase phase,
+    boolean capturing,
+    Database primary,
+    Database mirror,
+    Planner planner,
+    Cache<Key, Plan> plans,
+    Convergence convergence,
+    Replayer replayer) {
+
+  /**
+   * What a plan depends on besides the catalog: the text and what the application wants as
+   * generated keys.
+   */
+  record Key(String sql, List<String> keys) {}
+
+  static Cache<Key, Plan> cache(int entries) {
+    return Caffeine.newBuilder().maximumSize(entries).build();
+  }
+}

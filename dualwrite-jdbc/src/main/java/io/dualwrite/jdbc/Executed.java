@@ -1,0 +1,99 @@
+package io.dualwrite.jdbc;
+
+import io.dualwrite.catalog.Column;
+import io.dualwrite.journal.RowChange;
+import io.dualwrite.sql.Operand;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.util.ArrayList;
+import java.util.List;
+import org.postgresql.util.GT;
+import org.postgresql.util.PSQLException;
+import org.postgresql.util.PSQLState;
+
+/**
+ * What the application gets to see of a captured write.
+ *
+ * @param result the rows of its own RETURNING list, or null
+ * @param count how many rows were written
+ * @param keys the generated keys that it asked for, or null
+ */
+record Executed(ResultSet result, long count, ResultSet keys) {
+
+  /** For executeQuery: the driver's own complaint if there are no rows to return. */
+  ResultSet query() throws SQLException {
+    if (result == null) {
+      throw new PSQLException(GT.tr("No results were returned by the query."), PSQLState.NO_DATA);
+    }
+    return result;
+  }
+
+  /** For executeUpdate: the driver's own complaint if there are. */
+  long update() throws SQLException {
+    if (result != null) {
+      throw new PSQLException(
+          GT.tr("A result was returned when none was expected."), PSQLState.TOO_MANY_RESULTS);
+    }
+    return count;
+  }
+
+  // ---- the two captures
+
+  /** The rows as the statement's own values say; null if one of them has no exact text form. */
+  static List<String[]> rows(Plan.Values plan, Parameters parameters, Parameters.Clock clock)
+      throws SQLException {
+    List<String[]> rows = new ArrayList<>(plan.rows().size());
+    List<Column> columns = plan.columns();
+    for (List<Operand> operands : plan.rows()) {
+      String[] row = new String[columns.size()];
+      for (int j = 0; j < row.length; j++) {
+        Operand o = operands.get(j);
+        if (o instanceof Operand.Literal l) {
+          row[j] = l.text();
+        } else {
+          row[j] = parameters.text(((Operand.Parameter) o).index(), columns.get(j), clock);
+          if (isUnknown(row[j])) {
+            return null;
+          }
+        }
+      }
+      rows.add(row);
+    }
+    return rows;
+  }
+
+  @SuppressWarnings({"StringEquality", "ReferenceEquality"}) // an identity, not a text
+  private static boolean isUnknown(String text) {
+    return text == Parameters.UNKNOWN;
+  }
+
+  static RowChange change(Plan.Values plan, List<String[]> rows) {
+    return new RowChange(
+        plan.kind(),
+        plan.table().name(),
+        plan.columns().stream().map(Column::name).toList(),
+        null,
+        plan.table().key(),
+        rows.toArray(new String[0][]));
+  }
+
+  /** Reads our columns, which are the last ones, from every row. */
+  static List<String[]> rows(Plan.Rows plan, ResultSet all) throws SQLException {
+    int ours = plan.columns().size();
+    int first = all.getMetaData().getColumnCount() - ours + 1;
+    List<String[]> rows = new ArrayList<>();
+    while (all.next()) {
+      String[] row = new String[ours];
+      for (int j = 0; j < ours; j++) {
+        row[j] = all.getString(first + j);
+      }
+      rows.add(row);
+    }
+    return rows;
+  }
+
+  static RowChange change(Plan.Rows plan, List<String[]> rows) {
+    return new RowChange(
+        plan.kind(), plan.table(), plan.columns(), null, plan.key(), rows.toArray(new String[0][]));
+  }
+}

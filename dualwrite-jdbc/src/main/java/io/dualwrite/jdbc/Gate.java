@@ -1,0 +1,131 @@
+package io.dualwrite.jdbc;
+
+import java.sql.SQLException;
+import java.sql.SQLTransientException;
+import java.time.Duration;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.Condition;
+import java.util.concurrent.locks.LockSupport;
+import java.util.concurrent.locks.ReentrantLock;
+
+/**
+ * Lets transactions begin, or holds them back while roles or phase change.
+ *
+ * <p>Each connection has a {@link Pass} of its own. Beginning is two volatile accesses and touches
+ * nothing that connections share: the pass is marked busy, <em>then</em> the gate is looked at
+ * (Dekker's handshake: the closer shuts the gate, <em>then</em> looks at the passes; at least one
+ * of them sees the other). Only while the gate is shut does anybody take the lock.
+ */
+final class Gate {
+
+  /**
+   * One connection's state: an odd number while a transaction is open. Written by the connection's
+   * own thread only.
+   */
+  static final class Pass {
+    private volatile long state;
+
+    private boolean busy() {
+      return (state & 1) == 1;
+    }
+
+    @SuppressWarnings("NonAtomicVolatileUpdate") // one writer
+    private void busy(boolean busy) {
+      if (busy() != busy) {
+        state++;
+      }
+    }
+  }
+
+  private final Set<Pass> passes = ConcurrentHashMap.newKeySet();
+  private final ReentrantLock lock = new ReentrantLock();
+  private final Condition opened = lock.newCondition();
+  private volatile boolean shut;
+
+  Pass register() {
+    Pass p = new Pass();
+    passes.add(p);
+    return p;
+  }
+
+  void unregister(Pass pass) {
+    pass.busy(false);
+    passes.remove(pass);
+  }
+
+  /**
+   * A transaction begins; waits while the gate is shut.
+   *
+   * @throws SQLException if interrupted while waiting
+   */
+  void enter(Pass pass) throws SQLException {
+    while (true) {
+      pass.busy(true);
+      if (!shut) {
+        return;
+      }
+      pass.busy(false);
+      lock.lock();
+      try {
+        while (shut) {
+          opened.await();
+        }
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+        throw new SQLTransientException(
+            "interrupted while a change of roles held transactions back", "57014", e);
+      } finally {
+        lock.unlock();
+      }
+    }
+  }
+
+  /** The transaction is over. */
+  void exit(Pass pass) {
+    pass.busy(false);
+  }
+
+  /** Holds new transactions back. Those that are open go on. */
+  void shut() {
+    shut = true;
+  }
+
+  /** Lets transactions begin again. */
+  void open() {
+    lock.lock();
+    try {
+      shut = false;
+      opened.signalAll();
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** How many transactions are open. */
+  int busy() {
+    int n = 0;
+    for (Pass p : passes) {
+      if (p.busy()) {
+        n++;
+      }
+    }
+    return n;
+  }
+
+  /** Waits until the transactions that are open now have ended; false if they did not in time. */
+  boolean awaitThoseOpenNow(Duration timeout) {
+    long end = System.nanoTime() + timeout.toNanos();
+    for (Pass p : passes) {
+      long then = p.state;
+      while ((then & 1) == 1 && p.state == then && passes.contains(p)) {
+        if (System.nanoTime() - end >= 0 || Thread.currentThread().isInterrupted()) {
+          return false;
+        }
+        LockSupport.parkNanos(this, TimeUnit.MICROSECONDS.toNanos(200));
+      }
+    }
+    return true;
+  }
+}

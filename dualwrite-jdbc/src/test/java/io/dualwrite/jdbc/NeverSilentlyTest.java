@@ -1,0 +1,277 @@
+package io.dualwrite.jdbc;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.dualwrite.config.Setting;
+import io.dualwrite.control.Side;
+import java.sql.Connection;
+import java.sql.PreparedStatement;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.sql.SQLFeatureNotSupportedException;
+import java.sql.Statement;
+import java.time.Duration;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.postgresql.PGConnection;
+
+/**
+ * G5: what cannot be mirrored faithfully is refused before it happens, or recorded; never passed in
+ * silence.
+ */
+class NeverSilentlyTest {
+
+  private static final String DDL =
+      """
+      create table t(id int primary key, v int);
+      create table nokey(v int);
+      create table audited(id int primary key, v int);
+      create table audit(v int);
+      create function note() returns trigger language plpgsql as 'begin insert into audit values (1); return null; end';
+      create trigger note after insert or update or delete on audited for each row execute function note();
+      create table parent(id int primary key);
+      create table child(id int primary key, p int references parent on delete cascade);
+      create trigger note after delete on child for each row execute function note();
+      create table parts(id int, primary key (id)) partition by range (id);
+      create table parts_1 partition of parts for values from (0) to (100);
+      create trigger note after insert on parts_1 for each row execute function note();
+      create function next_number() returns int language sql as 'insert into audit values (2); select 1';
+      create function harmless() returns int stable language sql as 'select 1';
+      create table numbered(id int primary key, n int default next_number());
+      create table ruled(id int primary key);
+      create rule r as on insert to ruled do also insert into audit values (3);
+      create view seen as select * from t;
+      create view sneaky as select next_number() as n;
+      create procedure work() language sql as 'insert into audit values (4)';
+      create table base(id int primary key);
+      create table derived() inherits (base);
+      insert into t values (1, 1), (2, 2);
+      insert into nokey values (1);
+      insert into parent values (1);
+      insert into child values (1, 1);
+      """;
+
+  private static Fixture fixture;
+
+  @BeforeAll
+  static void start() throws SQLException {
+    fixture = Fixture.shared(DDL).ready();
+    // as the operator is told to
+    fixture.pair.executeTarget(
+        "alter table audited disable trigger user; alter table child disable trigger user; alter table parts_1 disable trigger user");
+  }
+
+  @AfterAll
+  static void stop() {
+    fixture.close();
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "truncate t",
+        "create table x(id int)",
+        "create table x as select 1 as id",
+        "select 1 as id into x",
+        "alter table t add column x int",
+        "drop table t",
+        "create index on t(v)",
+        "grant select on t to public",
+        "do $$ begin insert into t values (9, 9); end $$",
+        "call work()",
+        "select next_number()",
+        "insert into t select 9, next_number()",
+        "update nokey set v = 2",
+        "delete from nokey",
+        "insert into audited values (1, 1)",
+        "delete from parent",
+        "insert into parts values (1)",
+        "insert into numbered(id) values (1)",
+        "insert into ruled values (1)",
+        "insert into seen values (9, 9)",
+        "update seen set v = 9",
+        "insert into base values (1)",
+        "merge into t using (select 1 as id) s on t.id = s.id when matched then update set v = 9",
+        "with x as (insert into t values (9, 9) returning id) select * from x",
+        "with x as (delete from nokey returning v) insert into t select 9, v from x",
+        "explain analyze insert into t values (9, 9)",
+        "prepare p as insert into t values (9, 9)",
+        "insert into t values (8, 8); insert into t values (9, 9)",
+        "update t set v = 9 where current of c",
+        "copy t from stdin",
+        "begin",
+        "prepare transaction 'x'",
+        "select lo_creat(-1)",
+        "insert into t values (1, 9) on conflict (id) do update set id = 9",
+      })
+  void refused(String sql) throws SQLException {
+    var before = contents();
+    try (Connection c = fixture.connect();
+        Statement s = c.createStatement()) {
+      SQLException e = assertThrows(SQLFeatureNotSupportedException.class, () -> s.execute(sql));
+      assertEquals("0A000", e.getSQLState());
+      assertTrue(e.getMessage().startsWith("dualwrite refuses"), e.getMessage());
+      assertFalse(e.getMessage().contains("\n"), e.getMessage());
+      if (!sql.contains("?")) {
+        assertThrows(SQLFeatureNotSupportedException.class, () -> executePrepared(c, sql));
+      }
+      // the connection is as good as before
+      try (ResultSet r = s.executeQuery("select v from t where id = 2")) {
+        assertTrue(r.next());
+      }
+    }
+    assertEquals(before, contents());
+  }
+
+  private static void executePrepared(Connection c, String sql) throws SQLException {
+    try (PreparedStatement p = c.prepareStatement(sql)) {
+      p.execute();
+    }
+  }
+
+  private static Object contents() throws SQLException {
+    try (Connection c = fixture.pair.source()) {
+      return Fixture.contents(c);
+    }
+  }
+
+  @Test
+  void whatLeadsPastUsIsNotHandedOut() throws SQLException {
+    try (Connection c = fixture.connect();
+        Statement s = c.createStatement();
+        ResultSet r = s.executeQuery("select id, v from t")) {
+      assertThrows(SQLException.class, () -> c.unwrap(PGConnection.class));
+      assertThrows(SQLException.class, () -> s.unwrap(org.postgresql.PGStatement.class));
+      assertThrows(SQLException.class, () -> c.prepareCall("{call work()}"));
+      assertTrue(r.next());
+      assertThrows(SQLException.class, () -> r.getBlob(1));
+      assertThrows(
+          SQLException.class,
+          () -> c.prepareStatement("insert into t values (?, ?)").setBlob(1, (java.sql.Blob) null));
+      assertEquals(c, c.getMetaData().getConnection());
+      assertEquals(s, r.getStatement());
+    }
+  }
+
+  @Test
+  void primaryOnlyByPolicyIsCounted() throws SQLException {
+    try (Fixture f = Fixture.shared("create table t(id int primary key, v int)")) {
+      f.open(b -> b.set(Setting.POLICY_DDL, "primary-only"));
+      f.execute("create table only_here(id int primary key)");
+      assertEquals(1, f.counter("primary-only.ddl"));
+      assertEquals(0, f.counter("refused.ddl"));
+    }
+  }
+
+  @Test
+  void harmlessFunctionsAndTemporaryTablesPass() throws SQLException {
+    try (Connection c = fixture.connect();
+        Statement s = c.createStatement()) {
+      s.execute("select harmless()");
+      s.execute("create temp table scratch(id int, v int)");
+      assertEquals(2, s.executeUpdate("insert into scratch values (101, 1), (102, 2)"));
+      assertEquals(2, s.executeUpdate("update scratch set v = v + 1"));
+      assertEquals(2, s.executeUpdate("insert into t select * from scratch"));
+      s.execute("truncate scratch");
+      s.execute("create temp table t2 as select * from t");
+    }
+    fixture.assertEqual();
+  }
+
+  @Test
+  void aColumnThatIsYoungerThanTheCatalogIsSeen() throws SQLException {
+    try (Fixture f = Fixture.shared("create table t(id int primary key, v int)").ready();
+        Connection c = f.connect();
+        Statement s = c.createStatement()) {
+      s.executeUpdate("insert into t values (1, 1)");
+      f.pair.execute("alter table t add column later text default 'x'");
+      s.executeUpdate("insert into t(id, v, later) values (2, 2, 'given')");
+      s.executeUpdate("update t set later = later || '!'");
+      f.assertEqual();
+    }
+  }
+
+  @Test
+  void tooLargeATransactionBecomesASuspectAndIsReconciled() throws SQLException {
+    try (Fixture f =
+        Fixture.shared("create table t(id int primary key, v int); create table nokey(v int)")) {
+      f.open(b -> b.set(Setting.UNIT_MAX_BYTES, "10kB")).ready();
+      try (Connection c = f.connect();
+          Statement s = c.createStatement()) {
+        assertEquals(
+            3000, s.executeUpdate("insert into t select g, g from generate_series(1, 3000) g"));
+        assertEquals(
+            3000, s.executeUpdate("insert into nokey select g from generate_series(1, 3000) g"));
+        assertEquals(10, s.executeUpdate("delete from t where id <= 10"));
+      }
+      assertEquals(2, f.ds.status().suspects().size());
+      assertThrows(SQLException.class, () -> f.ds.cutover(Duration.ofSeconds(5)));
+      assertEquals(2, f.ds.reconcile());
+      assertEquals(0, f.ds.status().suspects().size());
+      f.assertEqual();
+      assertEquals(Side.TARGET, f.ds.cutover(Duration.ofSeconds(10)).roles().primary());
+    }
+  }
+
+  @Test
+  void aFullJournalLeavesSuspectsAndTheApplicationGoesOn() throws SQLException {
+    try (Fixture f =
+        Fixture.shared("create table t(id int primary key, v int); create table nokey(v int)")) {
+      f.open(b -> b.set(Setting.JOURNAL_MIN_FREE_BYTES, "1000TB")).ready();
+      try (Connection c = f.connect();
+          Statement s = c.createStatement()) {
+        assertEquals(1, s.executeUpdate("insert into t values (1, 1)"));
+        assertEquals(1, s.executeUpdate("insert into nokey values (1)"));
+      }
+      assertEquals(2, f.ds.status().suspects().size());
+      assertEquals(2, f.ds.reconcile());
+      f.assertEqual();
+    }
+  }
+
+  @Test
+  void aParkedUnitIsTriedAgainOnceItsTableIsThere() throws SQLException {
+    try (Fixture f = Fixture.shared("create table t(id int primary key, v int)").ready()) {
+      f.pair.executeSource("create table late(id int primary key)");
+      f.execute("insert into late values (1)");
+      Fixture.await("parked", () -> f.ds.status().parked().size() == 1);
+      assertThrows(SQLException.class, () -> f.ds.cutover(Duration.ofSeconds(5)));
+      f.pair.executeTarget("create table late(id int primary key)");
+      assertEquals(1, f.ds.retryParked());
+      f.assertEqual();
+    }
+  }
+
+  @Test
+  void theAuditFindsAWriteThatCameThroughADoorWeDoNotKnow() throws SQLException {
+    try (Fixture f = Fixture.shared(DDL)) {
+      f.open(b -> b.set(Setting.AUDIT, "true")).ready();
+      try (Connection c = f.connect();
+          Statement s = c.createStatement()) {
+        s.execute("select * from t");
+        s.execute("select nextval('s') from (select 1) x where false and 'a' = 'b'");
+      } catch (SQLException noSuchSequence) {
+        assertEquals("42P01", noSuchSequence.getSQLState());
+      }
+      assertEquals(0, f.counter("audit.uncaptured"));
+      try (Connection c = f.connect();
+          Statement s = c.createStatement()) {
+        s.execute("select * from sneaky");
+        assertEquals(1, f.counter("audit.uncaptured"));
+        c.setAutoCommit(false);
+        s.execute("select * from t for update");
+        c.commit();
+        assertEquals(1, f.counter("audit.uncaptured"));
+        s.execute("select * from sneaky");
+        c.commit();
+        assertEquals(2, f.counter("audit.uncaptured"));
+      }
+    }
+  }
+}

@@ -1,0 +1,671 @@
+package io.dualwrite.jdbc;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import java.math.BigDecimal;
+import java.sql.Connection;
+import java.sql.PreparedStatement;
+import java.sql.ResultSet;
+import java.sql.ResultSetMetaData;
+import java.sql.SQLException;
+import java.sql.Savepoint;
+import java.sql.Statement;
+import java.sql.Timestamp;
+import java.time.LocalDate;
+import java.time.OffsetDateTime;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.UUID;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.DynamicTest;
+import org.junit.jupiter.api.TestFactory;
+
+/**
+ * G1 and G4: each case runs once on the driver alone, on a database of its own, and once through
+ * dualwrite. Everything that the application can observe is written down and has to be the same;
+ * then source and target have to be equal.
+ */
+class SameAsDriverTest {
+
+  private static final String DDL =
+      """
+      create type mood as enum ('sad', 'ok');
+      create domain positive as int check (value > 0);
+      create table item(id int primary key, name varchar(20) not null, price numeric(10,2), at timestamptz default now(), n int default 7);
+      create table auto(id bigint generated always as identity primary key, v text unique, at timestamptz not null default clock_timestamp(), r float8 default random());
+      create table pair(a int, b text, v int, primary key (a, b));
+      create table parent(id int primary key, v int);
+      create table child(id int primary key, parent int references parent on delete cascade, v int);
+      create table log(at timestamptz, line text, v float8);
+      create table odd("Key" int primary key, "select" text, u uuid, j jsonb, ts timestamp, d date, b bytea, f real, g float8, arr int[], m mood, p positive,
+        twice int generated always as ("Key" * 2) stored);
+      create function warned(n int) returns int stable language plpgsql as 'begin raise warning ''seen''; return n; end';
+      create table part(id int, at date, v text, primary key (id, at)) partition by range (at);
+      create table part_1 partition of part for values from ('2001-01-01') to ('2002-01-01');
+      create table part_2 partition of part for values from ('2002-01-01') to ('2003-01-01');
+      insert into item values (1,'one',1.00,'2001-01-01Z',1),(2,'two',2.00,'2001-01-01Z',2),(3,'three',3.00,'2001-01-01Z',3);
+      insert into pair values (1,'x',1),(1,'y',2),(2,'x',3);
+      insert into parent values (1,1),(2,2);
+      insert into child values (1,1,1),(2,1,2),(3,2,3);
+      insert into part values (1,'2001-05-01','a'),(2,'2002-05-01','b');
+      """;
+
+  private static Fixture fixture;
+  private static io.dualwrite.embedded.PgPair alone;
+
+  @BeforeAll
+  static void start() throws SQLException {
+    fixture = Fixture.shared(DDL).ready();
+    alone = io.dualwrite.embedded.PgPair.shared();
+    alone.executeSource(DDL);
+  }
+
+  @AfterAll
+  static void stop() {
+    fixture.close();
+  }
+
+  /** Something that an application does; it writes down what it sees. */
+  @FunctionalInterface
+  interface Case {
+    void run(Connection c, List<Object> seen) throws SQLException;
+  }
+
+  private record Named(String name, Case body) {}
+
+  private final List<Named> cases = new ArrayList<>();
+
+  private void add(String name, Case body) {
+    cases.add(new Named(name, body));
+  }
+
+  @TestFactory
+  Stream<DynamicTest> cases() {
+    define();
+    return cases.stream().map(n -> DynamicTest.dynamicTest(n.name, () -> compare(n)));
+  }
+
+  private void compare(Named n) throws SQLException {
+    List<Object> expected = new ArrayList<>();
+    List<Object> actual = new ArrayList<>();
+    try (Connection c = alone.source()) {
+      observe(c, n, expected);
+    }
+    try (Connection c = fixture.connect()) {
+      observe(c, n, actual);
+    }
+    assertEquals(expected, actual);
+    fixture.assertEqual();
+  }
+
+  private static void observe(Connection c, Named n, List<Object> seen) {
+    try {
+      n.body.run(c, seen);
+    } catch (SQLException e) {
+      error(e, seen);
+    }
+    try {
+      seen.add("autocommit " + c.getAutoCommit() + " warnings " + (c.getWarnings() != null));
+    } catch (SQLException e) {
+      error(e, seen);
+    }
+  }
+
+  private static void error(SQLException e, List<Object> seen) {
+    seen.add(
+        e.getClass().getSimpleName()
+            + " "
+            + e.getSQLState()
+            + " "
+            + e.getMessage().replaceAll("\\d{4}-\\d\\d-\\d\\d [0-9:.]+[+0-9]*", "(a time)"));
+    if (e instanceof java.sql.BatchUpdateException b) {
+      seen.add(Arrays.toString(b.getUpdateCounts()));
+    }
+  }
+
+  private static void rows(ResultSet r, List<Object> seen) throws SQLException {
+    ResultSetMetaData m = r.getMetaData();
+    List<String> head = new ArrayList<>();
+    for (int i = 1; i <= m.getColumnCount(); i++) {
+      head.add(m.getColumnLabel(i) + " " + m.getColumnTypeName(i));
+    }
+    seen.add(head);
+    while (r.next()) {
+      List<String> row = new ArrayList<>();
+      for (int i = 1; i <= m.getColumnCount(); i++) {
+        boolean clock = m.getColumnLabel(i).equals("at") || m.getColumnLabel(i).equals("r");
+        row.add(clock ? Boolean.toString(r.getString(i) != null) : r.getString(i));
+      }
+      seen.add(row);
+    }
+  }
+
+  private void update(String name, String sql, Object... parameters) {
+    add(
+        name,
+        (c, seen) -> {
+          try (PreparedStatement s = c.prepareStatement(sql)) {
+            for (int i = 0; i < parameters.length; i++) {
+              s.setObject(i + 1, parameters[i]);
+            }
+            seen.add(s.executeUpdate());
+            seen.add(s.getUpdateCount());
+            seen.add(s.getMoreResults());
+            seen.add(s.getUpdateCount());
+          }
+        });
+  }
+
+  private void statement(String name, String sql) {
+    add(
+        name,
+        (c, seen) -> {
+          try (Statement s = c.createStatement()) {
+            boolean rows = s.execute(sql);
+            seen.add(rows);
+            if (rows) {
+              try (ResultSet r = s.getResultSet()) {
+                rows(r, seen);
+              }
+            } else {
+              seen.add(s.getUpdateCount());
+            }
+            seen.add(s.getMoreResults() + " " + s.getUpdateCount());
+          }
+        });
+  }
+
+  private void define() {
+    // inserts
+    update(
+        "insert values",
+        "insert into item(id, name, price, at, n) values (?,?,?,'2001-01-01Z',?)",
+        10,
+        "ten",
+        new BigDecimal("10.005"),
+        1);
+    update(
+        "insert values with constant default",
+        "insert into item(id, name, at) values (?,?,?)",
+        11,
+        "eleven",
+        Timestamp.valueOf("2001-02-03 04:05:06.789"));
+    update("insert clock default", "insert into item(id, name) values (?,?)", 12, "twelve");
+    update(
+        "insert DEFAULT", "insert into item(id, name, n) values (?, ?, default)", 13, "thirteen");
+    update("insert clock", "insert into item(id, name, at) values (?, ?, now())", 14, "fourteen");
+    update(
+        "insert several rows",
+        "insert into item(id, name, at, n) values (?,?,null,?), (16,'lit',null,-5)",
+        15,
+        "fifteen",
+        3);
+    update(
+        "insert all columns without list",
+        "insert into item values (?,?,?,?,?)",
+        17,
+        "x",
+        BigDecimal.ONE,
+        OffsetDateTime.parse("2001-01-01T00:00:00.123456789Z"),
+        1);
+    update("insert duplicate", "insert into item(id, name) values (?,?)", 1, "again");
+    update("insert null into not null", "insert into item(id, name) values (?,?)", 18, null);
+    update("insert too long", "insert into item(id, name) values (?,?)", 18, "a".repeat(30));
+    update("insert wrong type", "insert into item(id, name) values (?,?)", "x", "y");
+    update(
+        "insert with double for numeric",
+        "insert into item(id, name, price, at) values (?,?,?,null)",
+        19,
+        "d",
+        0.1 + 0.2);
+    update("insert int from long", "insert into item(id, name, at) values (?,?,null)", 20L, "long");
+    update(
+        "insert query",
+        "insert into item(id, name, at) select id + 100, name, at from item where id <= ?",
+        3);
+    update("insert nothing", "insert into item(id, name) select id, name from item where false");
+    update(
+        "insert on conflict nothing, conflict",
+        "insert into item(id, name) values (?,?) on conflict do nothing",
+        1,
+        "x");
+    update(
+        "insert on conflict nothing, none",
+        "insert into item(id, name) values (?,?) on conflict do nothing",
+        21,
+        "x");
+    update(
+        "insert on conflict update",
+        "insert into item(id, name) values (?,?) on conflict (id) do update set name = excluded.name || item.name, n = item.n + 1",
+        1,
+        "up-");
+    update(
+        "insert odd types",
+        "insert into odd(\"Key\", \"select\", u, ts, d, f, g, p) values (?,?,?,?,?,?,?,?)",
+        1,
+        "q'\"",
+        new UUID(1, 2),
+        java.time.LocalDateTime.parse("2001-01-01T01:02:03.456789"),
+        LocalDate.of(2001, 2, 3),
+        1.5f,
+        Double.NaN,
+        3);
+    update(
+        "insert negative zero and infinity",
+        "insert into odd(\"Key\", g, f) values (?,?,?)",
+        2,
+        -0.0,
+        Float.POSITIVE_INFINITY);
+    update("insert double for real", "insert into odd(\"Key\", f) values (?,?)", 3, 0.1);
+    update("insert float for double", "insert into odd(\"Key\", g) values (?,?)", 4, 0.1f);
+    update("insert domain violated", "insert into odd(\"Key\", p) values (?,?)", 5, -1);
+    statement(
+        "insert casts",
+        "insert into odd(\"Key\", j, m, arr, b) values (6, '{\"a\": [1, null]}'::jsonb, 'ok', '{1,NULL,3}', '\\xdead')");
+    statement("insert literal not cast", "insert into odd(\"Key\", j) values (7, '{\"b\":1.10}')");
+    add(
+        "insert bytes",
+        (c, seen) -> {
+          try (PreparedStatement s =
+              c.prepareStatement("insert into odd(\"Key\", b) values (?,?)")) {
+            s.setInt(1, 8);
+            s.setBytes(2, new byte[] {0, -1, 127});
+            seen.add(s.executeUpdate());
+          }
+        });
+    add(
+        "insert array",
+        (c, seen) -> {
+          try (PreparedStatement s =
+              c.prepareStatement("insert into odd(\"Key\", arr) values (?,?)")) {
+            s.setInt(1, 9);
+            s.setArray(2, c.createArrayOf("int4", new Object[] {1, null, 2}));
+            seen.add(s.executeUpdate());
+          }
+        });
+    add(
+        "insert stream",
+        (c, seen) -> {
+          try (PreparedStatement s =
+              c.prepareStatement("insert into odd(\"Key\", b, \"select\") values (?,?,?)")) {
+            s.setInt(1, 10);
+            s.setBinaryStream(2, new java.io.ByteArrayInputStream(new byte[] {1, 2, 3}));
+            s.setCharacterStream(3, new java.io.StringReader("streamed"));
+            seen.add(s.executeUpdate());
+          }
+        });
+    // generated keys
+    for (String how : new String[] {"flag", "names"}) {
+      add(
+          "generated keys by " + how,
+          (c, seen) -> {
+            String sql = "insert into auto(v) values (?)";
+            try (PreparedStatement s =
+                how.equals("flag")
+                    ? c.prepareStatement(sql, Statement.RETURN_GENERATED_KEYS)
+                    : c.prepareStatement(sql, new String[] {"id", "v"})) {
+              s.setString(1, how);
+              seen.add(s.executeUpdate());
+              rows(s.getGeneratedKeys(), seen);
+            }
+          });
+    }
+    add(
+        "generated keys without asking",
+        (c, seen) -> {
+          try (PreparedStatement s = c.prepareStatement("insert into auto(v) values ('unasked')")) {
+            seen.add(s.executeUpdate());
+            rows(s.getGeneratedKeys(), seen);
+          }
+        });
+    add(
+        "generated keys of a batch",
+        (c, seen) -> {
+          try (PreparedStatement s =
+              c.prepareStatement(
+                  "insert into auto(v) values (?)", Statement.RETURN_GENERATED_KEYS)) {
+            for (int i = 0; i < 3; i++) {
+              s.setString(1, "batch" + i);
+              s.addBatch();
+            }
+            seen.add(Arrays.toString(s.executeBatch()));
+            rows(s.getGeneratedKeys(), seen);
+          }
+        });
+    add(
+        "generated keys of a statement",
+        (c, seen) -> {
+          try (Statement s = c.createStatement()) {
+            seen.add(
+                s.executeUpdate(
+                    "insert into auto(v) values ('st')", Statement.RETURN_GENERATED_KEYS));
+            rows(s.getGeneratedKeys(), seen);
+            seen.add(s.executeUpdate("insert into auto(v) values ('st2')", new String[] {"id"}));
+            rows(s.getGeneratedKeys(), seen);
+          }
+        });
+    add(
+        "generated keys where values suffice",
+        (c, seen) -> {
+          try (PreparedStatement s =
+              c.prepareStatement(
+                  "insert into pair values (?,?,?)", Statement.RETURN_GENERATED_KEYS)) {
+            s.setInt(1, 77);
+            s.setString(2, "k");
+            s.setInt(3, 1);
+            seen.add(s.executeUpdate());
+            rows(s.getGeneratedKeys(), seen);
+          }
+        });
+    add(
+        "returning by executeQuery",
+        (c, seen) -> {
+          try (PreparedStatement s =
+              c.prepareStatement(
+                  "insert into auto(v) values (?), ('second') returning v, length(v) as l")) {
+            s.setString(1, "first");
+            try (ResultSet r = s.executeQuery()) {
+              rows(r, seen);
+              seen.add(r.getStatement() == s);
+              seen.add(r.getStatement().getConnection() == c);
+            }
+          }
+        });
+    statement("returning star", "update item set n = n + 1 where id = 2 returning *");
+    add(
+        "returning by executeUpdate is an error that comes too late",
+        (c, seen) -> {
+          try (Statement s = c.createStatement()) {
+            seen.add(s.executeUpdate("insert into auto(v) values ('late') returning v"));
+          } finally {
+            try (Statement s = c.createStatement();
+                ResultSet r = s.executeQuery("select count(*) from auto where v = 'late'")) {
+              rows(r, seen);
+            }
+          }
+        });
+    add(
+        "executeQuery of an update is an error that comes too late",
+        (c, seen) -> {
+          try (Statement s = c.createStatement()) {
+            s.executeQuery("update item set n = 99 where id = 3");
+          } finally {
+            try (Statement s = c.createStatement();
+                ResultSet r = s.executeQuery("select n from item where id = 3")) {
+              rows(r, seen);
+            }
+          }
+        });
+    // updates
+    update("update by key", "update item set n = n * 2, at = clock_timestamp() where id = ?", 1);
+    update(
+        "update by predicate",
+        "update item set price = price + 1 where price < ?",
+        new BigDecimal("3"));
+    update("update nothing", "update item set n = 0 where id = ?", -1);
+    update(
+        "update from", "update item i set n = p.v from pair p where p.a = i.id and p.b = ?", "x");
+    update("update subquery", "update item set n = (select max(id) from item) where id = ?", 2);
+    update("update composite key", "update pair set v = v + 10 where a = ? and b = ?", 1, "x");
+    update(
+        "update key",
+        "update parent set id = id + 100 where id = 2 and not exists (select from child where parent = 2 and id <> 3) and false");
+    update("update key changes", "update pair set b = b || '2' where a = ?", 1);
+    update(
+        "update moves a row to another partition", "update part set at = at + 365 where id = ?", 1);
+    update("update quoted", "update odd set \"select\" = ? where \"Key\" = ?", "changed", 1);
+    update("update check violated", "update odd set p = -5 where \"Key\" = ?", 1);
+    update("update syntax error", "update item sett n = 1");
+    update("update missing table", "update nosuch set n = 1");
+    update("update missing column", "update item set nosuch = 1");
+    update("missing parameter", "update item set n = ? where id = 1");
+    add(
+        "parameter out of range",
+        (c, seen) -> {
+          try (PreparedStatement s = c.prepareStatement("update item set n = ? where id = 1")) {
+            s.setInt(2, 1);
+          }
+        });
+    // deletes
+    update("delete by key", "delete from pair where a = ? and b = ?", 2, "x");
+    update("delete by key, none", "delete from pair where a = ? and b = ?", 2, "nosuch");
+    update("delete by predicate", "delete from item where id between ? and ?", 101, 102);
+    update("delete using", "delete from item i using pair p where p.v = i.id and i.id > ?", 1000);
+    update("delete with cascade", "delete from parent where id = ?", 1);
+    statement("delete returning", "delete from item where id = 103 returning id, name");
+    update("delete referenced", "delete from parent where id = ?", 2);
+    // keyless
+    update(
+        "keyless insert",
+        "insert into log values (?,?,?)",
+        Timestamp.valueOf("2001-01-01 00:00:00"),
+        "line",
+        1.5);
+    update(
+        "keyless insert twice the same",
+        "insert into log values (null,'same',1.5),(null,'same',1.5)");
+    update("keyless clock", "insert into log values (now(), ?, random())", "clock");
+    // transactions
+    add(
+        "several statements, commit",
+        (c, seen) -> {
+          c.setAutoCommit(false);
+          try (Statement s = c.createStatement()) {
+            seen.add(s.executeUpdate("insert into parent values (50, 1)"));
+            seen.add(s.executeUpdate("insert into child values (50, 50, 1)"));
+            seen.add(s.executeUpdate("update child set v = 2 where id = 50"));
+          }
+          c.commit();
+          c.setAutoCommit(true);
+        });
+    add(
+        "rollback",
+        (c, seen) -> {
+          c.setAutoCommit(false);
+          try (Statement s = c.createStatement()) {
+            seen.add(s.executeUpdate("insert into parent values (60, 1)"));
+          }
+          c.rollback();
+          c.setAutoCommit(true);
+        });
+    add(
+        "savepoints",
+        (c, seen) -> {
+          c.setAutoCommit(false);
+          try (Statement s = c.createStatement()) {
+            s.executeUpdate("insert into parent values (70, 1)");
+            Savepoint a = c.setSavepoint("a");
+            s.executeUpdate("insert into parent values (71, 1)");
+            Savepoint b = c.setSavepoint();
+            s.executeUpdate("insert into parent values (72, 1)");
+            c.rollback(b);
+            s.executeUpdate("insert into parent values (73, 1)");
+            c.releaseSavepoint(a);
+            s.execute("savepoint t");
+            s.executeUpdate("insert into parent values (74, 1)");
+            s.execute("rollback to savepoint t");
+            try {
+              s.executeUpdate("insert into parent values (70, 1)");
+            } catch (SQLException e) {
+              error(e, seen);
+            }
+            s.execute("rollback to t");
+            seen.add(s.executeUpdate("insert into parent values (75, 1)"));
+          }
+          c.setAutoCommit(true); // commits
+        });
+    add(
+        "warnings of a write",
+        (c, seen) -> {
+          try (Statement s = c.createStatement()) {
+            s.executeUpdate("update item set n = warned(n) where id = 1");
+            seen.add(s.getWarnings() == null ? "none" : s.getWarnings().getMessage());
+            s.clearWarnings();
+            seen.add(s.getWarnings() == null);
+          }
+        });
+    add(
+        "savepoints of the same name",
+        (c, seen) -> {
+          c.setAutoCommit(false);
+          try (Statement s = c.createStatement()) {
+            s.executeUpdate("insert into parent values (170, 1)");
+            s.execute("savepoint a");
+            s.executeUpdate("insert into parent values (171, 1)");
+            s.execute("savepoint a");
+            s.executeUpdate("insert into parent values (172, 1)");
+            s.execute("release a");
+            s.execute("rollback to a");
+            seen.add(s.executeUpdate("insert into parent values (173, 1)"));
+            Savepoint nameless = c.setSavepoint();
+            s.executeUpdate("insert into parent values (174, 1)");
+            s.execute("rollback to \"JDBC_SAVEPOINT_" + nameless.getSavepointId() + "\"");
+            try {
+              s.execute("rollback to nosuch");
+            } catch (SQLException e) {
+              error(e, seen);
+            }
+            c.rollback(nameless);
+            seen.add(s.executeUpdate("insert into parent values (175, 1)"));
+          }
+          c.commit();
+          c.setAutoCommit(true);
+        });
+    add(
+        "error aborts the transaction",
+        (c, seen) -> {
+          c.setAutoCommit(false);
+          try (Statement s = c.createStatement()) {
+            s.executeUpdate("insert into parent values (80, 1)");
+            try {
+              s.executeUpdate("insert into parent values (80, 2)");
+            } catch (SQLException e) {
+              error(e, seen);
+            }
+            try {
+              s.executeUpdate("insert into parent values (81, 2)");
+            } catch (SQLException e) {
+              error(e, seen);
+            }
+            try {
+              c.commit();
+            } catch (SQLException e) {
+              error(e, seen);
+            }
+          }
+          c.rollback();
+          c.setAutoCommit(true);
+        });
+    add(
+        "delete and insert the same key",
+        (c, seen) -> {
+          c.setAutoCommit(false);
+          try (Statement s = c.createStatement()) {
+            s.executeUpdate("delete from item where id = 2");
+            s.executeUpdate("insert into item(id, name) values (2, 'reborn')");
+            s.executeUpdate("update item set n = 5 where id = 2");
+            s.executeUpdate("delete from item where id = 2");
+            s.executeUpdate("insert into item(id, name) values (2, 'again')");
+          }
+          c.commit();
+          c.setAutoCommit(true);
+        });
+    // batches
+    add(
+        "batch of prepared inserts",
+        (c, seen) -> {
+          try (PreparedStatement s = c.prepareStatement("insert into pair values (?,?,?)")) {
+            for (int i = 0; i < 100; i++) {
+              s.setInt(1, 1000 + i);
+              s.setString(2, "b");
+              if (i == 0) {
+                s.setInt(3, i); // parameters persist
+              }
+              s.addBatch();
+            }
+            seen.add(Arrays.toString(s.executeBatch()));
+            seen.add(Arrays.toString(s.executeBatch()));
+          }
+        });
+    add(
+        "batch of prepared updates and deletes",
+        (c, seen) -> {
+          try (PreparedStatement s = c.prepareStatement("update pair set v = v + ? where a = ?")) {
+            for (int i = 0; i < 5; i++) {
+              s.setInt(1, i);
+              s.setInt(2, 1000 + i % 3);
+              s.addBatch();
+            }
+            seen.add(Arrays.toString(s.executeBatch()));
+          }
+          try (PreparedStatement s =
+              c.prepareStatement("delete from pair where a = ? and b = 'b'")) {
+            for (int i = 0; i < 4; i++) {
+              s.setInt(1, 1098 + i);
+              s.addBatch();
+            }
+            seen.add(Arrays.toString(s.executeBatch()));
+          }
+        });
+    add(
+        "batch of statements",
+        (c, seen) -> {
+          try (Statement s = c.createStatement()) {
+            s.addBatch("insert into parent values (90, 1)");
+            s.addBatch("update parent set v = 3 where id = 90");
+            s.addBatch("delete from parent where id = 90");
+            seen.add(Arrays.toString(s.executeBatch()));
+          }
+        });
+    add(
+        "batch that fails leaves nothing",
+        (c, seen) -> {
+          try (PreparedStatement s = c.prepareStatement("insert into parent values (?,1)")) {
+            for (int i : new int[] {91, 92, 91, 93}) {
+              s.setInt(1, i);
+              s.addBatch();
+            }
+            try {
+              s.executeBatch();
+            } catch (java.sql.BatchUpdateException e) {
+              seen.add(e.getSQLState() + " " + Arrays.toString(e.getUpdateCounts()));
+            }
+          }
+        });
+    // reads
+    statement("select", "select id, name from item order by id");
+    statement("select function", "select length('abc'), now() is not null as x");
+    statement("nextval", "select nextval('auto_id_seq') > 0 as x");
+    add(
+        "cursor",
+        (c, seen) -> {
+          c.setAutoCommit(false);
+          try (PreparedStatement s = c.prepareStatement("select id from item order by id")) {
+            s.setFetchSize(2);
+            try (ResultSet r = s.executeQuery()) {
+              rows(r, seen);
+            }
+          }
+          c.commit();
+          c.setAutoCommit(true);
+        });
+    add(
+        "session state",
+        (c, seen) -> {
+          try (Statement s = c.createStatement()) {
+            s.execute("set time zone 'Asia/Tokyo'");
+            s.execute("set search_path = pg_catalog, public");
+            s.executeUpdate(
+                "insert into item(id, name, at) values (30, 'tokyo', '2001-01-01 09:00')");
+            try (ResultSet r =
+                s.executeQuery("select extract(epoch from at) e from item where id = 30")) {
+              rows(r, seen);
+            }
+            s.execute("reset search_path");
+          }
+        });
+  }
+}
