@@ -1,0 +1,14 @@
+package io.dualwrite.backfill;
+
+import java.util.List;
+
+/**
+ * What the copy of a chunk did.
+ *
+ * @param rows rows read from the source
+ * @param bytes bytes moved
+ * @param inserted rows that were not on the target
+ * @param corrected rows of those that moved on the source meanwhile and were corrected
+ * @param resync keys that the copy could not settle: to be resynced once the chunk is committed
+ */
+record Copied(long rows, long bytes, long inserted, long corrected, List<List<String>> resync) {}

@@ -1,0 +1,311 @@
+package io.dualwrite.backfill;
+
+import io.dualwrite.catalog.Catalog;
+import io.dualwrite.catalog.TableName;
+import java.net.InetAddress;
+import java.net.UnknownHostException;
+import java.sql.Connection;
+import java.sql.SQLException;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.ThreadLocalRandom;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.atomic.LongAdder;
+import java.util.concurrent.locks.LockSupport;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The workers of one process. Each takes a task, copies it and marks it done in one transaction on
+ * the target; whatever ends that transaction early costs this one chunk, which somebody takes
+ * again.
+ */
+final class Copier {
+
+  private static final Logger LOG = LoggerFactory.getLogger(Copier.class);
+
+  /** Contention passes; anything else that still fails then will fail again. */
+  private static final int TRANSIENT_ATTEMPTS = 30;
+
+  private static final int OTHER_ATTEMPTS = 5;
+  private static final long IDLE = TimeUnit.MILLISECONDS.toNanos(100);
+
+  private final Sessions sources;
+  private final Sessions targets;
+  private final Catalog sourceCatalog;
+  private final Catalog targetCatalog;
+  private final Healer healer;
+  private final CopyOptions options;
+  private final Steps steps;
+  private final RateLimit limit;
+  private final LongAdder tasks = new LongAdder();
+  private final LongAdder rows = new LongAdder();
+  private final LongAdder bytes = new LongAdder();
+  private final AtomicReference<Throwable> fatal = new AtomicReference<>();
+  private volatile boolean stop;
+
+  Copier(
+      Sessions sources,
+      Sessions targets,
+      Catalog sourceCatalog,
+      Catalog targetCatalog,
+      Healer healer,
+      CopyOptions options,
+      Steps steps) {
+    this.sources = sources;
+    this.targets = targets;
+    this.sourceCatalog = sourceCatalog;
+    this.targetCatalog = targetCatalog;
+    this.healer = healer;
+    this.options = options;
+    this.steps = steps;
+    this.limit = new RateLimit(options.maxRate());
+  }
+
+  CopyResult copy(Progress listener) throws SQLException {
+    long began = System.nanoTime();
+    try (Connection c = targets.getConnection()) {
+      if (!TaskStore.installed(c) || TaskStore.staged(c).isEmpty()) {
+        throw new BackfillException("nothing is staged on the target; run stage first");
+      }
+      if (options.retryFailed()) {
+        TaskStore.retryFailed(c);
+      }
+    }
+    List<Thread> workers = new ArrayList<>();
+    for (int i = 1; i <= options.parallelism(); i++) {
+      Thread t = new Thread(this::work, "dualwrite-copy-" + i);
+      t.setDaemon(true);
+      workers.add(t);
+      t.start();
+    }
+    ProgressMeter meter = new ProgressMeter();
+    boolean interrupted = false;
+    for (Thread t : workers) {
+      while (t.isAlive()) {
+        try {
+          t.join(500);
+        } catch (InterruptedException e) {
+          // chunks under way are finished; what is left is for the next run
+          interrupted = true;
+          stop = true;
+        }
+        report(meter, listener);
+      }
+    }
+    if (interrupted) {
+      Thread.currentThread().interrupt();
+    }
+    Throwable failure = fatal.get();
+    if (failure != null) {
+      throw failure instanceof BackfillException e
+          ? e
+          : new BackfillException("copy stopped: " + failure.getMessage(), failure);
+    }
+    try (Connection c = targets.getConnection()) {
+      TaskStore.Totals totals = TaskStore.totals(c);
+      listener.update(snapshot(meter, totals));
+      return new CopyResult(
+          tasks.sum(),
+          rows.sum(),
+          bytes.sum(),
+          Duration.ofNanos(System.nanoTime() - began),
+          TaskStore.failedTasks(c),
+          totals.pending());
+    }
+  }
+
+  private void report(ProgressMeter meter, Progress listener) {
+    try (Connection c = targets.getConnection()) {
+      listener.update(snapshot(meter, TaskStore.totals(c)));
+    } catch (SQLException e) {
+      LOG.debug("no progress to report: {}", e.getMessage()); // the workers say what is wrong
+    }
+  }
+
+  private Progress.Snapshot snapshot(ProgressMeter meter, TaskStore.Totals t) {
+    return meter.at(t.done(), t.tasks(), t.failed(), rows.sum(), bytes.sum(), t.share());
+  }
+
+  // ----------------------------------------------------------------------------------------------
+  // a worker
+
+  /** A worker's connections, opened when needed, thrown away when in doubt. */
+  private final class Worker implements AutoCloseable {
+    final String name =
+        host() + "/" + ProcessHandle.current().pid() + "/" + Thread.currentThread().getName();
+    final KeyedCopy keyed = new KeyedCopy(sourceCatalog, targetCatalog, limit, bytes::add, steps);
+    Connection source;
+    Connection target;
+
+    void open() throws SQLException {
+      if (source == null) {
+        source = sources.getConnection();
+      }
+      if (target == null) {
+        target = targets.getConnection();
+        Sql.execute(target, "set lock_timeout = " + options.lockTimeout().toMillis());
+        target.setAutoCommit(false);
+      }
+    }
+
+    @Override
+    public void close() {
+      discard();
+    }
+
+    void discard() {
+      for (Connection c : new Connection[] {source, target}) {
+        if (c != null) {
+          try {
+            c.close();
+          } catch (SQLException e) {
+            LOG.debug("closing: {}", e.getMessage()); // it was in doubt
+          }
+        }
+      }
+      source = null;
+      target = null;
+    }
+  }
+
+  private void work() {
+    long reachable = System.nanoTime();
+    try (Worker w = new Worker()) {
+      while (!stop) {
+        Task task = null;
+        try {
+          w.open();
+          reachable = System.nanoTime();
+          Optional<Task> claimed = TaskStore.claim(w.target);
+          if (claimed.isEmpty()) {
+            boolean left = TaskStore.totals(w.target).pending() > 0;
+            w.target.commit();
+            if (!left) {
+              return;
+            }
+            LockSupport.parkNanos(IDLE);
+            continue;
+          }
+          task = claimed.get();
+          copy(w, task);
+        } catch (SQLException | RuntimeException e) {
+          w.discard();
+          if (task == null) {
+            if (System.nanoTime() - reachable > options.patience().toNanos()) {
+              throw new BackfillException(
+                  "copy gave up: a database could not be reached for "
+                      + options.patience()
+                      + ": "
+                      + e.getMessage(),
+                  e);
+            }
+            LOG.warn("copy waits for a database: {}", e.getMessage());
+            LockSupport.parkNanos(5 * IDLE);
+          } else {
+            note(task, e);
+          }
+        }
+      }
+    } catch (Throwable e) {
+      fatal.compareAndSet(null, e);
+      stop = true;
+    }
+  }
+
+  private void copy(Worker w, Task task) throws SQLException {
+    long began = System.nanoTime();
+    steps.at(Steps.Step.CLAIMED, task);
+    Copied copied;
+    if (!task.resync().isEmpty()) {
+      healer.resync(task.table(), task.resync());
+      copied = new Copied(0, 0, 0, 0, List.of());
+    } else if (task.kind() == Task.Kind.KEYED && gone(w.source, task)) {
+      LOG.info("partition {} is no longer on the source: nothing to copy", task.from());
+      copied = new Copied(0, 0, 0, 0, List.of());
+    } else if (task.kind() == Task.Kind.KEYED) {
+      copied = w.keyed.run(w.source, w.target, task);
+    } else {
+      long n = healer.recopy(w.target, task.from(), task.predicate()).rows();
+      copied = new Copied(n, 0, n, 0, List.of());
+    }
+    Sql.execute(w.target, Sessions.searchPath(null));
+    TaskStore.copied(w.target, task, copied, w.name, System.nanoTime() - began);
+    steps.at(Steps.Step.MARKED, task);
+    w.target.commit();
+    rows.add(copied.rows());
+    if (copied.resync().isEmpty()) {
+      tasks.increment();
+      analyze(w, task.table());
+    }
+  }
+
+  /** A partition that was dropped since it was staged (retention) has nothing left to copy. */
+  private static boolean gone(Connection source, Task task) throws SQLException {
+    return !task.from().equals(task.table())
+        && Sql.value(
+                source, "select pg_catalog.to_regclass(" + Sql.literal(task.from().sql()) + ")")
+            == null;
+  }
+
+  /**
+   * Once a table has no chunk left: the planner, and the operator's own checks, want statistics.
+   */
+  private void analyze(Worker w, TableName table) throws SQLException {
+    boolean last = TaskStore.finished(w.target, table);
+    w.target.commit();
+    if (!last) {
+      return;
+    }
+    try {
+      w.target.setAutoCommit(true);
+      Sql.execute(w.target, "analyze " + table.sql());
+    } catch (SQLException e) {
+      LOG.warn("analyze of {} failed: {}", table, e.getMessage());
+    } finally {
+      w.target.setAutoCommit(false);
+    }
+  }
+
+  /** The claim is rolled back with everything else; the failure is noted apart from it. */
+  private void note(Task task, Exception e) {
+    String state = e instanceof SQLException s && s.getSQLState() != null ? s.getSQLState() : "";
+    boolean passing =
+        state.startsWith("08")
+            || state.startsWith("40")
+            || state.startsWith("53")
+            || state.startsWith("57")
+            || state.equals("55P03")
+            || state.equals("23503")
+            || state.equals("23505")
+            || state.equals("25P03");
+    int attempt = task.attempts() + 1;
+    boolean park = attempt >= (passing ? TRANSIENT_ATTEMPTS : OTHER_ATTEMPTS);
+    long delay =
+        Math.min(10_000, 50L << Math.min(attempt, 8)) + ThreadLocalRandom.current().nextLong(100);
+    String error = e.getMessage() == null ? e.toString() : e.getMessage();
+    if (park) {
+      LOG.error("chunk {} is parked after {} attempts: {}", task.describe(), attempt, error);
+    } else {
+      LOG.info("chunk {} is tried again: {}", task.describe(), error);
+    }
+    try (Connection c = targets.getConnection()) {
+      TaskStore.failed(c, task.id(), error, park, delay);
+    } catch (SQLException second) {
+      // it stays pending, which is the truth; the next claim says what is wrong with the target
+      LOG.warn(
+          "the failure of chunk {} could not be noted: {}", task.describe(), second.getMessage());
+    }
+  }
+
+  private static String host() {
+    try {
+      return InetAddress.getLocalHost().getHostName();
+    } catch (UnknownHostException e) {
+      return "localhost"; // only a label
+    }
+  }
+}

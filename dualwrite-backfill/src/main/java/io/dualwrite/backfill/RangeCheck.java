@@ -1,0 +1,505 @@
+package io.dualwrite.backfill;
+
+import io.dualwrite.backfill.VerifyResult.Difference;
+import io.dualwrite.backfill.VerifyResult.Kind;
+import io.dualwrite.catalog.Table;
+import io.dualwrite.catalog.TableName;
+import java.sql.Connection;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.sql.Statement;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Set;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
+
+/**
+ * Compares one range: sums first; if they differ, sums by bucket of the key's hash; then the rows
+ * of the differing buckets, merged in the order of the hash, which is the same whatever the
+ * collations; then the keys that differ, again and again for a while, because a write may have been
+ * on its way. Memory is bounded by the number of differences that are looked for at a time.
+ */
+final class RangeCheck {
+
+  /**
+   * What is compared.
+   *
+   * @param source the table on the source (the root, for a partition)
+   * @param target the table on the target
+   * @param sourceFrom what is read there, as it stands after FROM
+   * @param targetFrom the same
+   * @param sourceWhere which rows
+   * @param targetWhere the same rows, with the target's types
+   * @param relation keyless: what is recopied; {@code targetWhere} is the predicate
+   * @param tasks the tasks it covers
+   * @param hash how rows become hashes
+   */
+  record Range(
+      Table source,
+      Table target,
+      String sourceFrom,
+      String targetFrom,
+      String sourceWhere,
+      String targetWhere,
+      TableName relation,
+      List<Long> tasks,
+      RowHash hash) {}
+
+  /** What came out. {@code more}: there are more differences than were looked for. */
+  record Outcome(
+      long sourceRows,
+      long targetRows,
+      List<Difference> differences,
+      boolean more,
+      long repaired,
+      String error) {
+    boolean equal() {
+      return differences.isEmpty() && error == null;
+    }
+  }
+
+  private static final int ROWS_PER_BUCKET = 1000;
+  private static final int KEYS_PER_LOOK = 500;
+  private static final int SAMPLES = 100;
+  private static final int SETTLED_AT_MOST = 20;
+
+  private final Sessions sources;
+  private final Sessions targets;
+  private final Healer healer;
+  private final VerifyOptions options;
+  private final ExecutorService others;
+  private final Range range;
+  private final RowHash hash;
+  private Connection source;
+  private Connection target;
+
+  RangeCheck(
+      Sessions sources,
+      Sessions targets,
+      Healer healer,
+      VerifyOptions options,
+      ExecutorService others,
+      Range range) {
+    this.sources = sources;
+    this.targets = targets;
+    this.healer = healer;
+    this.options = options;
+    this.others = others;
+    this.range = range;
+    this.hash = range.hash();
+  }
+
+  private record Sums(long count, String first, String second) {}
+
+  Outcome run() throws SQLException {
+    try (Connection s = sources.getConnection();
+        Connection t = targets.getConnection()) {
+      source = s;
+      target = t;
+      Sql.execute(s, Sessions.searchPath(range.source()));
+      Sql.execute(t, Sessions.searchPath(range.target()));
+      s.setAutoCommit(false);
+      t.setAutoCommit(false);
+      return compare();
+    }
+  }
+
+  private Outcome compare() throws SQLException {
+    long repaired = 0;
+    String error = null;
+    Set<List<String>> before = null;
+    for (int settled = 0; ; ) {
+      Pair<Sums> sums = both(side -> sums(side));
+      if (sums.source.equals(sums.target)) {
+        return new Outcome(sums.source.count, sums.target.count, List.of(), false, repaired, null);
+      }
+      Found found = find(Math.max(sums.source.count, sums.target.count));
+      List<Difference> left = recheck(found.suspected);
+      if (left.isEmpty()) {
+        if (found.more) {
+          if (++settled == SETTLED_AT_MOST) {
+            throw new BackfillException(
+                "rows change faster than they can be compared; verify again at a quieter time");
+          }
+          continue; // all that were looked at settled; look at the next ones
+        }
+        return new Outcome(sums.source.count, sums.target.count, List.of(), false, repaired, null);
+      }
+      Set<List<String>> now = new HashSet<>();
+      for (Difference d : left) {
+        now.add(d.key());
+      }
+      if (!options.repair() || error != null || now.equals(before)) {
+        return new Outcome(sums.source.count, sums.target.count, left, found.more, repaired, error);
+      }
+      before = now;
+      try {
+        if (range.source().keyed()) {
+          healer.resync(range.source().name(), List.copyOf(now));
+          repaired += now.size();
+        } else {
+          healer.recopy(range.relation(), range.targetWhere());
+          repaired++;
+        }
+      } catch (SQLException | BackfillException e) {
+        error = "repair failed: " + e.getMessage();
+      }
+    }
+  }
+
+  // ----------------------------------------------------------------------------------------------
+  // both sides at once
+
+  private record Pair<T>(T source, T target) {}
+
+  private record OneSide(Connection connection, Table table, String from, String where) {}
+
+  private interface Query<T> {
+    T run(OneSide side) throws SQLException;
+  }
+
+  private OneSide sourceSide() {
+    return new OneSide(source, range.source(), range.sourceFrom(), range.sourceWhere());
+  }
+
+  private OneSide targetSide() {
+    return new OneSide(target, range.target(), range.targetFrom(), range.targetWhere());
+  }
+
+  private <T> Pair<T> both(Query<T> query) throws SQLException {
+    Future<T> other =
+        others.submit(
+            () -> {
+              T result = query.run(targetSide());
+              target.commit();
+              return result;
+            });
+    SQLException failure = null;
+    T mine = null;
+    try {
+      mine = query.run(sourceSide());
+      source.commit();
+    } catch (SQLException e) {
+      failure = e;
+    }
+    try {
+      T theirs = other.get(); // always: the connection must not be in two hands
+      if (failure != null) {
+        throw failure;
+      }
+      return new Pair<>(mine, theirs);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new BackfillException("verify was interrupted", e);
+    } catch (ExecutionException e) {
+      if (failure != null) {
+        failure.addSuppressed(e.getCause());
+        throw failure;
+      }
+      if (e.getCause() instanceof SQLException s) {
+        throw s;
+      }
+      throw new BackfillException("verify failed: " + e.getCause(), e.getCause());
+    }
+  }
+
+  private Sums sums(OneSide side) throws SQLException {
+    List<String> r = Sql.rows(side.connection, hash.sums(side.from, side.where)).get(0);
+    return new Sums(Long.parseLong(r.get(0)), r.get(1), r.get(2));
+  }
+
+  // ----------------------------------------------------------------------------------------------
+  // from sums to rows
+
+  /** Hashes of a keyless row. */
+  private record Hashes(long first, long second) {}
+
+  /** Keyed: keys. Keyless: hashes. */
+  private record Suspected(List<List<String>> keys, Set<Hashes> rows) {}
+
+  private record Found(Suspected suspected, boolean more) {}
+
+  private Found find(long count) throws SQLException {
+    long mask = Math.max(1, Math.min(1 << 16, Long.highestOneBit(count / ROWS_PER_BUCKET) * 2)) - 1;
+    Pair<Map<Long, Sums>> buckets = both(side -> buckets(side, mask));
+    Set<Long> all = new HashSet<>(buckets.source.keySet());
+    all.addAll(buckets.target.keySet());
+    List<Long> differing =
+        all.stream()
+            .filter(b -> !Objects.equals(buckets.source.get(b), buckets.target.get(b)))
+            .sorted()
+            .toList();
+    List<List<String>> keys = new ArrayList<>();
+    Set<Hashes> rows = new HashSet<>();
+    boolean more = false;
+    if (!differing.isEmpty()) {
+      try (Rows a = new Rows(sourceSide(), mask, differing);
+          Rows b = new Rows(targetSide(), mask, differing)) {
+        while (a.more() || b.more()) {
+          long h = !b.more() || a.more() && a.place() <= b.place() ? a.place() : b.place();
+          Map<List<String>, Hashes> mine = a.take(h);
+          Map<List<String>, Hashes> theirs = b.take(h);
+          Set<List<String>> here = new HashSet<>(mine.keySet());
+          here.addAll(theirs.keySet());
+          for (List<String> key : here) {
+            Hashes x = mine.get(key);
+            Hashes y = theirs.get(key);
+            if (!Objects.equals(x, y)) {
+              if (range.source().keyed()) {
+                keys.add(key);
+              } else {
+                rows.add(new Hashes(h, Long.parseLong(key.get(0))));
+              }
+            }
+          }
+          if (keys.size() + rows.size() >= options.maxDifferences()) {
+            more = a.more() || b.more();
+            break;
+          }
+        }
+      }
+      source.commit();
+      target.commit();
+    }
+    return new Found(new Suspected(keys, rows), more);
+  }
+
+  private Map<Long, Sums> buckets(OneSide side, long mask) throws SQLException {
+    Map<Long, Sums> result = new HashMap<>();
+    for (List<String> r : Sql.rows(side.connection, hash.buckets(side.from, side.where, mask))) {
+      result.put(Long.parseLong(r.get(0)), new Sums(Long.parseLong(r.get(1)), r.get(2), r.get(3)));
+    }
+    return result;
+  }
+
+  /** The rows of one side in the order of the hash, a screenful at a time. */
+  private final class Rows implements AutoCloseable {
+    private final Statement statement;
+    private final ResultSet rows;
+    private boolean more;
+
+    Rows(OneSide side, long mask, List<Long> buckets) throws SQLException {
+      statement = side.connection.createStatement();
+      statement.setFetchSize(2000);
+      rows = statement.executeQuery(hash.stream(side.from, side.where, mask, buckets));
+      more = rows.next();
+    }
+
+    boolean more() {
+      return more;
+    }
+
+    long place() throws SQLException {
+      return rows.getLong(1);
+    }
+
+    /**
+     * All rows at that place: usually one. Keyed: by key. Keyless: by the second hash, the value
+     * being how many.
+     */
+    Map<List<String>, Hashes> take(long place) throws SQLException {
+      Map<List<String>, Hashes> result = new HashMap<>();
+      while (more && rows.getLong(1) == place) {
+        if (range.source().keyed()) {
+          List<String> key = new ArrayList<>();
+          for (int i = 0; i < hash.key().size(); i++) {
+            key.add(rows.getString(4 + i));
+          }
+          result.put(key, new Hashes(rows.getLong(2), rows.getLong(3)));
+        } else {
+          result.put(List.of(rows.getString(2)), new Hashes(rows.getLong(3), 0));
+        }
+        more = rows.next();
+      }
+      return result;
+    }
+
+    @Override
+    public void close() throws SQLException {
+      statement.close();
+    }
+  }
+
+  // ----------------------------------------------------------------------------------------------
+  // looking again
+
+  private List<Difference> recheck(Suspected suspected) throws SQLException {
+    awaitSettled();
+    return range.source().keyed() ? recheckKeys(suspected.keys) : recheckRows(suspected.rows);
+  }
+
+  private void awaitSettled() {
+    if (options.settled() == null) {
+      return;
+    }
+    long deadline = System.nanoTime() + 10 * options.recheck().toNanos();
+    while (!options.settled().getAsBoolean() && System.nanoTime() - deadline < 0) {
+      pause(TimeUnit.MILLISECONDS.toNanos(20));
+    }
+  }
+
+  private static void pause(long nanos) {
+    LockSupport.parkNanos(nanos);
+    if (Thread.currentThread().isInterrupted()) {
+      throw new BackfillException("verify was interrupted");
+    }
+  }
+
+  /** Waits for the part of the whole time that stands before look {@code n} of {@code looks}. */
+  private void delay(int n, int looks) {
+    if (n == 0) {
+      return;
+    }
+    long nanos = options.recheck().toNanos() * (1L << (n - 1)) / ((1L << (looks - 1)) - 1);
+    long end = System.nanoTime() + nanos;
+    for (long left = nanos; left > 0; left = end - System.nanoTime()) {
+      pause(left);
+    }
+  }
+
+  private List<Difference> recheckKeys(List<List<String>> keys) throws SQLException {
+    int looks = 6;
+    Map<List<String>, Difference> left = new LinkedHashMap<>();
+    for (List<String> k : keys) {
+      left.put(k, new Difference(Kind.DIFFERENT, k, List.of(), 1));
+    }
+    for (int n = 0; n < looks && !left.isEmpty(); n++) {
+      delay(n, looks);
+      List<List<String>> todo = new ArrayList<>(left.keySet());
+      left.clear();
+      for (int i = 0; i < todo.size(); i += KEYS_PER_LOOK) {
+        List<List<String>> some = todo.subList(i, Math.min(todo.size(), i + KEYS_PER_LOOK));
+        Pair<List<String[]>> rows = n < looks - 1 ? look(some) : lookUnderLock(some);
+        for (int k = 0; k < some.size(); k++) {
+          Difference d = difference(some.get(k), rows.source.get(k), rows.target.get(k));
+          if (d != null) {
+            left.put(some.get(k), d);
+          }
+        }
+      }
+    }
+    return List.copyOf(left.values());
+  }
+
+  private Pair<List<String[]>> look(List<List<String>> keys) throws SQLException {
+    return both(side -> look(side, keys, false));
+  }
+
+  /**
+   * The last look: the source is read while the target's rows are locked, so that no writer is
+   * between its two commits, and what differs now is either pending or wrong.
+   */
+  private Pair<List<String[]>> lookUnderLock(List<List<String>> keys) throws SQLException {
+    List<String[]> theirs;
+    try {
+      theirs = look(targetSide(), keys, true);
+    } catch (SQLException e) {
+      target.rollback();
+      if (!Set.of("55P03", "40P01", "42501").contains(String.valueOf(e.getSQLState()))) {
+        throw e;
+      }
+      return look(keys); // a writer holds on to a row, or the role may not lock: a plain look
+    }
+    try {
+      List<String[]> mine = look(sourceSide(), keys, false);
+      source.commit();
+      return new Pair<>(mine, theirs);
+    } finally {
+      target.rollback();
+    }
+  }
+
+  private List<String[]> look(OneSide side, List<List<String>> keys, boolean lock)
+      throws SQLException {
+    List<String[]> result = new ArrayList<>();
+    for (int i = 0; i < keys.size(); i++) {
+      result.add(null);
+    }
+    for (List<String> r : Sql.rows(side.connection, hash.look(side.table, keys, lock))) {
+      result.set(Integer.parseInt(r.get(0)) - 1, r.subList(1, r.size()).toArray(new String[0]));
+    }
+    return result;
+  }
+
+  private Difference difference(List<String> key, String[] mine, String[] theirs) {
+    if (Arrays.equals(mine, theirs)) {
+      return null;
+    }
+    if (mine == null) {
+      return new Difference(Kind.EXTRA, key, List.of(), 1);
+    }
+    if (theirs == null) {
+      return new Difference(Kind.MISSING, key, List.of(), 1);
+    }
+    List<String> columns = new ArrayList<>();
+    for (int i = 0; i < mine.length; i++) {
+      if (!Objects.equals(mine[i], theirs[i])) {
+        columns.add(hash.columns().get(i));
+      }
+    }
+    return new Difference(Kind.DIFFERENT, key, columns, 1);
+  }
+
+  private List<Difference> recheckRows(Set<Hashes> rows) throws SQLException {
+    int looks = 3;
+    Map<Hashes, Long> left = new LinkedHashMap<>();
+    rows.forEach(r -> left.put(r, 0L));
+    for (int n = 0; n < looks && !left.isEmpty(); n++) {
+      delay(n, looks);
+      List<Long> firsts = left.keySet().stream().map(Hashes::first).distinct().toList();
+      Pair<Map<Hashes, Long>> counts =
+          both(
+              side -> {
+                Map<Hashes, Long> result = new HashMap<>();
+                for (List<String> r :
+                    Sql.rows(side.connection, hash.counts(side.from, side.where, firsts))) {
+                  result.put(hashes(r), Long.parseLong(r.get(2)));
+                }
+                return result;
+              });
+      left.replaceAll(
+          (r, old) -> counts.source.getOrDefault(r, 0L) - counts.target.getOrDefault(r, 0L));
+      left.values().removeIf(delta -> delta == 0);
+    }
+    if (left.isEmpty()) {
+      return List.of();
+    }
+    List<Long> some = left.keySet().stream().limit(SAMPLES).map(Hashes::first).distinct().toList();
+    Pair<Map<Hashes, String>> samples =
+        both(
+            side -> {
+              Map<Hashes, String> result = new HashMap<>();
+              for (List<String> r :
+                  Sql.rows(side.connection, hash.samples(side.from, side.where, some))) {
+                result.put(hashes(r), r.get(2));
+              }
+              return result;
+            });
+    List<Difference> result = new ArrayList<>();
+    left.forEach(
+        (r, delta) -> {
+          String text = samples.source.getOrDefault(r, samples.target.get(r));
+          result.add(
+              new Difference(
+                  delta > 0 ? Kind.MISSING : Kind.EXTRA,
+                  List.of(text != null ? text : "hash " + r.first + "/" + r.second),
+                  List.of(),
+                  Math.abs(delta)));
+        });
+    return result;
+  }
+
+  private static Hashes hashes(List<String> row) {
+    return new Hashes(Long.parseLong(row.get(0)), Long.parseLong(row.get(1)));
+  }
+}

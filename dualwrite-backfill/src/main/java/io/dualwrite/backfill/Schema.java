@@ -1,0 +1,160 @@
+package io.dualwrite.backfill;
+
+import io.dualwrite.catalog.Column;
+import io.dualwrite.catalog.Table;
+import io.dualwrite.catalog.TableName;
+import java.sql.Connection;
+import java.sql.PreparedStatement;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/** Compares a table's definition on both sides, as far as copying it depends on it. */
+final class Schema {
+
+  private static final Pattern VARCHAR = Pattern.compile("character varying\\((\\d+)\\)");
+
+  private Schema() {}
+
+  /** What is wrong with the target's table; empty if nothing. */
+  static List<String> problems(Table source, Table target) {
+    List<String> result = new ArrayList<>();
+    if (target == null) {
+      return List.of("is missing on the target");
+    }
+    if (target.kind() != Table.Kind.PLAIN && target.kind() != Table.Kind.PARTITIONED) {
+      return List.of("is no ordinary or partitioned table on the target");
+    }
+    for (Column s : source.columns()) {
+      Column t = target.column(s.name()).orElse(null);
+      if (t == null) {
+        result.add("column " + s.name() + " (" + s.declaredType() + ") is missing on the target");
+      } else if (s.generated() != t.generated()) {
+        result.add(
+            "column "
+                + s.name()
+                + " is generated on the "
+                + (s.generated() ? "source" : "target")
+                + " only");
+      } else if (!holds(s.declaredType(), t.declaredType())) {
+        result.add(
+            "column "
+                + s.name()
+                + " is "
+                + s.declaredType()
+                + " on the source and "
+                + t.declaredType()
+                + " on the target");
+      }
+    }
+    for (Column t : target.columns()) {
+      if (source.column(t.name()).isEmpty()
+          && t.notNull()
+          && !t.generated()
+          && t.identity() == Column.Identity.NONE
+          && t.def() == Column.Default.NULL) {
+        result.add(
+            "column " + t.name() + " exists on the target only and is NOT NULL without a default");
+      }
+    }
+    Set<String> key = new HashSet<>(source.key());
+    boolean same =
+        key.equals(new HashSet<>(target.key()))
+            || target.keyed()
+                && target.uniques().stream().anyMatch(u -> key.equals(new HashSet<>(u)));
+    if (!same) {
+      result.add(
+          source.keyed()
+              ? "its key (" + String.join(", ", source.key()) + ") is no key on the target"
+              : "it has a key on the target ("
+                  + String.join(", ", target.key())
+                  + ") and none on the source");
+    }
+    if (!target.userTriggers().isEmpty()) {
+      result.add(triggers(target.name(), target.userTriggers()));
+    }
+    if (target.rules()) {
+      result.add("it has rewrite rules on the target; drop them there until the cutover");
+    }
+    return result;
+  }
+
+  static String triggers(TableName table, List<String> names) {
+    return "trigger "
+        + String.join(", ", names)
+        + " is enabled on the target and would fire for copied rows; run ALTER TABLE "
+        + table.sql()
+        + " DISABLE TRIGGER USER there";
+  }
+
+  /** Whether every value of the one type is a value of the other, with the same text. */
+  static boolean holds(String source, String target) {
+    if (source.equals(target)) {
+      return true;
+    }
+    Matcher from = VARCHAR.matcher(source);
+    if (from.matches()) {
+      Matcher to = VARCHAR.matcher(target);
+      return target.equals("text")
+          || target.equals("character varying")
+          || to.matches() && Integer.parseInt(to.group(1)) >= Integer.parseInt(from.group(1));
+    }
+    return switch (source) {
+      case "smallint" ->
+          target.equals("integer") || target.equals("bigint") || target.equals("numeric");
+      case "integer" -> target.equals("bigint") || target.equals("numeric");
+      case "bigint" -> target.equals("numeric");
+      case "character varying" -> target.equals("text");
+      case "text" -> target.equals("character varying");
+      default -> false;
+    };
+  }
+
+  /**
+   * Whether the binary form of the table's values means the same on another server: not so for
+   * types that carry oids in it (regclass and its kin, composites, arrays of user types) or that
+   * have no binary form at all.
+   */
+  static boolean binary(Connection connection, TableName table, List<String> columns)
+      throws SQLException {
+    try (PreparedStatement s =
+        connection.prepareStatement(
+            "with recursive base(name, oid) as ("
+                + " select a.attname, a.atttypid from pg_catalog.pg_attribute a where a.attrelid = ?::regclass and a.attname = any(?)"
+                + " union all select b.name, t.typbasetype from base b join pg_catalog.pg_type t on t.oid = b.oid where t.typtype = 'd')"
+                + " select coalesce(bool_and(case"
+                + " when t.typtype = 'd' or t.typtype = 'e' then true"
+                + " when t.typsend = 0 or t.typreceive = 0 or t.typname like 'reg%' or t.typname like '\\_reg%' then false"
+                + " when t.typtype = 'b' and t.typcategory = 'A' then t.oid < 16384"
+                + " when t.typtype = 'b' then true"
+                + " else t.typtype in ('r', 'm') and t.oid < 16384 end), true)"
+                + " from base b join pg_catalog.pg_type t on t.oid = b.oid")) {
+      s.setString(1, table.sql());
+      s.setArray(2, connection.createArrayOf("text", columns.toArray()));
+      try (ResultSet r = s.executeQuery()) {
+        r.next();
+        return r.getBoolean(1);
+      }
+    }
+  }
+
+  /** Whether a unique or exclusion constraint of the table, or of a partition, is deferrable. */
+  static boolean deferrableUnique(Connection connection, TableName table) throws SQLException {
+    try (PreparedStatement s =
+        connection.prepareStatement(
+            "select exists (select from pg_catalog.pg_index i where (i.indisunique or i.indisexclusion) and not i.indimmediate"
+                + " and (i.indrelid = ?::regclass or i.indrelid in (select relid from pg_catalog.pg_partition_tree(?::regclass))))")) {
+      s.setString(1, table.sql());
+      s.setString(2, table.sql());
+      try (ResultSet r = s.executeQuery()) {
+        r.next();
+        return r.getBoolean(1);
+      }
+    }
+  }
+}

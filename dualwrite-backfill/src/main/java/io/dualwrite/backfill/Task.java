@@ -1,0 +1,64 @@
+package io.dualwrite.backfill;
+
+import io.dualwrite.catalog.TableName;
+import java.util.List;
+
+/**
+ * A chunk: the rows that one claim copies.
+ *
+ * @param id its number and its place in the queue
+ * @param table the table as the target has it: the root, for a partition
+ * @param from keyed: what is read on the source; keyless: what is replaced on the target: the table
+ *     itself or one of its partitions
+ * @param kind how it is copied
+ * @param low keyed: the key the range begins with, or null
+ * @param high keyed: the key the range ends before, or null
+ * @param predicate which rows of the range are copied: {@code true}, or those before T
+ * @param rows how many rows it may have
+ * @param bytes how many bytes it may have
+ * @param attempts how often it was tried and failed
+ * @param resync keys that have to be resynced before the chunk is done; empty if it has yet to be
+ *     copied
+ * @param cycle the cycle of foreign keys that the table is in, or null
+ */
+record Task(
+    long id,
+    TableName table,
+    TableName from,
+    Kind kind,
+    List<String> low,
+    List<String> high,
+    String predicate,
+    long rows,
+    long bytes,
+    int attempts,
+    List<List<String>> resync,
+    String cycle) {
+
+  /** How a chunk is copied. */
+  enum Kind {
+    /** Insert what is missing, read again, correct. */
+    KEYED,
+    /** Replace the range under a lock. */
+    KEYLESS;
+
+    String label() {
+      return this == KEYED ? "keyed" : "keyless";
+    }
+  }
+
+  /** Which rows, for people. */
+  String describe() {
+    StringBuilder out = new StringBuilder(from.toString());
+    if (low != null) {
+      out.append(" from ").append(String.join(",", low));
+    }
+    if (high != null) {
+      out.append(" to ").append(String.join(",", high));
+    }
+    if (!predicate.equals("true")) {
+      out.append(" where ").append(predicate);
+    }
+    return out.toString();
+  }
+}

@@ -1,0 +1,186 @@
+package io.dualwrite.backfill;
+
+import io.dualwrite.catalog.Column;
+import io.dualwrite.catalog.TableName;
+import java.time.DateTimeException;
+import java.time.LocalDate;
+import java.time.LocalTime;
+import java.util.ArrayList;
+import java.util.EnumMap;
+import java.util.EnumSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+
+/** The completion points: at most one per kind of time column. Not thread-safe. */
+final class Until {
+
+  /** Kinds of columns that T can limit. */
+  enum Kind {
+    TIMESTAMPTZ("timestamptz", "2001-03-01T00:00Z"),
+    TIMESTAMP("timestamp", "2001-03-01T00:00"),
+    DATE("date", "2001-03-01"),
+    INTEGER("integer", "4711");
+
+    final String label;
+    final String example;
+
+    Kind(String label, String example) {
+      this.label = label;
+      this.example = example;
+    }
+
+    static Optional<Kind> of(Column column) {
+      return switch (column.type()) {
+        case "timestamp with time zone" -> Optional.of(TIMESTAMPTZ);
+        case "timestamp without time zone" -> Optional.of(TIMESTAMP);
+        case "date" -> Optional.of(DATE);
+        case "smallint", "integer", "bigint" -> Optional.of(INTEGER);
+        default -> Optional.empty();
+      };
+    }
+  }
+
+  private static final Pattern INTEGER = Pattern.compile("[+-]?\\d{1,18}");
+  private static final Pattern TIME =
+      Pattern.compile(
+          "(\\d{4,6}-\\d\\d-\\d\\d)(?:[T ](\\d\\d:\\d\\d(?::\\d\\d(?:\\.\\d{1,6})?)?) ?(Z|[+-]\\d\\d(?::?\\d\\d)?)?)?");
+
+  private final Map<Kind, String> points;
+  private final Set<Kind> used = EnumSet.noneOf(Kind.class);
+
+  private Until(Map<Kind, String> points) {
+    this.points = points;
+  }
+
+  static Until parse(List<String> texts) {
+    Map<Kind, String> points = new EnumMap<>(Kind.class);
+    for (String text : texts) {
+      String t = text.trim();
+      Kind kind = kind(t);
+      String before = points.put(kind, t);
+      if (before != null && !before.equals(t)) {
+        throw new BackfillException(
+            "--until is given twice for "
+                + kind.label
+                + " ("
+                + before
+                + " and "
+                + t
+                + "); give one per type");
+      }
+    }
+    return new Until(points);
+  }
+
+  private static Kind kind(String text) {
+    if (INTEGER.matcher(text).matches()) {
+      return Kind.INTEGER;
+    }
+    Matcher m = TIME.matcher(text);
+    if (m.matches()) {
+      try {
+        LocalDate.parse(m.group(1).length() > 10 ? "+" + m.group(1) : m.group(1));
+        if (m.group(2) == null) {
+          return Kind.DATE;
+        }
+        LocalTime.parse(m.group(2));
+        return m.group(3) == null ? Kind.TIMESTAMP : Kind.TIMESTAMPTZ;
+      } catch (DateTimeException e) {
+        throw new BackfillException("--until " + text + " is not a date: " + e.getMessage(), e);
+      }
+    }
+    throw new BackfillException(
+        "--until "
+            + text
+            + " is neither a time nor an integer; examples: 2001-03-01T00:00Z, 2001-03-01T00:00, 2001-03-01, 4711");
+  }
+
+  boolean isEmpty() {
+    return points.isEmpty();
+  }
+
+  /** Those that no column was compared with so far. */
+  List<String> unused() {
+    return points.entrySet().stream()
+        .filter(e -> !used.contains(e.getKey()))
+        .map(Map.Entry::getValue)
+        .toList();
+  }
+
+  /** As typed, in a fixed order. */
+  List<String> texts() {
+    return List.copyOf(points.values());
+  }
+
+  /** As typed literals, each of its kind. */
+  Map<String, String> literals() {
+    Map<String, String> result = new LinkedHashMap<>();
+    points.forEach(
+        (kind, text) ->
+            result.put(
+                text, Sql.literal(text) + "::" + (kind == Kind.INTEGER ? "bigint" : kind.label)));
+    return result;
+  }
+
+  /**
+   * Both together.
+   *
+   * @throws BackfillException if they differ in one kind
+   */
+  Until plus(Until other) {
+    List<String> all = new ArrayList<>();
+    for (Map.Entry<Kind, String> e : points.entrySet()) {
+      String theirs = other.points.get(e.getKey());
+      if (theirs != null && !theirs.equals(e.getValue())) {
+        throw new BackfillException(
+            "already staged with --until "
+                + e.getValue()
+                + ", now "
+                + theirs
+                + " is given; use the same, or run clean and stage anew");
+      }
+      all.add(e.getValue());
+    }
+    all.addAll(other.points.values());
+    return parse(all.stream().distinct().toList());
+  }
+
+  /**
+   * T for a column that divides or dates a table, as a typed literal; empty if no T was given at
+   * all, or if the column is of no type that T could limit.
+   *
+   * @throws BackfillException if T was given, but not of this column's type
+   */
+  Optional<String> literal(TableName table, Column column) {
+    Optional<Kind> kind = Kind.of(column);
+    if (points.isEmpty() || kind.isEmpty()) {
+      return Optional.empty();
+    }
+    String point = points.get(kind.get());
+    if (point == null) {
+      throw new BackfillException(
+          "table "
+              + table
+              + " is divided by "
+              + column.name()
+              + " ("
+              + column.type()
+              + "), but --until is "
+              + points.values().stream().collect(Collectors.joining(", "))
+              + "; add --until of type "
+              + kind.get().label
+              + ", for example "
+              + kind.get().example
+              + ", or leave the table out with --filter");
+    }
+    used.add(kind.get());
+    String type = kind.get() == Kind.INTEGER ? "bigint" : column.type();
+    return Optional.of(Sql.literal(point) + "::" + type);
+  }
+}

@@ -1,0 +1,361 @@
+package io.dualwrite.backfill;
+
+import io.dualwrite.backfill.VerifyResult.Difference;
+import io.dualwrite.backfill.VerifyResult.TableResult;
+import io.dualwrite.catalog.Catalog;
+import io.dualwrite.catalog.Column;
+import io.dualwrite.catalog.Table;
+import io.dualwrite.catalog.TableName;
+import io.dualwrite.control.ControlSchema;
+import java.sql.Connection;
+import java.sql.SQLException;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.atomic.LongAdder;
+import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.Function;
+
+/** Compares every table, range by range, on several connections to each side. */
+final class Verifier {
+
+  /** Types whose order does not depend on a collation or on the server's version. */
+  private static final Set<String> ORDERED =
+      Set.of(
+          "smallint",
+          "integer",
+          "bigint",
+          "numeric",
+          "uuid",
+          "date",
+          "timestamp without time zone",
+          "timestamp with time zone",
+          "boolean",
+          "bytea");
+
+  private final Sessions sources;
+  private final Sessions targets;
+  private final Catalog sourceCatalog;
+  private final Catalog targetCatalog;
+  private final Healer healer;
+  private final VerifyOptions options;
+
+  private final Map<TableName, Tally> tallies = new TreeMap<>();
+  private final AtomicLong done = new AtomicLong();
+  private final AtomicLong different = new AtomicLong();
+  private final LongAdder rows = new LongAdder();
+
+  Verifier(
+      Sessions sources,
+      Sessions targets,
+      Catalog sourceCatalog,
+      Catalog targetCatalog,
+      Healer healer,
+      VerifyOptions options) {
+    this.sources = sources;
+    this.targets = targets;
+    this.sourceCatalog = sourceCatalog;
+    this.targetCatalog = targetCatalog;
+    this.healer = healer;
+    this.options = options;
+  }
+
+  /** What was found of one table so far. */
+  private final class Tally {
+    private final ReentrantLock lock = new ReentrantLock();
+    private final TableName table;
+    private long sourceRows;
+    private long targetRows;
+    private long differing;
+    private long repaired;
+    private final List<Difference> differences = new ArrayList<>();
+    private String error;
+
+    Tally(TableName table) {
+      this.table = table;
+    }
+
+    void add(RangeCheck.Outcome o) {
+      lock.lock();
+      try {
+        sourceRows += o.sourceRows();
+        targetRows += o.targetRows();
+        differing += o.differences().size() + (o.more() ? 1 : 0);
+        repaired += o.repaired();
+        for (Difference d : o.differences()) {
+          if (differences.size() < options.maxDifferences()) {
+            differences.add(d);
+          }
+        }
+        if (o.error() != null && error == null) {
+          error = o.error();
+        }
+      } finally {
+        lock.unlock();
+      }
+    }
+
+    void fail(String message) {
+      lock.lock();
+      try {
+        error = error == null ? message : error;
+      } finally {
+        lock.unlock();
+      }
+    }
+
+    TableResult result() {
+      lock.lock();
+      try {
+        return new TableResult(
+            table,
+            sourceRows,
+            targetRows,
+            differing,
+            repaired,
+            differences,
+            Optional.ofNullable(error));
+      } finally {
+        lock.unlock();
+      }
+    }
+  }
+
+  VerifyResult verify(Progress listener) throws SQLException {
+    long began = System.nanoTime();
+    if (options.repair()) {
+      try (Connection t = targets.getConnection()) {
+        ControlSchema.install(t); // a recopy records its snapshot there
+      }
+    }
+    List<RangeCheck.Range> ranges = ranges();
+    ProgressMeter meter = new ProgressMeter();
+    ExecutorService workers =
+        Executors.newFixedThreadPool(options.parallelism(), daemons("dualwrite-verify"));
+    ExecutorService others =
+        Executors.newFixedThreadPool(options.parallelism(), daemons("dualwrite-verify-target"));
+    try {
+      List<Future<?>> futures = new ArrayList<>();
+      for (RangeCheck.Range range : ranges) {
+        futures.add(workers.submit(() -> check(range, others)));
+      }
+      for (Future<?> f : futures) {
+        while (!finished(f)) {
+          listener.update(snapshot(meter, ranges.size()));
+        }
+      }
+    } finally {
+      workers.shutdownNow();
+      others.shutdownNow();
+    }
+    listener.update(snapshot(meter, ranges.size()));
+    return new VerifyResult(
+        tallies.values().stream().map(Tally::result).toList(),
+        Duration.ofNanos(System.nanoTime() - began));
+  }
+
+  private static java.util.concurrent.ThreadFactory daemons(String name) {
+    AtomicLong n = new AtomicLong();
+    return r -> {
+      Thread t = new Thread(r, name + "-" + n.incrementAndGet());
+      t.setDaemon(true);
+      return t;
+    };
+  }
+
+  private static boolean finished(Future<?> f) throws SQLException {
+    try {
+      f.get(500, TimeUnit.MILLISECONDS);
+      return true;
+    } catch (TimeoutException e) {
+      return false;
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new BackfillException("verify was interrupted", e);
+    } catch (ExecutionException e) {
+      throw new BackfillException("verify failed: " + e.getCause(), e.getCause());
+    }
+  }
+
+  private Progress.Snapshot snapshot(ProgressMeter meter, int total) {
+    long d = done.get();
+    return meter.at(d, total, different.get(), rows.sum(), 0, total == 0 ? 1 : (double) d / total);
+  }
+
+  private void check(RangeCheck.Range range, ExecutorService others) {
+    Tally tally = tallies.get(range.source().name());
+    try {
+      RangeCheck.Outcome o = new RangeCheck(sources, targets, healer, options, others, range).run();
+      rows.add(o.sourceRows() + o.targetRows());
+      tally.add(o);
+      boolean equal = o.equal();
+      if (!equal) {
+        different.incrementAndGet();
+      }
+      if (!range.tasks().isEmpty()) {
+        try (Connection t = targets.getConnection()) {
+          TaskStore.verified(t, range.tasks(), equal);
+        }
+      }
+    } catch (SQLException | BackfillException e) {
+      different.incrementAndGet();
+      tally.fail("could not be compared: " + e.getMessage());
+    } finally {
+      done.incrementAndGet();
+    }
+  }
+
+  // ----------------------------------------------------------------------------------------------
+  // what to compare
+
+  private List<RangeCheck.Range> ranges() throws SQLException {
+    try (Connection s = sources.getConnection();
+        Connection t = targets.getConnection()) {
+      Map<TableName, List<Task>> tasks = new HashMap<>();
+      String filter = options.filter();
+      if (TaskStore.installed(t)) {
+        for (Task task : TaskStore.all(t)) {
+          tasks.computeIfAbsent(task.table(), k -> new ArrayList<>()).add(task);
+        }
+        if (filter == null) {
+          filter = TaskStore.staged(t).map(TaskStore.Staged::filter).orElse(null);
+        }
+      }
+      boolean bytes =
+          !Sql.value(s, "show server_encoding").equals(Sql.value(t, "show server_encoding"));
+      List<RangeCheck.Range> result = new ArrayList<>();
+      for (Table source : Stager.scope(s, sourceCatalog, TableFilter.of(filter))) {
+        Tally tally = new Tally(source.name());
+        tallies.put(source.name(), tally);
+        Optional<Table> target = targetCatalog.table(t, source.name());
+        if (target.isEmpty()) {
+          tally.fail("is missing on the target");
+          continue;
+        }
+        List<String> missing =
+            source.writableColumns().stream()
+                .map(Column::name)
+                .filter(c -> target.get().column(c).isEmpty())
+                .toList();
+        if (!missing.isEmpty()) {
+          tally.fail("column " + String.join(", ", missing) + " is missing on the target");
+          continue;
+        }
+        result.addAll(
+            ranges(
+                s,
+                t,
+                source,
+                target.get(),
+                tasks.getOrDefault(source.name(), List.of()),
+                new RowHash(source, bytes)));
+      }
+      return result;
+    }
+  }
+
+  private List<RangeCheck.Range> ranges(
+      Connection s, Connection t, Table source, Table target, List<Task> tasks, RowHash hash)
+      throws SQLException {
+    Map<TableName, String> mine = leaves(s, sourceCatalog, source);
+    boolean alike = mine.equals(leaves(t, targetCatalog, target));
+    List<RangeCheck.Range> result = new ArrayList<>();
+    if (!alike) {
+      // divided differently: as a whole; to recopy, the target's own leaves count
+      result.add(
+          new RangeCheck.Range(
+              source,
+              target,
+              source.name().sql(),
+              target.name().sql(),
+              "true",
+              "true",
+              target.name(),
+              tasks.stream().map(Task::id).toList(),
+              hash));
+      return result;
+    }
+    for (TableName leaf : mine.keySet()) {
+      List<Task> own =
+          tasks.stream()
+              .filter(x -> x.from().equals(leaf))
+              .sorted(Comparator.comparing(Task::id))
+              .toList();
+      String from = "only " + leaf.sql();
+      Function<List<Long>, RangeCheck.Range> whole =
+          ids -> new RangeCheck.Range(source, target, from, from, "true", "true", leaf, ids, hash);
+      if (source.keyed() && divided(source, own)) {
+        for (Task task : own) {
+          result.add(
+              new RangeCheck.Range(
+                  source,
+                  target,
+                  from,
+                  from,
+                  Sql.range(source, source.key(), task.low(), task.high()),
+                  Sql.range(target, source.key(), task.low(), task.high()),
+                  leaf,
+                  List.of(task.id()),
+                  hash));
+        }
+      } else if (!source.keyed() && own.size() == 1 && !own.get(0).predicate().equals("true")) {
+        String predicate = own.get(0).predicate();
+        String rest = "(" + predicate + ") is not true";
+        result.add(
+            new RangeCheck.Range(
+                source,
+                target,
+                from,
+                from,
+                predicate,
+                predicate,
+                leaf,
+                List.of(own.get(0).id()),
+                hash));
+        result.add(
+            new RangeCheck.Range(source, target, from, from, rest, rest, leaf, List.of(), hash));
+      } else {
+        result.add(whole.apply(own.stream().map(Task::id).toList()));
+      }
+    }
+    return result;
+  }
+
+  /** Whether the tasks' key ranges cover all keys and mean the same rows on both sides. */
+  private static boolean divided(Table source, List<Task> tasks) {
+    if (tasks.size() < 2
+        || !source.key().stream().allMatch(k -> ORDERED.contains(Sql.column(source, k).type()))) {
+      return false;
+    }
+    List<String> end = null;
+    for (int i = 0; i < tasks.size(); i++) {
+      List<String> low = tasks.get(i).low();
+      if (i == 0 ? low != null : low == null || !low.equals(end)) {
+        return false;
+      }
+      end = tasks.get(i).high();
+    }
+    return end == null;
+  }
+
+  /** What holds the table's rows: itself, or its partitions with their constraints. */
+  private static Map<TableName, String> leaves(Connection c, Catalog catalog, Table table)
+      throws SQLException {
+    return table.kind() == Table.Kind.PARTITIONED
+        ? Partitions.constraints(c, catalog, table.name())
+        : Map.of(table.name(), "");
+  }
+}

@@ -1,0 +1,375 @@
+package io.dualwrite.backfill;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.dualwrite.catalog.TableName;
+import io.dualwrite.embedded.PgPair;
+import java.sql.Connection;
+import java.sql.SQLException;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.Test;
+
+class StageTest {
+
+  /** A thread for each: the common pool has one on two processors, and what is run here blocks. */
+  private static final java.util.concurrent.Executor THREADS = r -> new Thread(r, "test").start();
+
+  private static String refusal(Backfill b, StageOptions o) {
+    String message = assertThrows(BackfillException.class, () -> b.stage(o)).getMessage();
+    assertFalse(b.status().staged(), "something was staged");
+    return message;
+  }
+
+  private static String refusal(PgPair pair) {
+    return refusal(Check.backfill(pair), StageOptions.defaults());
+  }
+
+  private static void contains(String text, String... parts) {
+    for (String p : parts) {
+      assertTrue(text.contains(p), "'" + p + "' is not in: " + text);
+    }
+  }
+
+  @Test
+  void aSchemaThatDoesNotFitIsListedTableByTable() throws SQLException {
+    try (PgPair pair = PgPair.shared()) {
+      pair.executeSource(
+          "create table missing(id int primary key); create table col(id int primary key, a int, b text);"
+              + "create table typ(id int primary key, a varchar(10), w int); create table k(id int primary key);"
+              + "create table extra(id int primary key); create table gen(id int primary key, g int);"
+              + "create table trig(id int primary key); create table fine(id int primary key)");
+      pair.executeTarget(
+          "create table col(id int primary key, a int); create table typ(id int primary key, a varchar(5), w bigint);"
+              + "create table k(id int); create table extra(id int primary key, more int not null);"
+              + "create table gen(id int primary key, g int generated always as (1) stored);"
+              + "create table trig(id int primary key); create table fine(id int primary key);"
+              + "create function f() returns trigger language plpgsql as 'begin return new; end';"
+              + "create trigger tr before insert on trig for each row execute function f()");
+      String m = refusal(pair);
+      contains(
+          m,
+          "public.missing: is missing",
+          "public.col: column b (text) is missing",
+          "public.typ: column a is character varying(10) on the source and character varying(5) on the target",
+          "public.k: its key (id) is no key on the target",
+          "public.extra: column more exists on the target only",
+          "public.gen: column g is generated on the target only",
+          "public.trig: trigger tr",
+          "ALTER TABLE \"public\".\"trig\" DISABLE TRIGGER USER");
+      assertFalse(m.contains("fine"), m);
+      assertFalse(m.contains("column w"), m); // every int is a bigint
+      // a filter leaves the others out
+      assertEquals(
+          List.of(new TableName("public", "fine")),
+          Check.backfill(pair).stage(StageOptions.defaults().withFilter("\\.FINE$")).staged());
+    }
+  }
+
+  @Test
+  void whatCannotBeBackfilledIsNamed() throws SQLException {
+    try (PgPair pair = PgPair.shared()) {
+      pair.execute("create table base(id int primary key); create table kid() inherits (base)");
+      contains(refusal(pair), "public.base uses table inheritance", "--filter");
+    }
+    try (PgPair pair = PgPair.shared()) {
+      // what TimescaleDB shows of its hypertables, without TimescaleDB
+      pair.execute(
+          "create table metrics(id int); create table ordinary(id int primary key); create schema timescaledb_information;"
+              + "create view timescaledb_information.hypertables as select 'public'::name hypertable_schema, 'metrics'::name hypertable_name");
+      contains(refusal(pair), "public.metrics is a hypertable");
+      assertEquals(
+          1,
+          Check.backfill(pair)
+              .stage(StageOptions.defaults().withFilter("ordinary"))
+              .staged()
+              .size());
+      assertThrows(
+          BackfillException.class,
+          () ->
+              Check.backfill(pair)
+                  .verify(VerifyOptions.defaults().withFilter("metrics"), Progress.none()));
+    }
+    try (PgPair pair = PgPair.shared()) {
+      pair.execute(
+          "create foreign data wrapper w; create server s foreign data wrapper w; create table p(id int) partition by list (id);"
+              + "create foreign table pf partition of p for values in (1) server s");
+      contains(refusal(pair), "foreign table public.pf");
+    }
+  }
+
+  @Test
+  void copyWithoutStageIsRefused() {
+    try (PgPair pair = PgPair.shared()) {
+      Backfill b = Check.backfill(pair);
+      contains(
+          assertThrows(
+                  BackfillException.class, () -> b.copy(CopyOptions.defaults(), Progress.none()))
+              .getMessage(),
+          "run stage first");
+    }
+  }
+
+  @Test
+  void untilIsTypedByItsForm() {
+    assertEquals(List.of("2001-03-01T00:00Z"), Until.parse(List.of("2001-03-01T00:00Z")).texts());
+    assertEquals(
+        List.of("2001-03-01T00:00Z", "2001-03-01 00:00", "2001-03-01", "-17"),
+        Until.parse(List.of("-17", "2001-03-01", "2001-03-01 00:00", "2001-03-01T00:00Z")).texts());
+    for (String bad : List.of("yesterday", "2001-02-30", "2001-03-01T25:00Z", "", "1.5")) {
+      assertThrows(BackfillException.class, () -> Until.parse(List.of(bad)), bad);
+    }
+    contains(
+        assertThrows(BackfillException.class, () -> Until.parse(List.of("1", "2"))).getMessage(),
+        "twice");
+  }
+
+  private static final String PARTITIONED =
+      """
+      create table m(ts timestamptz not null, id int not null, v text, primary key (ts, id)) partition by range (ts);
+      create table m_1 partition of m for values from ('2001-01-01Z') to ('2001-02-01Z');
+      create table m_2 partition of m for values from ('2001-02-01Z') to ('2001-03-01Z');
+      create table m_3 partition of m for values from ('2001-03-01Z') to ('2001-04-01Z') partition by hash (id);
+      create table m_3a partition of m_3 for values with (modulus 2, remainder 0);
+      create table m_3b partition of m_3 for values with (modulus 2, remainder 1);
+      create table m_4 partition of m for values from ('2001-04-01Z') to (maxvalue);
+      create table m_d partition of m default;
+      create table log(id bigint, at timestamp, v text) partition by range (id, v);
+      create table log_1 partition of log for values from (minvalue, minvalue) to (100, 'a');
+      create table log_2 partition of log for values from (100, 'a') to (200, 'b');
+      create table log_3 partition of log for values from (200, 'b') to (300, 'c');
+      create table kinds(kind text not null, id int not null, primary key (kind, id)) partition by list (kind);
+      create table kinds_a partition of kinds for values in ('a');
+      create table kinds_b partition of kinds for values in ('b', 'c');
+      create table heap(at date, v int);
+      """;
+
+  private static void fillPartitioned(PgPair pair) throws SQLException {
+    pair.executeSource(
+        "insert into m select timestamptz '2000-12-01Z' + g * interval '6 hours', g, 'v'||g from generate_series(1, 700) g;"
+            + "insert into log select g, null, 'x' from generate_series(1, 260) g; insert into log values (100, null, '0'), (200, null, 'a');"
+            + "insert into kinds select (array['a','b','c'])[1 + g % 3], g from generate_series(1, 100) g;"
+            + "insert into heap select date '2001-01-01' + g, g from generate_series(1, 100) g; insert into heap values (null, 0)");
+  }
+
+  private static final StageOptions WITH_T =
+      StageOptions.defaults()
+          .withUntil(List.of("2001-03-10T00:00Z", "150", "2001-02-01"))
+          .withTimeColumns(Map.of("heap", "at"))
+          .withChunkRows(40);
+
+  @Test
+  void untilLimitsPartitionsAndDatedHeaps() throws SQLException {
+    try (PgPair pair = PgPair.shared()) {
+      pair.execute(PARTITIONED);
+      fillPartitioned(pair);
+      Backfill b = Check.backfill(pair);
+      StageResult staged = b.stage(WITH_T);
+      assertEquals(
+          List.of("public.log_3", "public.m_4"),
+          staged.leftOut().stream().map(TableName::toString).sorted().toList());
+      Check.copyAll(b);
+      try (Connection s = pair.source();
+          Connection t = pair.target()) {
+        Check.execute(s, "set timezone = 'UTC'");
+        for (String part :
+            List.of(
+                "m where ts < '2001-03-10Z'",
+                "log where id < 150",
+                "kinds",
+                "heap where at < '2001-02-01' or at is null")) {
+          String table = part.split(" ", 2)[0];
+          String n = Check.value(s, "select count(*) from " + part);
+          assertEquals(n, Check.value(t, "select count(*) from " + table), table);
+          assertTrue(Integer.parseInt(n) > 10);
+        }
+      }
+      assertEquals(List.of("2001-03-10T00:00Z", "2001-02-01", "150"), b.status().until());
+      // rows at and after T are the writers' business, and verify's
+      VerifyResult v =
+          b.verify(VerifyOptions.defaults().withRecheck(Duration.ofMillis(200)), Progress.none());
+      assertFalse(v.equal());
+      assertEquals(
+          List.of("public.heap", "public.log", "public.m"),
+          v.tables().stream().filter(x -> !x.equal()).map(x -> x.table().toString()).toList());
+      assertTrue(
+          b.verify(
+                  VerifyOptions.defaults().withRepair(true).withRecheck(Duration.ofMillis(200)),
+                  Progress.none())
+              .equal());
+      Check.assertEqual(pair);
+      // the same T again is fine, another one is not
+      assertEquals(0, b.stage(WITH_T).tasks());
+      contains(
+          assertThrows(BackfillException.class, () -> b.stage(WITH_T.withUntil(List.of("151"))))
+              .getMessage(),
+          "already staged with --until 150");
+    }
+  }
+
+  @Test
+  void withoutUntilEverythingIsCopied() throws SQLException {
+    try (PgPair pair = PgPair.shared()) {
+      pair.execute(PARTITIONED);
+      fillPartitioned(pair);
+      Backfill b = Check.backfill(pair);
+      b.stage(StageOptions.defaults());
+      Check.copyAll(b);
+      Check.assertEqual(pair);
+      assertTrue(b.verify(VerifyOptions.defaults(), Progress.none()).equal());
+    }
+  }
+
+  @Test
+  void theTargetMayBeDividedInAnotherWay() throws SQLException {
+    try (PgPair pair = PgPair.shared()) {
+      pair.executeSource(PARTITIONED);
+      pair.executeTarget(
+          "create table m(ts timestamptz not null, id int not null, v text, primary key (ts, id));"
+              + "create table log(id bigint, at timestamp, v text) partition by list ((id % 2));"
+              + "create table l_0 partition of log for values in (0);"
+              + "create table l_1 partition of log for values in (1);"
+              + "create table kinds(kind text not null, id int not null, primary key (kind, id)) partition by hash (id);"
+              + "create table k_1 partition of kinds for values with (modulus 1, remainder 0);"
+              + "create table heap(at date, v int)");
+      fillPartitioned(pair);
+      Backfill b = Check.backfill(pair);
+      b.stage(StageOptions.defaults());
+      Check.copyAll(b);
+      Check.assertEqual(pair);
+      assertTrue(b.verify(VerifyOptions.defaults(), Progress.none()).equal());
+    }
+    try (PgPair pair = PgPair.shared()) {
+      pair.executeSource("create table log(id int)");
+      pair.executeTarget(
+          "create table log(id int) partition by hash (id); create table l_0 partition of log for values with (modulus 1, remainder 0)");
+      contains(refusal(pair), "public.l_0 is divided by hash on the target");
+    }
+    try (PgPair pair = PgPair.shared()) {
+      pair.executeTarget("create table pad(id int)"); // other oids
+      pair.execute(
+          "create table log(id int) partition by hash (id);"
+              + "create table l_0 partition of log for values with (modulus 2, remainder 0);"
+              + "create table l_1 partition of log for values with (modulus 2, remainder 1)");
+      pair.executeSource("insert into log select g from generate_series(1, 100) g");
+      Backfill b = Check.backfill(pair);
+      b.stage(StageOptions.defaults());
+      Check.copyAll(b);
+      Check.assertEqual(pair);
+    }
+  }
+
+  @Test
+  void untilOfTheWrongTypeStagesNothing() throws SQLException {
+    try (PgPair pair = PgPair.shared()) {
+      pair.execute(PARTITIONED);
+      Backfill b = Check.backfill(pair);
+      contains(
+          refusal(b, StageOptions.defaults().withUntil(List.of("2001-03-01T00:00Z"))),
+          "public.log is divided by id (bigint)",
+          "--until of type integer");
+      contains(
+          refusal(
+              b,
+              StageOptions.defaults()
+                  .withUntil(List.of("2001-03-01T00:00Z", "4711"))
+                  .withTimeColumns(Map.of("heap", "at"))),
+          "public.heap is divided by at (date)");
+      assertEquals(
+          List.of(
+              "--until 2001-03-01 limits no table: none of those staged is divided by such a column"),
+          Check.backfill(pair)
+              .stage(StageOptions.defaults().withFilter("kinds").withUntil(List.of("2001-03-01")))
+              .warnings());
+      b.clean();
+      contains(refusal(b, StageOptions.defaults().withTimeColumns(Map.of("m", "ts"))), "has a key");
+      contains(
+          refusal(b, StageOptions.defaults().withTimeColumns(Map.of("nosuch", "ts"))),
+          "public.nosuch, which is not among");
+      contains(
+          refusal(b, StageOptions.defaults().withTimeColumns(Map.of("heap", "nosuch"))),
+          "no column nosuch");
+      contains(refusal(b, StageOptions.defaults().withFilter("(")), "not a regular expression");
+    }
+  }
+
+  @Test
+  void stageWaitsForEveryTransactionThatWasOpen() throws Exception {
+    try (PgPair pair = PgPair.shared()) {
+      pair.execute("create table t(id int primary key)");
+      Backfill b = Check.backfill(pair);
+      try (Connection idle = pair.source();
+          Connection old = pair.source()) {
+        old.setAutoCommit(false);
+        Check.execute(old, "set application_name = 'old app'");
+        Check.execute(old, "select 1"); // no transaction id yet: it may still write
+        String m = refusal(b, StageOptions.defaults().withPatience(Duration.ofMillis(300)));
+        contains(
+            m, "pid " + Check.value(old, "select pg_backend_pid()"), "old app", "nothing staged");
+        assertFalse(
+            m.contains(Check.value(idle, "select pg_backend_pid()")),
+            "an idle session was named: " + m);
+        CompletableFuture<StageResult> staging =
+            CompletableFuture.supplyAsync(() -> b.stage(StageOptions.defaults()), THREADS);
+        Check.await(
+            "stage to look at the open transactions",
+            () ->
+                !Check.value(
+                        idle,
+                        "select count(*) from pg_stat_activity where application_name = 'dualwrite backfill' and datname = current_database()")
+                    .equals("0"));
+        Check.execute(old, "insert into t values (1)");
+        assertFalse(staging.isDone());
+        // a transaction that began later is not waited for
+        try (Connection young = pair.source()) {
+          Check.await(
+              "stage to wait",
+              () ->
+                  Check.value(
+                          idle,
+                          "select bool_or(query like '%pg_prepared_xacts%') from pg_stat_activity where application_name = 'dualwrite backfill' and datname = current_database()")
+                      .equals("t"));
+          young.setAutoCommit(false);
+          Check.execute(young, "insert into t values (2)");
+          old.commit();
+          assertEquals(1, staging.get(30, TimeUnit.SECONDS).tasks());
+          young.rollback();
+        }
+      }
+      Check.copyAll(b);
+      Check.assertEqual(pair);
+    }
+  }
+
+  @Test
+  void aPartitionThatIsDroppedMeanwhileIsNoFailure() throws SQLException {
+    try (PgPair pair = PgPair.shared()) {
+      pair.execute(PARTITIONED);
+      fillPartitioned(pair);
+      Backfill b = Check.backfill(pair);
+      b.stage(StageOptions.defaults());
+      pair.execute("drop table m_1, kinds_a");
+      Check.copyAll(b);
+      Check.assertEqual(pair);
+    }
+  }
+
+  @Test
+  void tablesAreStagedOnceAndNewOnesLater() throws SQLException {
+    try (PgPair pair = PgPair.shared()) {
+      pair.execute("create table a(id int primary key)");
+      Backfill b = Check.backfill(pair);
+      b.stage(StageOptions.defaults());
+      pair.execute("create table b(id int primary key)");
+      StageResult again = b.stage(StageOptions.defaults());
+      assertEquals(List.of(new TableName("public", "b")), again.staged());
+      assertEquals(List.of(new TableName("public", "a")), again.already());
+    }
+  }
+}
