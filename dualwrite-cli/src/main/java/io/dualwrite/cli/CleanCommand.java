@@ -1,0 +1,32 @@
+package io.dualwrite.cli;
+
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+
+/** {@code dualwrite clean}. */
+@Command(
+    name = "clean",
+    mixinStandardHelpOptions = true,
+    sortOptions = false,
+    usageHelpAutoWidth = true,
+    header = "Removes the backfill's tasks from the target.",
+    description = {
+      "",
+      "After the move, or to stage anew. Copied rows stay, and so does what the writers need: the"
+          + " application may go on dual-writing.",
+    },
+    optionListHeading = "%nOptions:%n",
+    footerHeading = "%nExample:%n",
+    footer = {"  dualwrite clean --target postgres://new/shop"})
+final class CleanCommand implements Callable<Integer> {
+
+  @Mixin private Databases databases;
+
+  @Override
+  public Integer call() {
+    databases.backfill().clean();
+    Terminal.standard().println("the backfill's tasks are gone from the target");
+    return ExitCode.DONE;
+  }
+}

@@ -1,0 +1,66 @@
+package io.dualwrite.cli;
+
+import io.dualwrite.backfill.Progress;
+import java.util.Locale;
+import java.util.concurrent.TimeUnit;
+
+/**
+ * Progress of something whose size is known: one redrawn line on a terminal, a plain line every ten
+ * seconds elsewhere. Not thread-safe.
+ */
+public final class ProgressBar {
+
+  private static final int CELLS = 24;
+  private static final long PLAIN_EVERY_NANOS = TimeUnit.SECONDS.toNanos(10);
+
+  private final Terminal terminal;
+  private final String verb;
+  private long lastPlain = System.nanoTime();
+
+  /**
+   * @param terminal where to
+   * @param verb what is going on: {@code copy}
+   */
+  public ProgressBar(Terminal terminal, String verb) {
+    this.terminal = terminal;
+    this.verb = verb;
+  }
+
+  /** Says how far it is; fits where a {@link Progress} is asked for. */
+  public void update(Progress.Snapshot now) {
+    if (terminal.interactive()) {
+      terminal.status(line(now));
+    } else if (System.nanoTime() - lastPlain >= PLAIN_EVERY_NANOS) {
+      lastPlain = System.nanoTime();
+      terminal.println(line(now));
+    }
+  }
+
+  /** Takes the redrawn line away. */
+  public void close() {
+    terminal.status("");
+  }
+
+  private String line(Progress.Snapshot now) {
+    double share = now.total() == 0 ? 1 : Math.min(1, (double) now.done() / now.total());
+    int full = (int) (share * CELLS);
+    StringBuilder line = new StringBuilder("    ").append(verb).append(' ');
+    if (terminal.interactive()) {
+      line.append('[').append("#".repeat(full)).append(".".repeat(CELLS - full)).append("] ");
+    }
+    line.append(
+        String.format(
+            Locale.ROOT,
+            "%3.0f %%  %s of %s chunks  %s rows/s",
+            share * 100,
+            Terminal.number(now.done()),
+            Terminal.number(now.total()),
+            Terminal.number(Math.round(now.rowsPerSecond()))));
+    now.remaining()
+        .ifPresent(d -> line.append("  ").append(Terminal.seconds(d.toSeconds())).append(" left"));
+    if (now.failed() > 0) {
+      line.append("  ").append(Terminal.number(now.failed())).append(" failed");
+    }
+    return line.toString();
+  }
+}

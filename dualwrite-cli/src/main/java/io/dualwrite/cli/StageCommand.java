@@ -1,0 +1,96 @@
+package io.dualwrite.cli;
+
+import io.dualwrite.backfill.StageOptions;
+import io.dualwrite.backfill.StageResult;
+import io.dualwrite.catalog.TableName;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import java.util.stream.Collectors;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** {@code dualwrite stage}. */
+@Command(
+    name = "stage",
+    mixinStandardHelpOptions = true,
+    sortOptions = false,
+    usageHelpAutoWidth = true,
+    header = "Plans the copy: divides the source's tables into chunks.",
+    description = {
+      "",
+      "Run it once every writer of the application dual-writes. It waits until the transactions that"
+          + " were open then have ended, checks that both databases have the same tables and"
+          + " columns, and writes one task per chunk into the target's schema 'dualwrite'. It copies"
+          + " nothing yet, and a second run adds only what is new.",
+      "",
+      "The completion point T (--until) is for time series: rows of that time and later came by"
+          + " dual-write already, so only older ones are copied. It must lie after the moment when"
+          + " the last writer began to dual-write. Without it everything is copied. Tables with a"
+          + " key are always copied whole.",
+    },
+    optionListHeading = "%nOptions:%n",
+    footerHeading = "%nExamples:%n",
+    footer = {
+      "  dualwrite stage --until 2026-03-01T00:00Z --time-column flights=departed_at",
+      "  dualwrite stage --filter '^public\\.' --config application.properties",
+    })
+final class StageCommand implements Callable<Integer> {
+
+  @Mixin private Databases databases;
+
+  @Option(
+      names = {"-u", "--until"},
+      paramLabel = "T",
+      description =
+          "Completion point; once per type of time column: 2026-03-01T00:00Z (timestamptz),"
+              + " 2026-03-01T00:00 (timestamp), 2026-03-01 (date), 4711 (integer).")
+  private List<String> until = new ArrayList<>();
+
+  @Option(
+      names = {"-f", "--filter"},
+      paramLabel = "REGEX",
+      description = "Only tables whose schema.table it is found in, in any case.")
+  private String filter;
+
+  @Option(
+      names = "--time-column",
+      paramLabel = "TABLE=COLUMN",
+      description = "The column that T limits in a table without a key.")
+  private Map<String, String> timeColumns = new LinkedHashMap<>();
+
+  @Option(
+      names = "--chunk-rows",
+      paramLabel = "N",
+      description = "Rows per chunk of a table with a key (default: 50000).")
+  private Integer chunkRows;
+
+  @Override
+  public Integer call() {
+    Terminal terminal = Terminal.standard();
+    StageOptions options =
+        StageOptions.defaults().withUntil(until).withFilter(filter).withTimeColumns(timeColumns);
+    if (chunkRows != null) {
+      options = options.withChunkRows(chunkRows);
+    }
+    StageResult result = databases.backfill().stage(options);
+    result.warnings().forEach(w -> terminal.println(terminal.bad("warning: ") + w));
+    for (TableName t : result.already()) {
+      terminal.println(t + " was staged before");
+    }
+    for (TableName t : result.leftOut()) {
+      terminal.println(t + " lies wholly at or after T and is left out");
+    }
+    terminal.println(
+        String.format(
+            "%d tables in %d chunks: %s",
+            result.staged().size(),
+            result.tasks(),
+            result.staged().stream().map(TableName::toString).collect(Collectors.joining(", "))));
+    terminal.println(terminal.dim("next: dualwrite copy"));
+    return ExitCode.DONE;
+  }
+}

@@ -1,0 +1,118 @@
+package io.dualwrite.cli;
+
+import io.dualwrite.backfill.Backfill;
+import io.dualwrite.backfill.VerifyOptions;
+import io.dualwrite.backfill.VerifyResult;
+import java.util.List;
+import java.util.Locale;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** {@code dualwrite verify}. */
+@Command(
+    name = "verify",
+    mixinStandardHelpOptions = true,
+    sortOptions = false,
+    usageHelpAutoWidth = true,
+    header = "Compares both databases by content.",
+    description = {
+      "",
+      "Compares every table in ranges: row counts and two 64-bit sums of row hashes, computed in the"
+          + " servers. A range that differs is divided until the rows are found; those are looked at"
+          + " again for a while, because writes may be on their way. What still differs is named by"
+          + " its key, and the exit code is 1.",
+    },
+    optionListHeading = "%nOptions:%n",
+    footerHeading = "%nExamples:%n",
+    footer = {"  dualwrite verify", "  dualwrite verify --filter flights --repair"})
+final class VerifyCommand implements Callable<Integer> {
+
+  private static final int SHOWN = 20;
+
+  @Mixin private Databases databases;
+
+  @Option(
+      names = {"-p", "--parallelism"},
+      paramLabel = "N",
+      description = "Ranges at a time (default: 8).")
+  private Integer parallelism;
+
+  @Option(
+      names = "--repair",
+      description =
+          "Make the target's differing rows equal to the source's, and verify those again.")
+  private boolean repair;
+
+  @Option(
+      names = {"-f", "--filter"},
+      paramLabel = "REGEX",
+      description = "Only tables whose schema.table it is found in (default: as staged).")
+  private String filter;
+
+  @Override
+  public Integer call() {
+    Terminal terminal = Terminal.standard();
+    VerifyOptions options = VerifyOptions.defaults().withRepair(repair).withFilter(filter);
+    if (parallelism != null) {
+      options = options.withParallelism(parallelism);
+    }
+    ProgressBar bar = new ProgressBar(terminal, "verify");
+    Backfill backfill = databases.backfill();
+    try (Interruption interruption = Interruption.stops(Thread.currentThread()::interrupt)) {
+      VerifyResult result = backfill.verify(options, bar::update);
+      bar.close();
+      if (interruption.signalled()) {
+        terminal.println("interrupted; the result is not complete");
+        return interruption.exitCode(ExitCode.INTERRUPTED);
+      }
+      table(terminal, result);
+      differences(terminal, result);
+      terminal.println(
+          result.equal()
+              ? terminal.good("equal: every table holds the same rows")
+              : terminal.bad("DIFFERENT")
+                  + (repair ? "" : "; 'dualwrite verify --repair' makes the target equal"));
+      return interruption.exitCode(result.equal() ? ExitCode.DONE : ExitCode.FAILED);
+    }
+  }
+
+  /** One row per table. */
+  public static void table(Terminal terminal, VerifyResult result) {
+    List<List<String>> rows =
+        Terminal.rows("table", "source", "target", "differing", "repaired", "result");
+    for (VerifyResult.TableResult t : result.tables()) {
+      rows.add(
+          List.of(
+              t.table().toString(),
+              Terminal.number(t.sourceRows()),
+              Terminal.number(t.targetRows()),
+              Terminal.number(t.differing()),
+              Terminal.number(t.repaired()),
+              t.error().orElse(t.equal() ? "equal" : "DIFFERENT")));
+    }
+    terminal.table(rows);
+  }
+
+  private static void differences(Terminal terminal, VerifyResult result) {
+    for (VerifyResult.TableResult t : result.tables()) {
+      int shown = 0;
+      for (VerifyResult.Difference d : t.differences()) {
+        if (shown++ == SHOWN) {
+          terminal.println("    ... and " + Terminal.number(t.differing() - SHOWN) + " more");
+          break;
+        }
+        terminal.println(
+            "    "
+                + t.table()
+                + " "
+                + d.kind().name().toLowerCase(Locale.ROOT)
+                + " on the target: "
+                + String.join(", ", d.key())
+                + (d.columns().isEmpty() ? "" : " (" + String.join(", ", d.columns()) + ")")
+                + (d.count() == 1 ? "" : " x" + d.count()));
+      }
+    }
+  }
+}

@@ -1,0 +1,212 @@
+package io.dualwrite.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.dualwrite.embedded.PgPair;
+import io.dualwrite.embedded.PgServer;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.net.ServerSocket;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.sql.SQLException;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The commands as a person calls them, on real servers: exit codes and what is said. */
+class CommandsTest {
+
+  private final PrintStream standardOut = System.out;
+  private final ByteArrayOutputStream out = new ByteArrayOutputStream();
+  private final StringWriter err = new StringWriter();
+
+  @BeforeEach
+  void catchOutput() {
+    System.setOut(new PrintStream(out, true, StandardCharsets.UTF_8));
+  }
+
+  @AfterEach
+  void releaseOutput() {
+    System.setOut(standardOut);
+  }
+
+  private String said() {
+    return out.toString(StandardCharsets.UTF_8) + err;
+  }
+
+  private int run(String... args) {
+    return Main.run(new PrintWriter(err, true), args);
+  }
+
+  private int run(PgPair pair, String... args) {
+    List<String> all = new ArrayList<>(List.of(args));
+    all.addAll(
+        List.of(
+            "--source",
+            uri(pair.sourceServer(), pair.database()),
+            "--target",
+            uri(pair.targetServer(), pair.database())));
+    return run(all.toArray(new String[0]));
+  }
+
+  private static String uri(PgServer server, String database) {
+    return "postgres://"
+        + server.user()
+        + ":"
+        + server.password()
+        + "@localhost:"
+        + server.port()
+        + "/"
+        + database;
+  }
+
+  /** One sentence, which holds all of these, and no stack trace. */
+  private void assertSentence(String... parts) {
+    assertEquals(1, err.toString().lines().count(), err.toString());
+    assertTrue(err.toString().startsWith("dualwrite: "), err.toString());
+    for (String p : parts) {
+      assertTrue(err.toString().contains(p), err.toString());
+    }
+  }
+
+  @Test
+  void backfillFromStageToClean() throws SQLException {
+    try (PgPair pair = PgPair.shared()) {
+      pair.execute(
+          "create table keyed(id int primary key, v text); create table log(at timestamptz, v text)");
+      pair.executeSource(
+          """
+          insert into keyed select i, 'v' || i from generate_series(1, 1000) i;
+          insert into log select timestamptz '2001-01-01Z' + i * interval '1 hour', 'v' || i
+            from generate_series(1, 1000) i""");
+      assertEquals(
+          ExitCode.DONE,
+          run(
+              pair,
+              "stage",
+              "--until",
+              "2001-06-01T00:00Z",
+              "--time-column",
+              "public.log=at",
+              "--chunk-rows",
+              "100"),
+          said());
+      assertEquals(ExitCode.FAILED, run(pair, "verify"), said());
+      assertTrue(said().contains("DIFFERENT"), said());
+      assertEquals(ExitCode.DONE, run(pair, "copy", "--parallelism", "2"), said());
+      assertTrue(said().contains("2,000 rows"), said());
+      assertEquals(ExitCode.DONE, run(pair, "verify"), said());
+      assertTrue(said().contains("equal: every table holds the same rows"), said());
+      pair.executeTarget("update keyed set v = 'spoilt' where id = 7");
+      assertEquals(ExitCode.FAILED, run(pair, "verify"), said());
+      assertTrue(said().contains("public.keyed different on the target: 7 (v)"), said());
+      assertEquals(ExitCode.DONE, run(pair, "verify", "--repair"), said());
+      assertEquals(ExitCode.DONE, run(pair, "status"), said());
+      assertTrue(said().contains("chunks copied"), said());
+      assertEquals(ExitCode.DONE, run(pair, "clean"), said());
+      assertEquals("", err.toString());
+    }
+  }
+
+  @Test
+  void copyWithoutStageSaysWhatToDo() throws SQLException {
+    try (PgPair pair = PgPair.shared()) {
+      assertEquals(ExitCode.FAILED, run(pair, "copy"), said());
+      assertSentence("stage");
+    }
+  }
+
+  @Test
+  void completionPointOfTheWrongTypeNamesTheColumn() throws SQLException {
+    try (PgPair pair = PgPair.shared()) {
+      pair.execute("create table log(at timestamptz, v text)");
+      assertEquals(
+          ExitCode.FAILED,
+          run(pair, "stage", "--until", "4711", "--time-column", "public.log=at"),
+          said());
+      assertSentence("public.log", "timestamp with time zone", "4711");
+    }
+  }
+
+  @Test
+  void missingTableAndColumnAreNamed() throws SQLException {
+    try (PgPair pair = PgPair.shared()) {
+      pair.executeSource("create table t(id int primary key, v text)");
+      assertEquals(ExitCode.FAILED, run(pair, "stage"), said());
+      assertTrue(err.toString().contains("public.t"), err.toString());
+      pair.executeTarget("create table t(id int primary key)");
+      err.getBuffer().setLength(0);
+      assertEquals(ExitCode.FAILED, run(pair, "stage"), said());
+      assertTrue(
+          err.toString().contains("public.t") && err.toString().contains("v"), err.toString());
+    }
+  }
+
+  @Test
+  void unreachableSourceNamesItAndTheOption() throws IOException {
+    int nobody;
+    try (ServerSocket s = new ServerSocket(0)) {
+      nobody = s.getLocalPort();
+    }
+    String there = "postgres://me:secret@localhost:" + nobody + "/shop";
+    assertEquals(ExitCode.FAILED, run("stage", "--source", there, "--target", there));
+    assertSentence("cannot connect to the source", "localhost:" + nobody, "--source");
+    assertFalse(err.toString().contains("secret"), err.toString());
+  }
+
+  @Test
+  void wrongPasswordAndDatabaseAreToldApart() throws SQLException {
+    try (PgPair pair = PgPair.shared()) {
+      String good = uri(pair.sourceServer(), pair.database());
+      assertEquals(
+          ExitCode.FAILED,
+          run("stage", "--source", uri(pair.sourceServer(), "nothing_here"), "--target", good));
+      assertSentence("no such database", "--source");
+    }
+  }
+
+  @Test
+  void connectionStringThatIsNoneIsAUsageError() {
+    assertEquals(
+        ExitCode.USAGE, run("copy", "--source", "mysql://a/b", "--target", "postgres://a/b"));
+    assertTrue(err.toString().contains("--source: 'mysql://a/b'"), err.toString());
+    assertTrue(err.toString().contains("postgres://"), err.toString());
+  }
+
+  @Test
+  void settingsFileIsReadAndItsMistakesAreNamed(@TempDir Path dir)
+      throws SQLException, IOException {
+    Path file = dir.resolve("app.properties");
+    try (PgPair pair = PgPair.shared()) {
+      Files.writeString(
+          file,
+          "dualwrite.source.url=%s\ndualwrite.target.url=%s\n"
+              .formatted(
+                  uri(pair.sourceServer(), pair.database()),
+                  uri(pair.targetServer(), pair.database())));
+      assertEquals(ExitCode.DONE, run("status", "--config", file.toString()), said());
+      Files.writeString(file, "dualwrite.jurnal.dir=/x\n");
+      assertEquals(ExitCode.FAILED, run("status", "--config", file.toString()), said());
+      assertSentence("dualwrite.jurnal.dir", "dualwrite.journal.dir", file.toString());
+    }
+    err.getBuffer().setLength(0);
+    assertEquals(ExitCode.FAILED, run("status", "--config", dir.resolve("none").toString()));
+    assertSentence("there is no file", "--config");
+  }
+
+  @Test
+  void rateThatIsNoneIsAUsageError() {
+    assertEquals(ExitCode.USAGE, run("copy", "--max-rate", "fast"));
+    assertTrue(err.toString().contains("64MB"), err.toString());
+  }
+}
