@@ -66,6 +66,7 @@ public final class TcpProxy implements AutoCloseable {
   private final String host;
   private final int port;
   private final ServerSocket listening;
+  private final Thread acceptor;
 
   private final ReentrantLock lock = new ReentrantLock();
   // all guarded by lock
@@ -92,17 +93,18 @@ public final class TcpProxy implements AutoCloseable {
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
-    start("accept", this::accept);
+    acceptor = start("accept", this::accept);
   }
 
   private Trouble trouble(Direction direction) {
     return direction == Direction.TO_SERVER ? toServer : toClient;
   }
 
-  private void start(String what, Runnable task) {
+  private Thread start(String what, Runnable task) {
     Thread t = new Thread(task, "tcp-proxy-" + listening.getLocalPort() + "-" + what);
     t.setDaemon(true);
     t.start();
+    return t;
   }
 
   /** The port on localhost that clients connect to. */
@@ -234,6 +236,12 @@ public final class TcpProxy implements AutoCloseable {
     change(() -> closed = true);
     close(listening);
     cut();
+    try {
+      // the kernel goes on listening until the thread has come back from its call
+      acceptor.join(5000);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
   }
 
   private void accept() {
