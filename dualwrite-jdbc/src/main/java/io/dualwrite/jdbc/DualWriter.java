@@ -213,7 +213,9 @@ final class DualWriter implements AutoCloseable {
           && settings.choice(r.kind().policy()).equals("primary-only")) {
         plan = new Plan.PrimaryOnly(r.kind());
       }
-      cache.put(key, plan);
+      if (!(plan instanceof Plan.PassOnce)) {
+        cache.put(key, plan);
+      }
     }
     return plan;
   }

@@ -62,7 +62,7 @@ final class DwConnection extends ForwardingConnection {
    */
   private final ArrayList<Named> namedSavepoints = new ArrayList<>();
 
-  private record Named(String name, int mark) {}
+  record Named(String name, int mark) {}
 
   /**
    * Not null while the search path is not the one that connections begin with: plans depend on it.
@@ -218,8 +218,11 @@ final class DwConnection extends ForwardingConnection {
       writer.counters.refused(r.kind());
       throw new SQLFeatureNotSupportedException(r.sentence(), "0A000");
     }
-    if (plan instanceof Plan.PrimaryOnly p && epoch.capturing()) {
-      writer.counters.primaryOnly(p.kind());
+    if (plan instanceof Plan.PrimaryOnly p) {
+      ownPlans = Epoch.cache(256); // it may have been DDL: names may mean something else now
+      if (epoch.capturing()) {
+        writer.counters.primaryOnly(p.kind());
+      }
     }
     if (plan instanceof Plan.Transaction t) {
       return control(t, x);
@@ -347,7 +350,17 @@ final class DwConnection extends ForwardingConnection {
       }
       raw.commit();
     } else {
-      writer.commit(epoch, raw, u);
+      boolean done = false;
+      try {
+        writer.commit(epoch, raw, u);
+        done = true;
+      } finally {
+        // it failed before the primary was asked: a second commit() would commit what is not
+        // shipped any more
+        if (!done && !raw.isClosed() && driver.getTransactionState() != TransactionState.IDLE) {
+          raw.rollback();
+        }
+      }
     }
   }
 
@@ -442,10 +455,7 @@ final class DwConnection extends ForwardingConnection {
       throw new SQLException("the savepoint was not made by this connection", "3B001");
     }
     raw().rollback(s.raw);
-    int at = namedSavepoints.indexOf(s.named);
-    if (at >= 0) {
-      backTo(at);
-    }
+    backTo(youngest(s.named.name)); // the server, too, goes by the name
   }
 
   @Override
@@ -454,7 +464,7 @@ final class DwConnection extends ForwardingConnection {
       throw new SQLException("the savepoint was not made by this connection", "3B001");
     }
     raw().releaseSavepoint(s.raw);
-    forget(namedSavepoints.indexOf(s.named));
+    forget(youngest(s.named.name));
   }
 
   /**

@@ -6,9 +6,9 @@ import java.sql.Savepoint;
 /** A savepoint, and the connection's own note of it. */
 final class DwSavepoint implements Savepoint {
   final Savepoint raw;
-  final Object named;
+  final DwConnection.Named named;
 
-  DwSavepoint(Savepoint raw, Object named) {
+  DwSavepoint(Savepoint raw, DwConnection.Named named) {
     this.raw = raw;
     this.named = named;
   }

@@ -28,6 +28,12 @@ sealed interface Plan {
    */
   record Pass(RowOrder shadow, boolean gated) implements Plan {}
 
+  /**
+   * As {@code Pass}, for this one execution: the name means a temporary table now, and may mean a
+   * real one next time.
+   */
+  record PassOnce() implements Plan {}
+
   /** Refused, before the primary sees it, with this sentence. */
   record Refuse(Unmirrored kind, String sentence) implements Plan {}
 

@@ -27,7 +27,7 @@ final class Planned {
 
   Plan plan(Epoch epoch, Cache<Epoch.Key, Plan> cache, Connection primary, DualWriter writer)
       throws SQLException {
-    if (plan == null || from != cache) {
+    if (plan == null || from != cache || plan instanceof Plan.PassOnce) {
       plan = writer.plan(epoch, sql, keys, primary, cache);
       from = cache;
     }

@@ -30,6 +30,7 @@ import java.util.function.Predicate;
  */
 final class Planner {
 
+  private static final Plan ONCE = new Plan.PassOnce();
   private static final Plan PASS = new Plan.Pass(RowOrder.ARBITRARY, true);
 
   private final Catalog catalog;
@@ -85,20 +86,20 @@ final class Planner {
       case INSERT:
         return s.hiddenWrite()
             ? form("a writable CTE")
-            : relation(s, primary, t -> insert(sql, s, t, keys), primary);
+            : relation(sql, s, primary, t -> insert(sql, s, t, keys), primary);
       case UPDATE:
         return s.hiddenWrite()
             ? form("a writable CTE")
-            : relation(s, primary, t -> update(sql, s, t, keys, primary), primary);
+            : relation(sql, s, primary, t -> update(sql, s, t, keys, primary), primary);
       case DELETE:
         return s.hiddenWrite()
             ? form("a writable CTE")
-            : relation(s, primary, t -> delete(sql, s, t, keys), primary);
+            : relation(sql, s, primary, t -> delete(sql, s, t, keys), primary);
       case MERGE:
         return form("MERGE");
       case TRUNCATE:
         if (temporary(s.tables(), primary)) {
-          return PASS;
+          return ONCE;
         }
         return refuse(
             Unmirrored.TRUNCATE,
@@ -114,7 +115,8 @@ final class Planner {
       case DDL:
         if (s.temporary()) {
           Plan writing = functions(s, primary);
-          return writing == null ? PASS : writing;
+          // from here on a name may mean a temporary table to this connection
+          return writing == null ? new Plan.Session(true, false, null) : writing;
         }
         return refuse(
             Unmirrored.DDL,
@@ -197,7 +199,8 @@ final class Planner {
     Plan plan(Table table) throws SQLException;
   }
 
-  private Plan relation(StatementInfo s, Connection primary, ForTable then, Connection functions)
+  private Plan relation(
+      Sql sql, StatementInfo s, Connection primary, ForTable then, Connection functions)
       throws SQLException {
     if (s.currentOf()) {
       return form(s.kind() + " … WHERE CURRENT OF");
@@ -212,11 +215,14 @@ final class Planner {
       table = table(s.table(), primary);
     }
     if (table.isEmpty()) {
-      return PASS; // it does not exist: the primary says so better than we could
+      // it does not exist: the primary says so itself, and nothing is remembered of a table that
+      // may come
+      parse(sql, primary);
+      return form("a write to " + s.table() + ", which appeared just now,");
     }
     Table t = table.get();
     if (t.temporary()) {
-      return PASS;
+      return ONCE;
     }
     String why =
         switch (t.kind()) {

@@ -185,6 +185,41 @@ class NeverSilentlyTest {
   }
 
   @Test
+  void aTableThatComesLaterIsMirroredThoughItsStatementFailedBefore() throws SQLException {
+    try (Fixture f = Fixture.shared("create table t(id int primary key)").ready();
+        Connection c = f.connect();
+        PreparedStatement p = c.prepareStatement("insert into later values (1)")) {
+      assertEquals("42P01", assertThrows(SQLException.class, p::executeUpdate).getSQLState());
+      f.pair.execute("create table later(id int primary key)");
+      assertEquals(1, p.executeUpdate());
+      f.assertEqual();
+    }
+  }
+
+  @Test
+  void aTemporaryTableHidesARealOneForItsOwnConnectionOnly() throws SQLException {
+    try (Fixture f = Fixture.shared("create table t(id int primary key)").ready();
+        Connection a = f.connect();
+        Connection b = f.connect();
+        Statement s = a.createStatement();
+        PreparedStatement held = a.prepareStatement("insert into t values (1)");
+        Statement u = b.createStatement()) {
+      a.setAutoCommit(false);
+      s.execute("create temp table t(id int primary key) on commit drop");
+      assertEquals(1, held.executeUpdate());
+      assertEquals(1, u.executeUpdate("insert into t values (1)")); // the real one
+      a.commit();
+      assertEquals(1, s.executeUpdate("insert into public.t values (2)"));
+      assertEquals(1, s.executeUpdate("insert into t values (3)"));
+      a.commit();
+      assertEquals(1, u.executeUpdate("delete from t where id = 1"));
+      assertEquals(1, held.executeUpdate()); // the real one now
+      a.commit();
+      f.assertEqual();
+    }
+  }
+
+  @Test
   void aColumnThatIsYoungerThanTheCatalogIsSeen() throws SQLException {
     try (Fixture f = Fixture.shared("create table t(id int primary key, v int)").ready();
         Connection c = f.connect();

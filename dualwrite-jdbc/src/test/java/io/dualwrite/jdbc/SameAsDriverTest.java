@@ -508,6 +508,22 @@ class SameAsDriverTest {
           }
         });
     add(
+        "a savepoint whose name was released as text",
+        (c, seen) -> {
+          c.setAutoCommit(false);
+          try (Statement s = c.createStatement()) {
+            c.setSavepoint("a");
+            s.executeUpdate("insert into parent values (181, 1)");
+            Savepoint inner = c.setSavepoint("a");
+            s.executeUpdate("insert into parent values (182, 1)");
+            s.execute("release a");
+            c.rollback(inner); // the server means the outer one
+            seen.add(s.executeUpdate("insert into parent values (183, 1)"));
+          }
+          c.commit();
+          c.setAutoCommit(true);
+        });
+    add(
         "savepoints of the same name",
         (c, seen) -> {
           c.setAutoCommit(false);
