@@ -194,9 +194,7 @@ public final class DualWriteDataSource implements DataSource, AutoCloseable {
 
   @Override
   public Connection getConnection(String username, String password) throws SQLException {
-    throw new SQLFeatureNotSupportedException(
-        "user and password of both databases are part of dualwrite's settings; call getConnection()",
-        "0A000");
+    throw Refusal.of("user and password of both databases are part of dualwrite's settings; call getConnection()");
   }
 
   // ---- the operator's side
@@ -290,13 +288,12 @@ public final class DualWriteDataSource implements DataSource, AutoCloseable {
 
   @Override
   public ConnectionBuilder createConnectionBuilder() throws SQLException {
-    throw new SQLFeatureNotSupportedException(
-        "dualwrite builds no connections for other users or shards; call getConnection()", "0A000");
+    throw Refusal.of("dualwrite builds no connections for other users or shards; call getConnection()");
   }
 
   @Override
   public ShardingKeyBuilder createShardingKeyBuilder() throws SQLException {
-    throw new SQLFeatureNotSupportedException("PostgreSQL has no sharding keys", "0A000");
+    throw Refusal.of("PostgreSQL has no sharding keys");
   }
 
   @Override
@@ -320,7 +317,7 @@ public final class DualWriteDataSource implements DataSource, AutoCloseable {
 
   @Override
   public Logger getParentLogger() throws SQLFeatureNotSupportedException {
-    throw new SQLFeatureNotSupportedException("dualwrite logs with SLF4J", "0A000");
+    throw Refusal.of("dualwrite logs with SLF4J");
   }
 
   @Override

@@ -118,7 +118,7 @@ class NeverSilentlyTest {
     try (Connection c = fixture.connect();
         Statement s = c.createStatement()) {
       SQLException e = assertThrows(SQLFeatureNotSupportedException.class, () -> s.execute(sql));
-      assertEquals("0A000", e.getSQLState());
+      assertEquals("0AD01", e.getSQLState());
       assertTrue(e.getMessage().startsWith("dualwrite refuses"), e.getMessage());
       assertFalse(e.getMessage().contains("\n"), e.getMessage());
       if (!sql.contains("?")) {
