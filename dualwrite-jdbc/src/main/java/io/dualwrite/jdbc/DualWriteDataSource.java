@@ -17,7 +17,9 @@ import java.sql.SQLFeatureNotSupportedException;
 import java.sql.ShardingKeyBuilder;
 import java.time.Duration;
 import java.util.logging.Logger;
+import javax.sql.ConnectionPoolDataSource;
 import javax.sql.DataSource;
+import javax.sql.XADataSource;
 
 /**
  * A {@link DataSource} whose connections write to two databases. The application sees the primary
@@ -324,6 +326,12 @@ public final class DualWriteDataSource implements DataSource, AutoCloseable {
   public <T> T unwrap(Class<T> type) throws SQLException {
     if (type.isInstance(this)) {
       return type.cast(this);
+    }
+    if (type == XADataSource.class || type == ConnectionPoolDataSource.class) {
+      throw Refusal.of(
+          "dualwrite offers no "
+              + type.getName()
+              + ": two-phase commit cannot be mirrored, and pools take this DataSource as it is");
     }
     throw new SQLException("this DataSource wraps no " + type.getName());
   }

@@ -98,8 +98,41 @@ final class DwCallableStatement extends DwPreparedStatement implements CallableS
   String text(Parameters values) throws SQLException {
     try (CallableStatement s = open(connection.raw())) {
       values.apply(s);
-      return sent(s);
+      return out.isEmpty() ? sent(s) : withoutOut(sent(s));
     }
+  }
+
+  /**
+   * The driver shows an OUT parameter as a question mark. A procedure is given NULL for it, a
+   * function nothing.
+   */
+  private static String withoutOut(String text) {
+    boolean procedure = text.stripLeading().regionMatches(true, 0, "call", 0, 4);
+    StringBuilder s = new StringBuilder(text.length());
+    char quote = 0;
+    for (int i = 0; i < text.length(); i++) {
+      char c = text.charAt(i);
+      if (quote != 0 || c != '?') {
+        quote = quote == c ? 0 : quote == 0 && (c == '\'' || c == '"') ? c : quote;
+        s.append(c);
+      } else if (procedure) {
+        s.append("NULL");
+      } else {
+        int end = s.length();
+        while (end > 0 && Character.isWhitespace(s.charAt(end - 1))) {
+          end--;
+        }
+        if (end > 0 && s.charAt(end - 1) == ',') {
+          s.setLength(end - 1);
+        } else {
+          while (i + 1 < text.length() && Character.isWhitespace(text.charAt(i + 1))) {
+            i++;
+          }
+          i += i + 1 < text.length() && text.charAt(i + 1) == ',' ? 1 : 0;
+        }
+      }
+    }
+    return s.toString();
   }
 
   /** The driver's has a count of its own for a function. */
