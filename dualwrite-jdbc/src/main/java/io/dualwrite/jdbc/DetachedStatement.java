@@ -45,7 +45,8 @@ final class DetachedStatement extends ForwardingStatement {
   }
 
   private static SQLException refused() {
-    return Refusal.of("this statement belongs to a result that the driver made by itself: create one from the"
+    return Refusal.of(
+        "this statement belongs to a result that the driver made by itself: create one from the"
             + " connection");
   }
 

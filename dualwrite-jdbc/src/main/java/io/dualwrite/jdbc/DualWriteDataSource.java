@@ -196,7 +196,8 @@ public final class DualWriteDataSource implements DataSource, AutoCloseable {
 
   @Override
   public Connection getConnection(String username, String password) throws SQLException {
-    throw Refusal.of("user and password of both databases are part of dualwrite's settings; call getConnection()");
+    throw Refusal.of(
+        "user and password of both databases are part of dualwrite's settings; call getConnection()");
   }
 
   // ---- the operator's side
@@ -290,7 +291,8 @@ public final class DualWriteDataSource implements DataSource, AutoCloseable {
 
   @Override
   public ConnectionBuilder createConnectionBuilder() throws SQLException {
-    throw Refusal.of("dualwrite builds no connections for other users or shards; call getConnection()");
+    throw Refusal.of(
+        "dualwrite builds no connections for other users or shards; call getConnection()");
   }
 
   @Override

@@ -24,9 +24,9 @@ import java.util.TreeMap;
 import org.postgresql.PGStatement;
 
 /**
- * A call of a routine, or whatever else the application prepares as one. The driver does it, with its
- * own translation of the escape syntax; what the routine writes is observed. Values go out as those of
- * any prepared statement; what comes back is the driver's.
+ * A call of a routine, or whatever else the application prepares as one. The driver does it, with
+ * its own translation of the escape syntax; what the routine writes is observed. Values go out as
+ * those of any prepared statement; what comes back is the driver's.
  */
 final class DwCallableStatement extends DwPreparedStatement implements CallableStatement {
 

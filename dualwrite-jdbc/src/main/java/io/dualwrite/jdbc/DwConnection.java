@@ -668,8 +668,8 @@ final class DwConnection extends ForwardingConnection {
   }
 
   /**
-   * Large objects live in a catalog of their own and have other numbers on every server: refused, or
-   * left to the primary.
+   * Large objects live in a catalog of their own and have other numbers on every server: refused,
+   * or left to the primary.
    */
   <T> T largeObjects(OnDriver<T> what) throws SQLException {
     raw();

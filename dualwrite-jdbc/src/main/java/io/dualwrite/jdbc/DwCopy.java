@@ -25,9 +25,7 @@ abstract class DwCopy<C extends CopyOperation> implements CopyOperation {
       in.cancelCopy();
       throw Refusal.of(DwQueryExecutor.REPLICATION);
     }
-    return raw instanceof CopyIn in
-        ? new In(in, connection)
-        : new Out((CopyOut) raw, connection);
+    return raw instanceof CopyIn in ? new In(in, connection) : new Out((CopyOut) raw, connection);
   }
 
   /** One step of the protocol. */

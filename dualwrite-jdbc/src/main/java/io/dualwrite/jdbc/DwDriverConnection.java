@@ -38,8 +38,8 @@ import org.postgresql.xml.PGXmlFactoryFactory;
 /**
  * What {@code unwrap(PGConnection.class)} gives: the driver's own interface, of which nothing leads
  * past us. What is JDBC goes to the connection it was unwrapped from; what cannot write goes to the
- * driver's connection of the moment; COPY is captured; large objects go by their policy; the rest is
- * refused. As thread-safe as the driver's own.
+ * driver's connection of the moment; COPY is captured; large objects go by their policy; the rest
+ * is refused. As thread-safe as the driver's own.
  */
 @SuppressWarnings("deprecation") // of the interface every method
 final class DwDriverConnection extends ForwardingConnection implements BaseConnection {
@@ -80,8 +80,10 @@ final class DwDriverConnection extends ForwardingConnection implements BaseConne
   }
 
   @Override
-  public void alterUserPassword(String user, char[] newPassword, String encryptionType) throws SQLException {
-    BaseConnection.super.alterUserPassword(user, newPassword, encryptionType); // a statement of ours
+  public void alterUserPassword(String user, char[] newPassword, String encryptionType)
+      throws SQLException {
+    BaseConnection.super.alterUserPassword(
+        user, newPassword, encryptionType); // a statement of ours
   }
 
   @Override
@@ -100,7 +102,9 @@ final class DwDriverConnection extends ForwardingConnection implements BaseConne
   }
 
   @Override
-  public CachedQuery createQuery(String sql, boolean escapeProcessing, boolean isParameterized, String... columnNames) throws SQLException {
+  public CachedQuery createQuery(
+      String sql, boolean escapeProcessing, boolean isParameterized, String... columnNames)
+      throws SQLException {
     return connection.driver().createQuery(sql, escapeProcessing, isParameterized, columnNames);
   }
 
@@ -125,7 +129,8 @@ final class DwDriverConnection extends ForwardingConnection implements BaseConne
   }
 
   @Override
-  public ResultSet execSQLQuery(String s, int resultSetType, int resultSetConcurrency) throws SQLException {
+  public ResultSet execSQLQuery(String s, int resultSetType, int resultSetConcurrency)
+      throws SQLException {
     Statement statement = createStatement(resultSetType, resultSetConcurrency);
     boolean rows = statement.execute(s);
     while (!rows && statement.getUpdateCount() != -1) {
@@ -344,7 +349,8 @@ final class DwDriverConnection extends ForwardingConnection implements BaseConne
 
   @Override
   public void setFlushCacheOnDeallocate(boolean flushCacheOnDeallocate) {
-    connection.setQuietly("setFlushCacheOnDeallocate", c -> c.setFlushCacheOnDeallocate(flushCacheOnDeallocate));
+    connection.setQuietly(
+        "setFlushCacheOnDeallocate", c -> c.setFlushCacheOnDeallocate(flushCacheOnDeallocate));
   }
 
   @Override
@@ -390,7 +396,8 @@ final class DwDriverConnection extends ForwardingConnection implements BaseConne
   }
 
   @Override
-  public CallableStatement prepareCall(String arg0, int arg1, int arg2, int arg3) throws SQLException {
+  public CallableStatement prepareCall(String arg0, int arg1, int arg2, int arg3)
+      throws SQLException {
     return connection.prepareCall(arg0, arg1, arg2, arg3);
   }
 
@@ -415,7 +422,8 @@ final class DwDriverConnection extends ForwardingConnection implements BaseConne
   }
 
   @Override
-  public PreparedStatement prepareStatement(String arg0, int arg1, int arg2, int arg3) throws SQLException {
+  public PreparedStatement prepareStatement(String arg0, int arg1, int arg2, int arg3)
+      throws SQLException {
     return connection.prepareStatement(arg0, arg1, arg2, arg3);
   }
 

@@ -28,8 +28,8 @@ import org.postgresql.jdbc.PreferQueryMode;
 import org.postgresql.util.HostSpec;
 
 /**
- * What the driver's {@code CopyManager} and its streams work with: COPY is captured, what else could
- * write is refused, the rest goes to the driver's connection of the moment.
+ * What the driver's {@code CopyManager} and its streams work with: COPY is captured, what else
+ * could write is refused, the rest goes to the driver's connection of the moment.
  */
 @SuppressWarnings("deprecation") // of the interface every method
 final class DwQueryExecutor implements QueryExecutor {
@@ -109,7 +109,9 @@ final class DwQueryExecutor implements QueryExecutor {
   }
 
   @Override
-  public CachedQuery createQuery(String sql, boolean escapeProcessing, boolean isParameterized, String... columnNames) throws SQLException {
+  public CachedQuery createQuery(
+      String sql, boolean escapeProcessing, boolean isParameterized, String... columnNames)
+      throws SQLException {
     return raw().createQuery(sql, escapeProcessing, isParameterized, columnNames);
   }
 
@@ -119,7 +121,8 @@ final class DwQueryExecutor implements QueryExecutor {
   }
 
   @Override
-  public Object createQueryKey(String sql, boolean escapeProcessing, boolean isParameterized, String... columnNames) {
+  public Object createQueryKey(
+      String sql, boolean escapeProcessing, boolean isParameterized, String... columnNames) {
     return raw().createQueryKey(sql, escapeProcessing, isParameterized, columnNames);
   }
 
@@ -129,32 +132,66 @@ final class DwQueryExecutor implements QueryExecutor {
   }
 
   @Override
-  public void execute(Query[] queries, ParameterList[] parameterLists, BatchResultHandler handler, int maxRows, int fetchSize, int flags, boolean adaptiveFetch) throws SQLException {
+  public void execute(
+      Query[] queries,
+      ParameterList[] parameterLists,
+      BatchResultHandler handler,
+      int maxRows,
+      int fetchSize,
+      int flags,
+      boolean adaptiveFetch)
+      throws SQLException {
     throw Refusal.of(EXECUTE);
   }
 
   @Override
-  public void execute(Query[] queries, ParameterList[] parameterLists, BatchResultHandler handler, int maxRows, int fetchSize, int flags) throws SQLException {
+  public void execute(
+      Query[] queries,
+      ParameterList[] parameterLists,
+      BatchResultHandler handler,
+      int maxRows,
+      int fetchSize,
+      int flags)
+      throws SQLException {
     throw Refusal.of(EXECUTE);
   }
 
   @Override
-  public void execute(Query query, ParameterList parameters, ResultHandler handler, int maxRows, int fetchSize, int flags, boolean adaptiveFetch) throws SQLException {
+  public void execute(
+      Query query,
+      ParameterList parameters,
+      ResultHandler handler,
+      int maxRows,
+      int fetchSize,
+      int flags,
+      boolean adaptiveFetch)
+      throws SQLException {
     throw Refusal.of(EXECUTE);
   }
 
   @Override
-  public void execute(Query query, ParameterList parameters, ResultHandler handler, int maxRows, int fetchSize, int flags) throws SQLException {
+  public void execute(
+      Query query,
+      ParameterList parameters,
+      ResultHandler handler,
+      int maxRows,
+      int fetchSize,
+      int flags)
+      throws SQLException {
     throw Refusal.of(EXECUTE);
   }
 
   @Override
-  public byte[] fastpathCall(int fnid, ParameterList params, boolean suppressBegin) throws SQLException {
-    return connection.largeObjects(c -> c.getQueryExecutor().fastpathCall(fnid, params, suppressBegin));
+  public byte[] fastpathCall(int fnid, ParameterList params, boolean suppressBegin)
+      throws SQLException {
+    return connection.largeObjects(
+        c -> c.getQueryExecutor().fastpathCall(fnid, params, suppressBegin));
   }
 
   @Override
-  public void fetch(ResultCursor cursor, ResultHandler handler, int fetchSize, boolean adaptiveFetch) throws SQLException {
+  public void fetch(
+      ResultCursor cursor, ResultHandler handler, int fetchSize, boolean adaptiveFetch)
+      throws SQLException {
     raw().fetch(cursor, handler, fetchSize, adaptiveFetch);
   }
 

@@ -20,8 +20,8 @@ import org.postgresql.PGResultSetMetaData;
 /**
  * A result through which rows are changed. The driver does it, by the key that it finds in the row,
  * past any statement of ours; so the transaction is observed, and what the observation could not
- * tell exactly, the row's old key and its new image, is told by the result: it has the key's columns
- * before and after.
+ * tell exactly, the row's old key and its new image, is told by the result: it has the key's
+ * columns before and after.
  */
 final class UpdatableResultSet extends DwResultSet {
 
@@ -153,7 +153,8 @@ final class UpdatableResultSet extends DwResultSet {
     List<String> columns = new ArrayList<>();
     for (int i = 1; i <= m.getColumnCount(); i++) {
       TableName of = new TableName(base.getBaseSchemaName(i), base.getBaseTableName(i));
-      if (name != null && !name.equals(of) || !base.getBaseColumnName(i).equals(m.getColumnLabel(i))) {
+      if (name != null && !name.equals(of)
+          || !base.getBaseColumnName(i).equals(m.getColumnLabel(i))) {
         return null;
       }
       name = of;
@@ -206,7 +207,10 @@ final class UpdatableResultSet extends DwResultSet {
 
     private PreparedStatement select(String what, String and, String[] key) throws SQLException {
       PreparedStatement s =
-          connection.raw().prepareStatement("select " + what + " from " + table.name().sql() + " t" + condition + and);
+          connection
+              .raw()
+              .prepareStatement(
+                  "select " + what + " from " + table.name().sql() + " t" + condition + and);
       for (int i = 0; i < key.length; i++) {
         s.setObject(i + 1, key[i], Types.OTHER);
       }

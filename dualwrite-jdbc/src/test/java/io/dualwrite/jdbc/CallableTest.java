@@ -373,7 +373,8 @@ class CallableTest {
     assertMirrored();
     try (Connection t = fixture.pair.target();
         Statement s = t.createStatement();
-        ResultSet r = s.executeQuery("select count(*) from pg_tables where tablename like 'made_%'")) {
+        ResultSet r =
+            s.executeQuery("select count(*) from pg_tables where tablename like 'made_%'")) {
       r.next();
       assertEquals(3, r.getInt(1));
     }
@@ -394,8 +395,7 @@ class CallableTest {
     try (Connection c = fixture.connect()) {
       try (CallableStatement s = c.prepareCall("{? = call add(1, 2)}")) {
         s.registerOutParameter(1, Types.INTEGER);
-        assertEquals(
-            Refusal.SQLSTATE, assertThrows(SQLException.class, s::execute).getSQLState());
+        assertEquals(Refusal.SQLSTATE, assertThrows(SQLException.class, s::execute).getSQLState());
       }
       // that one cannot write
       try (CallableStatement s = c.prepareCall("{? = call total(1, 2)}")) {

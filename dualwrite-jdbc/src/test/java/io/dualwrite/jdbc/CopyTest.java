@@ -97,8 +97,7 @@ class CopyTest {
   void everyWayInIsMirrored(boolean autoCommit) throws Exception {
     try (Connection c = fixture.connect()) {
       c.setAutoCommit(autoCommit);
-      assertEquals(
-          2, copies(c).copyIn("copy keyed(v) from stdin", new StringReader("a\nb\n")));
+      assertEquals(2, copies(c).copyIn("copy keyed(v) from stdin", new StringReader("a\nb\n")));
       assertEquals(
           2, copies(c).copyIn("copy keyed(v) from stdin (format csv)", bytes("\"x,y\"\nüß\n"), 3));
       assertEquals(
@@ -111,8 +110,7 @@ class CopyTest {
               .copyIn(
                   "copy keyless(v) from stdin",
                   ByteStreamWriter.of(java.nio.ByteBuffer.wrap("writer\n".getBytes(UTF_8)))));
-      assertEquals(
-          3, copies(c).copyIn("copy parts from stdin", bytes("1\ta\n150\tb\n151\t\\N\n")));
+      assertEquals(3, copies(c).copyIn("copy parts from stdin", bytes("1\ta\n150\tb\n151\t\\N\n")));
       assertEquals(1, copies(c).copyIn("copy parts_2 from stdin", bytes("199\tleaf\n")));
       assertEquals(2, copies(c).copyIn("copy audited from stdin", bytes("1\ta\n2\tb\n")));
       // binary, from one table to another
@@ -302,8 +300,7 @@ class CopyTest {
       assertEquals(
           1,
           copies(c)
-              .copyOut(
-                  "copy (insert into keyless(v) values ('out') returning v) to stdout", text));
+              .copyOut("copy (insert into keyless(v) values ('out') returning v) to stdout", text));
       assertEquals("out\n", text.toString());
       assertEquals(1, copies(c).copyOut("copy (select write_one()) to stdout", text));
       assertEquals(units + 2, fixture.counter("units"));
@@ -346,8 +343,7 @@ class CopyTest {
     try (Connection c = fixture.connect()) {
       SQLException e =
           assertThrows(
-              SQLException.class,
-              () -> copies(c).copyIn("copy keyed(v) from stdin", bytes("a\n")));
+              SQLException.class, () -> copies(c).copyIn("copy keyed(v) from stdin", bytes("a\n")));
       assertEquals(Refusal.SQLSTATE, e.getSQLState());
       assertEquals(1, fixture.counter("refused.copy"));
       assertTrue(c.getAutoCommit());
@@ -370,8 +366,7 @@ class CopyTest {
     fixture.pair.execute("drop trigger note on audited");
     try (Connection c = fixture.connect()) {
       CopyIn in = copies(c).copyIn("copy keyed(id, v) from stdin");
-      assertThrows(
-          SQLException.class, () -> fixture.ds.cutover(java.time.Duration.ofMillis(300)));
+      assertThrows(SQLException.class, () -> fixture.ds.cutover(java.time.Duration.ofMillis(300)));
       in.writeToCopy("1\ta\n".getBytes(UTF_8), 0, 4);
       assertEquals(1, in.endCopy());
       fixture.ds.cutover(java.time.Duration.ofSeconds(10));

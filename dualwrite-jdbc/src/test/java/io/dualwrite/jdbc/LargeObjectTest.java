@@ -44,8 +44,7 @@ class LargeObjectTest {
           () -> c.unwrap(PGConnection.class).getLargeObjectAPI()
         };
         for (Executable door : doors) {
-          assertEquals(
-              Refusal.SQLSTATE, assertThrows(SQLException.class, door).getSQLState());
+          assertEquals(Refusal.SQLSTATE, assertThrows(SQLException.class, door).getSQLState());
         }
         assertEquals(doors.length, f.counter("refused.large-object"));
       }

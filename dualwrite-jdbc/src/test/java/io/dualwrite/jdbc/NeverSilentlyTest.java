@@ -170,7 +170,8 @@ class NeverSilentlyTest {
                 c.unwrap(BaseConnection.class)
                     .getQueryExecutor()
                     .execute(
-                        c.unwrap(BaseConnection.class).createQuery("delete from t", true, false)
+                        c.unwrap(BaseConnection.class)
+                            .createQuery("delete from t", true, false)
                             .query,
                         null,
                         null,
@@ -179,12 +180,10 @@ class NeverSilentlyTest {
                         0),
             () ->
                 new Fastpath(c.unwrap(BaseConnection.class))
-                    .fastpath(
-                        1, new org.postgresql.fastpath.FastpathArg[0]),
+                    .fastpath(1, new org.postgresql.fastpath.FastpathArg[0]),
           }) {
         assertEquals(
-            Refusal.SQLSTATE,
-            assertThrows(SQLFeatureNotSupportedException.class, x).getSQLState());
+            Refusal.SQLSTATE, assertThrows(SQLFeatureNotSupportedException.class, x).getSQLState());
       }
       assertThrows(UnsupportedOperationException.class, driver::getReplicationAPI);
       assertTrue(r.next());

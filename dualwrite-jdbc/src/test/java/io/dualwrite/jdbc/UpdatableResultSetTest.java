@@ -19,7 +19,9 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
-/** Rows changed through a result: by the driver, past every statement, and mirrored all the same. */
+/**
+ * Rows changed through a result: by the driver, past every statement, and mirrored all the same.
+ */
 class UpdatableResultSetTest {
 
   private static final String DDL =
@@ -53,7 +55,8 @@ class UpdatableResultSetTest {
     fixture = Fixture.shared(DDL).ready();
     fixture.pair.executeTarget(
         "alter table audited disable trigger user; truncate t, serials, pairs, uniq, bare, parts, audited, audit");
-    // values made by a clock differ between the databases: the mirror begins with the primary's rows
+    // values made by a clock differ between the databases: the mirror begins with the primary's
+    // rows
     try (Connection s = fixture.pair.source();
         Connection t = fixture.pair.target();
         Statement read = s.createStatement();
@@ -230,7 +233,8 @@ class UpdatableResultSetTest {
               return r.getString(2);
             }));
     // what the driver does not do
-    for (String sql : new String[] {"select v from t", "select v from bare", "select id, v from seen"}) {
+    for (String sql :
+        new String[] {"select v from t", "select v from bare", "select id, v from seen"}) {
       seen.add(
           seen(
               c,
@@ -339,7 +343,8 @@ class UpdatableResultSetTest {
     try (Connection c = fixture.connect();
         Statement s = updatable(c);
         ResultSet r =
-            s.executeQuery("select s.id, s.v from t join serials s on s.id = t.id where t.id = 1")) {
+            s.executeQuery(
+                "select s.id, s.v from t join serials s on s.id = t.id where t.id = 1")) {
       assertTrue(r.next());
       r.updateString(2, "into t");
       r.updateRow();
@@ -383,10 +388,8 @@ class UpdatableResultSetTest {
         ResultSet r = s.executeQuery("select id, v from t order by id")) {
       assertTrue(r.next());
       r.updateString(2, "no");
-      assertEquals(
-          Refusal.SQLSTATE, assertThrows(SQLException.class, r::updateRow).getSQLState());
-      assertEquals(
-          Refusal.SQLSTATE, assertThrows(SQLException.class, r::deleteRow).getSQLState());
+      assertEquals(Refusal.SQLSTATE, assertThrows(SQLException.class, r::updateRow).getSQLState());
+      assertEquals(Refusal.SQLSTATE, assertThrows(SQLException.class, r::deleteRow).getSQLState());
     }
     assertMirrored();
     fixture.open(b -> b.set(Setting.POLICY_FORM, "primary-only")).ready();

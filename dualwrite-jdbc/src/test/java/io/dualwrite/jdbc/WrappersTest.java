@@ -4,7 +4,6 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
-import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -466,8 +465,7 @@ class WrappersTest {
       assertSame(wrapped, wrapped.unwrap(Connection.class));
       assertSame(wrapped, ours.createStatement().getConnection());
       assertEquals("{1,2}", ours.createArrayOf("int4", new int[] {1, 2}).toString());
-      assertInstanceOf(
-          PgArray.class, DwArray.raw(ours.createArrayOf("int4", new Object[] {1, 2})));
+      assertInstanceOf(PgArray.class, DwArray.raw(ours.createArrayOf("int4", new Object[] {1, 2})));
       assertEquals(theirs.escapeIdentifier("a\"b"), ours.escapeIdentifier("a\"b"));
       assertEquals(theirs.escapeLiteral("a'b"), ours.escapeLiteral("a'b"));
       assertEquals(theirs.getParameterStatuses().keySet(), ours.getParameterStatuses().keySet());
