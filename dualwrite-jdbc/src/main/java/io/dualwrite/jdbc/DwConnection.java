@@ -263,6 +263,11 @@ final class DwConnection extends ForwardingConnection {
     return catalog().table(raw, name);
   }
 
+  /** Rows of the table are captured as it is known now; checked again at the commit. */
+  void rely(Table table) {
+    unit.rely(table);
+  }
+
   private Catalog catalog() {
     return ownCatalog == null ? epoch.primary().catalog : ownCatalog;
   }

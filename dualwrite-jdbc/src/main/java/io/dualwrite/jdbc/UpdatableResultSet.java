@@ -3,7 +3,7 @@ package io.dualwrite.jdbc;
 import io.dualwrite.catalog.Column;
 import io.dualwrite.catalog.Table;
 import io.dualwrite.catalog.TableName;
-import io.dualwrite.converge.Triggers;
+import io.dualwrite.converge.OwnXids;
 import io.dualwrite.journal.RowChange;
 import io.dualwrite.sql.Kind;
 import java.sql.PreparedStatement;
@@ -167,12 +167,14 @@ final class UpdatableResultSet extends DwResultSet {
         || !columns.containsAll(table.get().key())) {
       return null;
     }
-    return switch (table.get().kind()) {
-      case PLAIN, PARTITIONED, PARTITION ->
-          new Target(
-              table.get(), table.get().key().stream().map(k -> columns.indexOf(k) + 1).toList());
-      default -> null;
-    };
+    switch (table.get().kind()) {
+      case PLAIN, PARTITIONED, PARTITION:
+        connection.rely(table.get());
+        return new Target(
+            table.get(), table.get().key().stream().map(k -> columns.indexOf(k) + 1).toList());
+      default:
+        return null;
+    }
   }
 
   /** The table that the driver writes to. */
@@ -233,12 +235,14 @@ final class UpdatableResultSet extends DwResultSet {
     String[] image(String[] key) throws SQLException {
       StringBuilder list = new StringBuilder();
       for (Column c : table.writableColumns()) {
-        list.append(list.isEmpty() ? "t." : ", t.").append(c.sql()).append("::text");
+        list.append("t.").append(c.sql()).append("::text, ");
       }
+      OwnXids xids = new OwnXids(connection.raw());
       try (PreparedStatement s =
-              select(list.toString(), " and t.xmin = any(" + Triggers.OWN_XIDS + ")", key);
+              select(list + "t.xmin::text", " and " + xids.maybe("t.xmin"), key);
           ResultSet r = s.executeQuery()) {
-        if (!r.next()) {
+        if (!r.next()
+            || xids.own(List.of(r.getString(table.writableColumns().size() + 1))).isEmpty()) {
           return null;
         }
         String[] row = new String[table.writableColumns().size()];
