@@ -425,6 +425,7 @@ class WrappersTest {
   // results
 
   @Test
+  @SuppressWarnings("deprecation")
   void aReadOnlyResultRefusesInTheDriversWords() throws Exception {
     try (Statement rawStatement = raw.createStatement();
         ResultSet expected = rawStatement.executeQuery("select 1");
