@@ -217,10 +217,17 @@ class CopyTest {
 
             @Override
             public int read() throws IOException {
-              if (n++ > 100_000) {
+              throw new IOException("byte by byte");
+            }
+
+            @Override
+            public int read(byte[] to, int offset, int length) throws IOException {
+              if (n++ > 1000) {
                 throw new IOException("torn");
               }
-              return n % 2 == 0 ? '\n' : 'x';
+              to[offset] = 'x';
+              to[offset + 1] = '\n';
+              return 2;
             }
           };
       seen.add(
