@@ -60,7 +60,7 @@ final class DwCallableStatement extends DwPreparedStatement implements CallableS
           connection,
           call,
           new Planned(sent(s), null),
-          connection.writer().texts.get(call).parameters(),
+          connection.parameters(call),
           type,
           concurrency,
           holdability);

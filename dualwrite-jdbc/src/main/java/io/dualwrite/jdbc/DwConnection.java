@@ -7,6 +7,7 @@ import io.dualwrite.catalog.TableName;
 import io.dualwrite.control.Incarnation;
 import io.dualwrite.journal.RowChange;
 import io.dualwrite.sql.Kind;
+import io.dualwrite.sql.Sql;
 import io.dualwrite.sql.StatementInfo;
 import io.dualwrite.sql.TransactionCommand;
 import java.sql.CallableStatement;
@@ -101,6 +102,9 @@ final class DwConnection extends ForwardingConnection {
 
   /** What the driver's own interface is unwrapped to; made when it is asked for. */
   private DwDriverConnection unwrapped;
+
+  /** Whether numbers may be shown with fewer digits than they have. */
+  private boolean oddFormats;
 
   // session state, for the next primary
   private final Map<String, Session> session = new LinkedHashMap<>();
@@ -253,8 +257,13 @@ final class DwConnection extends ForwardingConnection {
   }
 
   private Plan plan(Planned planned) throws SQLException {
-    Cache<Epoch.Key, Plan> cache = ownPlans == null ? epoch.plans() : ownPlans;
     Planner planner = ownCatalog == null ? epoch.planner() : new Planner(ownCatalog, t -> false);
+    if (!driver.getStandardConformingStrings()) {
+      // a backslash means something else to the server than to everybody else's plans
+      Sql text = Sql.analyze(planned.sql, false);
+      return writer.byPolicy(planner.plan(text, planned.keys, raw));
+    }
+    Cache<Epoch.Key, Plan> cache = ownPlans == null ? epoch.plans() : ownPlans;
     return planned.plan(planner, cache, raw, writer);
   }
 
@@ -266,6 +275,13 @@ final class DwConnection extends ForwardingConnection {
   /** Rows of the table are captured as it is known now; checked again at the commit. */
   void rely(Table table) {
     unit.rely(table);
+  }
+
+  /** How many parameters the driver finds in the text. */
+  int parameters(String sql) {
+    return driver.getStandardConformingStrings()
+        ? writer.texts.get(sql).parameters()
+        : Sql.analyze(sql, false).parameters();
   }
 
   private Catalog catalog() {
@@ -468,6 +484,19 @@ final class DwConnection extends ForwardingConnection {
   }
 
   private <T> T ddl(Plan.Ddl plan, Execution<T> x) throws SQLException {
+    int temporary = DdlCapture.temporary(raw, plan.objects());
+    if (temporary > 0) {
+      if (temporary < plan.objects().size()) {
+        writer.counters.refused(Unmirrored.DDL);
+        throw new SQLFeatureNotSupportedException(
+            "dualwrite refuses this statement: it is about temporary and other tables at once; send one statement for each",
+            "0A000");
+      }
+      T result = x.pass(plan);
+      ownPath = true; // the name may mean another table from here on
+      ownPlans = Epoch.cache(256);
+      return result;
+    }
     writer.counters.observed(Unmirrored.DDL);
     if (unit == null) {
       unit = writer.newUnit(epoch, raw);
@@ -508,7 +537,7 @@ final class DwConnection extends ForwardingConnection {
    */
   private <T> T committingRoutine(Execution<T> x, Plan plan) throws SQLException {
     DualWriter.Everything all = writer.suspectEverything(raw);
-    Observation watch = Observation.begin(writer, raw, null);
+    Observation watch = Observation.watch(writer, raw);
     try {
       return x.pass(plan);
     } finally {
@@ -790,6 +819,9 @@ final class DwConnection extends ForwardingConnection {
         }
       } else {
         unit = null; // the commit sees to its parts, whatever happens
+        if (oddFormats || !"postgres".equals(driver.getParameterStatus("IntervalStyle"))) {
+          u.markOddFormats();
+        }
         writer.commit(epoch, raw, u);
         done = true;
       }
@@ -1063,6 +1095,8 @@ final class DwConnection extends ForwardingConnection {
 
   /** A SET or its like has run on the primary. */
   void sessionChanged(Plan.Session plan) {
+    // what set_config changed is not known
+    oddFormats |= plan.text() == null && plan.setting() == null || "extra_float_digits".equals(plan.setting());
     if (plan.forgetPlans()) {
       ownPath = true;
       ownPlans = Epoch.cache(256);

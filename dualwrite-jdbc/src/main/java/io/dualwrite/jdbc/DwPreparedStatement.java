@@ -51,7 +51,7 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
     this(
         connection,
         new Planned(sql, keys),
-        connection.writer().texts.get(sql).parameters(),
+        connection.parameters(sql),
         type,
         concurrency,
         holdability);
@@ -285,7 +285,7 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
                         .count();
                 one.forget();
               } catch (SQLException e) {
-                throw DwStatement.failed(counts, i, e);
+                throw failed(counts, i, e, all.get(i));
               }
             }
             return counts;
@@ -341,6 +341,16 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
     return counts;
   }
 
+  private SQLException failed(long[] counts, int i, SQLException e, Parameters parameters) {
+    String text;
+    try {
+      text = StatementState.text(connection, planned.sql, parameters);
+    } catch (SQLException gone) {
+      text = planned.sql;
+    }
+    return DwStatement.failed(counts, i, e, text);
+  }
+
   private long[] ctesBatch(Plan.Ctes plan, List<Parameters> all) throws SQLException {
     long[] counts = new long[all.size()];
     for (int i = 0; i < counts.length; i++) {
@@ -349,7 +359,7 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
         counts[i] = one.ctes(connection, this, planned, plan, all.get(i)).update();
         one.forget();
       } catch (SQLException e) {
-        throw DwStatement.failed(counts, i, e);
+        throw failed(counts, i, e, all.get(i));
       }
     }
     return counts;
@@ -387,7 +397,7 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
         counts[i] = planned.keys == null ? e.update() : e.count();
         keys.add(e.keys());
       } catch (SQLException e) {
-        throw DwStatement.failed(counts, i, e);
+        throw failed(counts, i, e, all.get(i));
       }
     }
     state.keep(new Executed(null, -1, new ChainedResultSet(keys, this)), null);

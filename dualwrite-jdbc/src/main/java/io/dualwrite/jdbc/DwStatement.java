@@ -266,14 +266,14 @@ final class DwStatement extends AbstractStatement {
                   this.<Long>run(
                       text, null, (d, p) -> d.executeLargeUpdate(text), Executed::update);
             } catch (SQLException e) {
-              throw failed(counts, i, e);
+              throw failed(counts, i, e, text);
             }
           }
           return counts;
         });
   }
 
-  static BatchUpdateException failed(long[] counts, int from, SQLException e) {
+  static BatchUpdateException failed(long[] counts, int from, SQLException e, String text) {
     if (e instanceof BatchUpdateException b) {
       return b;
     }
@@ -283,6 +283,8 @@ final class DwStatement extends AbstractStatement {
         new BatchUpdateException(
             "Batch entry "
                 + from
+                + " "
+                + text
                 + " was aborted: "
                 + e.getMessage()
                 + "  Call getNextException to see other errors in the batch.",

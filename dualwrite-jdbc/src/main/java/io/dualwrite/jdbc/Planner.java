@@ -101,7 +101,7 @@ final class Planner {
       case DDL:
         return ddl(s, primary);
       case PREPARE:
-        return new Plan.Session(false, true, sql.text());
+        return new Plan.Session(false, true, sql.text(), "");
       case EXECUTE:
         return new Plan.Observed(Unmirrored.FORM, null, false);
       default:
@@ -113,13 +113,13 @@ final class Planner {
     if (s.hiddenWrite()) {
       return new Plan.Observed(Unmirrored.FORM, null, false);
     }
-    if (writingFunction(s, primary)) {
+    if (writingFunction(s, primary) || sql.mentions(catalog.writingViews(primary))) {
       return new Plan.Observed(Unmirrored.ROUTINE, null, true);
     }
     if (s.functions().stream()
         .anyMatch(
             f -> f.equalsIgnoreCase("set_config") || f.equalsIgnoreCase("pg_catalog.set_config"))) {
-      return new Plan.Session(true, false, null);
+      return new Plan.Session(true, false, null, null);
     }
     if (s.kind() != Kind.READ || s.rowLock()) {
       return PASS;
@@ -364,12 +364,12 @@ final class Planner {
       return writingFunction(s, primary)
           ? new Plan.Observed(Unmirrored.ROUTINE, null, false)
           // from here on a name may mean a temporary table to this connection
-          : new Plan.Session(true, false, null);
+          : new Plan.Session(true, false, null, "");
     }
     if (s.clusterWide()) {
       return new Plan.PrimaryOnly(Unmirrored.DDL);
     }
-    return new Plan.Ddl(s.concurrently(), s.hiddenWrite() ? s.table() : null);
+    return new Plan.Ddl(s.concurrently(), s.hiddenWrite() ? s.table() : null, s.objects());
   }
 
   private Plan truncate(StatementInfo s, Connection primary) throws SQLException {
@@ -432,7 +432,7 @@ final class Planner {
             || setting.equals("search_path")
             || setting.equals("schema")
             || setting.equals("role");
-    return new Plan.Session(path, !s.local() && !"constraints".equals(setting), sql.text());
+    return new Plan.Session(path, !s.local() && !"constraints".equals(setting), sql.text(), setting);
   }
 
   @FunctionalInterface
@@ -458,7 +458,8 @@ final class Planner {
               + " appeared just now; execute it again");
     }
     Table t = table.get();
-    boolean functions = writingFunction(s, primary);
+    boolean functions =
+        writingFunction(s, primary) || sql.mentions(catalog.writingViews(primary));
     if (t.temporary()) {
       return functions ? new Plan.Observed(Unmirrored.ROUTINE, null, false) : ONCE;
     }
@@ -665,6 +666,9 @@ final class Planner {
     for (String c : columns) {
       old.append(", old.").append(TableName.quote(c)).append("::text");
     }
+    if (t.columns().stream().anyMatch(c -> c.type().equals("money"))) {
+      return new Plan.Observed(Unmirrored.KEYLESS, null, false); // compared as text
+    }
     columns.addAll(names(t.writableColumns()));
     return rows(sql, s, t, RowChange.Kind.REMOVE, columns, keys, old.toString());
   }
@@ -842,7 +846,9 @@ final class Planner {
             : columns.subList(columns.size() - t.writableColumns().size(), columns.size());
     ours.append(prefix);
     for (String c : own) {
-      ours.append(", ").append(qualifier).append('.').append(TableName.quote(c)).append("::text");
+      ours.append(", ").append(qualifier).append('.').append(TableName.quote(c));
+      // money as text is in the session's currency
+      ours.append(t.column(c).orElseThrow().type().equals("money") ? "::numeric::text" : "::text");
     }
     StringBuilder x = new StringBuilder(text.length() + ours.length() + 16);
     boolean has = s.returning() >= 0;
