@@ -488,9 +488,8 @@ final class DwConnection extends ForwardingConnection {
     if (temporary > 0) {
       if (temporary < plan.objects().size()) {
         writer.counters.refused(Unmirrored.DDL);
-        throw new SQLFeatureNotSupportedException(
-            "dualwrite refuses this statement: it is about temporary and other tables at once; send one statement for each",
-            "0A000");
+        throw Refusal.of(
+            "dualwrite refuses this statement: it is about temporary and other tables at once; send one statement for each");
       }
       T result = x.pass(plan);
       ownPath = true; // the name may mean another table from here on
