@@ -10,9 +10,10 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Rule 6: triggers (and rewrite rules) of the users' own never fire for mirrored writes, because what they do on the
- * primary travels as rows. They are off on the mirror, which remembers how each was enabled, and on
- * again as soon as it is primary. The server's own triggers, foreign keys among them, stay on.
+ * Rule 6: triggers (and rewrite rules) of the users' own never fire for mirrored writes, because
+ * what they do on the primary travels as rows. They are off on the mirror, which remembers how each
+ * was enabled, and on again as soon as it is primary. The server's own triggers, foreign keys among
+ * them, stay on.
  */
 public final class Triggers {
 
@@ -37,7 +38,9 @@ public final class Triggers {
       return "alter table "
           + table.sql()
           + how
-          + (rule ? "rule " + TableName.quote(name.substring(5)) : "trigger " + TableName.quote(name));
+          + (rule
+              ? "rule " + TableName.quote(name.substring(5))
+              : "trigger " + TableName.quote(name));
     }
   }
 
@@ -62,7 +65,7 @@ public final class Triggers {
     List<Trigger> found = read(mirror, ENABLED + which + RULES + which);
     for (Trigger t : found) {
       try (Statement s = mirror.createStatement()) {
-        s.execute("alter table " + t.table.sql() + " disable trigger " + TableName.quote(t.name));
+        s.execute(t.alter(" disable "));
       }
       try (PreparedStatement s =
           mirror.prepareStatement(

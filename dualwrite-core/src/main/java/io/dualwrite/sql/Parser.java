@@ -278,7 +278,16 @@ final class Parser {
       while (i < to
           && t.kind(i) == Token.WORD
           && switch (t.name(i)) {
-            case "if", "not", "exists", "only", "concurrently", "table", "view", "index", "sequence" -> true;
+            case "if",
+                "not",
+                "exists",
+                "only",
+                "concurrently",
+                "table",
+                "view",
+                "index",
+                "sequence" ->
+                true;
             default -> false;
           }) {
         i++;

@@ -1095,7 +1095,9 @@ final class DwConnection extends ForwardingConnection {
   /** A SET or its like has run on the primary. */
   void sessionChanged(Plan.Session plan) {
     // what set_config changed is not known
-    oddFormats |= plan.text() == null && plan.setting() == null || "extra_float_digits".equals(plan.setting());
+    oddFormats |=
+        plan.text() == null && plan.setting() == null
+            || "extra_float_digits".equals(plan.setting());
     if (plan.forgetPlans()) {
       ownPath = true;
       ownPlans = Epoch.cache(256);

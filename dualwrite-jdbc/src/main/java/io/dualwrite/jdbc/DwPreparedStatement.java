@@ -348,7 +348,11 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
     } catch (SQLException gone) {
       text = planned.sql;
     }
-    return DwStatement.failed(counts, i, e, text);
+    try {
+      return DwStatement.failed(counts, connection.getAutoCommit() ? 0 : i, i, e, text);
+    } catch (SQLException closed) {
+      return DwStatement.failed(counts, 0, i, e, text);
+    }
   }
 
   private long[] ctesBatch(Plan.Ctes plan, List<Parameters> all) throws SQLException {

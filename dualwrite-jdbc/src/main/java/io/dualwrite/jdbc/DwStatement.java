@@ -270,14 +270,18 @@ final class DwStatement extends AbstractStatement {
                       (d, p) -> d.execute(text) ? 0 : d.getLargeUpdateCount(),
                       Executed::count);
             } catch (SQLException e) {
-              throw failed(counts, i, e, text);
+              throw failed(counts, connection.getAutoCommit() ? 0 : i, i, e, text);
             }
           }
           return counts;
         });
   }
 
-  static BatchUpdateException failed(long[] counts, int from, SQLException e, String text) {
+  /**
+   * @param from the first entry that came to nothing
+   * @param at the entry that failed
+   */
+  static BatchUpdateException failed(long[] counts, int from, int at, SQLException e, String text) {
     if (e instanceof BatchUpdateException b) {
       return b;
     }
@@ -286,7 +290,7 @@ final class DwStatement extends AbstractStatement {
     BatchUpdateException b =
         new BatchUpdateException(
             "Batch entry "
-                + from
+                + at
                 + " "
                 + text
                 + " was aborted: "

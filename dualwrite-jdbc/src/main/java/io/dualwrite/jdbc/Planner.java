@@ -23,6 +23,7 @@ import java.util.Arrays;
 import java.util.HashSet;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Predicate;
@@ -76,13 +77,24 @@ final class Planner {
     for (StatementInfo s : statements) {
       parts.add(
           new Plan.Part(
-              sql.text().substring(s.start(), s.end()), s.firstParameter(), s.parameters()));
+              // the server counts from the beginning of what it gets when it says where an error is
+              " ".repeat(s.start() <= 2000 ? s.start() : 0)
+                  + sql.text().substring(s.start(), s.end()),
+              s.firstParameter(),
+              s.parameters()));
     }
     return new Plan.Several(parts, control);
   }
 
   private Plan plan(Sql sql, StatementInfo s, List<String> keys, Connection primary)
       throws SQLException {
+    if (s.functions().stream().anyMatch(Planner::largeObject)) {
+      return new Plan.Refuse(
+          Unmirrored.LARGE_OBJECT,
+          "dualwrite refuses large objects: their numbers differ between the databases; use bytea or text columns ("
+              + Unmirrored.LARGE_OBJECT.policy().key()
+              + "=primary-only lets them pass)");
+    }
     switch (s.kind()) {
       case TRANSACTION:
         return new Plan.Transaction(s, modes(sql.text().substring(s.start(), s.end())));
@@ -142,6 +154,26 @@ final class Planner {
     try (PreparedStatement s = primary.prepareStatement(sql.text())) {
       s.getMetaData();
     }
+  }
+
+  private static boolean largeObject(String function) {
+    String name = function.toLowerCase(Locale.ROOT);
+    name = name.startsWith("pg_catalog.") ? name.substring(11) : name;
+    return switch (name) {
+      case "lo_creat",
+          "lo_create",
+          "lo_from_bytea",
+          "lo_import",
+          "lo_open",
+          "lo_put",
+          "lo_unlink",
+          "lo_truncate",
+          "lo_truncate64",
+          "lowrite",
+          "loread" ->
+          true;
+      default -> false;
+    };
   }
 
   /** What follows BEGIN [WORK | TRANSACTION] or START TRANSACTION. */
@@ -432,7 +464,8 @@ final class Planner {
             || setting.equals("search_path")
             || setting.equals("schema")
             || setting.equals("role");
-    return new Plan.Session(path, !s.local() && !"constraints".equals(setting), sql.text(), setting);
+    return new Plan.Session(
+        path, !s.local() && !"constraints".equals(setting), sql.text(), setting);
   }
 
   @FunctionalInterface
@@ -458,8 +491,7 @@ final class Planner {
               + " appeared just now; execute it again");
     }
     Table t = table.get();
-    boolean functions =
-        writingFunction(s, primary) || sql.mentions(catalog.writingViews(primary));
+    boolean functions = writingFunction(s, primary) || sql.mentions(catalog.writingViews(primary));
     if (t.temporary()) {
       return functions ? new Plan.Observed(Unmirrored.ROUTINE, null, false) : ONCE;
     }
@@ -635,7 +667,7 @@ final class Planner {
     if (!t.keyed()) {
       return keyless(sql, s, t, keys, primary);
     }
-    boolean rekeys = false;
+    boolean rekeys = !t.userTriggers().isEmpty(); // one before the row may assign it, too
     for (String c : s.setColumns()) {
       rekeys |= t.key().contains(c);
     }

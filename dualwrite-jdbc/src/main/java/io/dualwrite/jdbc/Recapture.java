@@ -73,7 +73,9 @@ final class Recapture {
     if (!now.keyed() || !now.key().equals(then.key()) || spilled) {
       if (spilled || unit.changes().stream().anyMatch(c -> c.table().equals(name))) {
         writer.counters.suspects.increment();
-        unit.suspect(name, "it was altered, or values had an unusual format, while a transaction was writing to it");
+        unit.suspect(
+            name,
+            "it was altered, or values had an unusual format, while a transaction was writing to it");
       }
       return;
     }

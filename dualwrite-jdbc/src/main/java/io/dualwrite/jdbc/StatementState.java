@@ -318,7 +318,7 @@ final class StatementState {
       all.close();
     } else {
       all.beforeFirst();
-      long max = owner.getLargeMaxRows();
+      long max = owner.getMaxRows();
       ResultSet ours =
           max > 0 && max < count
               ? new FirstRows(all, owner, visible, max)
