@@ -31,6 +31,9 @@ import java.util.function.Consumer;
  */
 final class KeylessReplay {
 
+  /** How much text of values one statement carries. */
+  private static final long STATEMENT_CHARACTERS = 4 << 20;
+
   /**
    * A unit.
    *
@@ -269,7 +272,17 @@ final class KeylessReplay {
     }
     long rows = 0;
     for (Map.Entry<Group, List<String[]>> e : groups.entrySet()) {
-      rows += insert(m, e.getKey(), e.getValue());
+      List<String[]> all = e.getValue();
+      for (int from = 0; from < all.size(); ) {
+        int to = from;
+        for (long size = 0; to < all.size() && size < STATEMENT_CHARACTERS; to++) {
+          for (String value : all.get(to)) {
+            size += value == null ? 4 : value.length();
+          }
+        }
+        rows += insert(m, e.getKey(), all.subList(from, to));
+        from = to;
+      }
     }
     return rows;
   }

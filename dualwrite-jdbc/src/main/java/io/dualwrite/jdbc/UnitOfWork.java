@@ -33,6 +33,8 @@ final class UnitOfWork {
   /** A part in the journal: the changes with the numbers from (inclusive) to (exclusive). */
   record Part(long sequence, int from, int to, Set<TableName> tables) {}
 
+  private static final long PART_BYTES = 8 << 20;
+
   private final long maxBytes;
   private final Spill spill;
   private final List<RowChange> changes = new ArrayList<>();
@@ -79,20 +81,36 @@ final class UnitOfWork {
     return relied;
   }
 
-  /** Sends what is in memory to the journal. */
+  /**
+   * Sends what is in memory to the journal, in parts of a size that neither writing nor replaying
+   * one needs much memory.
+   */
   void spill() throws SQLException {
-    if (changes.isEmpty()) {
-      return;
+    while (!changes.isEmpty()) {
+      Set<TableName> tables = new LinkedHashSet<>();
+      long size = 0;
+      int n = 0;
+      for (RowChange previous = null; n < changes.size(); n++) {
+        RowChange c = changes.get(n);
+        if (previous != null
+            && size + c.size() > PART_BYTES
+            // one TRUNCATE of several tables
+            && !(c.kind() == RowChange.Kind.TRUNCATE && previous.kind() == c.kind())) {
+          break;
+        }
+        tables.add(c.table());
+        size += c.size();
+        previous = c;
+      }
+      List<RowChange> part = changes.subList(0, n);
+      long sequence = spill.append(part);
+      if (sequence >= 0) {
+        parts.add(new Part(sequence, gone, gone + n, tables));
+      }
+      gone += n;
+      bytes -= size;
+      part.clear();
     }
-    Set<TableName> tables = new LinkedHashSet<>();
-    changes.forEach(c -> tables.add(c.table()));
-    long sequence = spill.append(changes);
-    if (sequence >= 0) {
-      parts.add(new Part(sequence, gone, gone + changes.size(), tables));
-    }
-    gone += changes.size();
-    changes.clear();
-    bytes = 0;
   }
 
   /** A table that may differ afterwards in rows that are not known. */
