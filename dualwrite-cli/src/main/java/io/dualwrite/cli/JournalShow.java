@@ -94,8 +94,10 @@ final class JournalShow implements Callable<Integer> {
     return switch (kind) {
       case UPSERT -> "write";
       case INSERT -> "insert";
-      case DELETE -> "delete";
+      case DELETE, REMOVE -> "delete";
       case REKEY -> "change key";
+      case TRUNCATE -> "truncate";
+      case STATEMENT -> "run";
     };
   }
 

@@ -50,9 +50,13 @@ import picocli.CommandLine.Spec;
     },
     subcommands = {
       DemoCommand.class,
+      DoctorCommand.class,
+      SchemaCommand.class,
       StageCommand.class,
       CopyCommand.class,
       VerifyCommand.class,
+      JobsCommand.class,
+      TriggersCommand.class,
       StatusCommand.class,
       CleanCommand.class,
       JournalCommand.class,

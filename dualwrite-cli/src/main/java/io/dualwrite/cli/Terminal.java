@@ -5,6 +5,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.StringTokenizer;
 import java.util.concurrent.locks.ReentrantLock;
 import picocli.CommandLine.Help.Ansi;
 
@@ -14,7 +15,8 @@ import picocli.CommandLine.Help.Ansi;
  */
 public final class Terminal {
 
-  private static final int MAX_WIDTH = 100;
+  /** What is printed is at most so wide, tables of long values aside. */
+  public static final int WIDTH = 100;
 
   private final PrintStream out;
   private final boolean interactive;
@@ -84,7 +86,7 @@ public final class Terminal {
         return;
       }
       erase();
-      status = line.length() > MAX_WIDTH ? line.substring(0, MAX_WIDTH) : line;
+      status = line.length() > WIDTH ? line.substring(0, WIDTH) : line;
       draw();
     } finally {
       lock.unlock();
@@ -166,6 +168,23 @@ public final class Terminal {
       String text = line.toString().stripTrailing();
       println(r == 0 ? dim(text) : text);
     }
+  }
+
+  /** The text in lines of at most that width; a word that is longer stands alone. */
+  public static List<String> wrap(String text, int width) {
+    List<String> lines = new ArrayList<>();
+    StringBuilder line = new StringBuilder();
+    StringTokenizer words = new StringTokenizer(text, " ");
+    while (words.hasMoreTokens()) {
+      String word = words.nextToken();
+      if (!line.isEmpty() && line.length() + 1 + word.length() > width) {
+        lines.add(line.toString());
+        line.setLength(0);
+      }
+      line.append(line.isEmpty() ? "" : " ").append(word);
+    }
+    lines.add(line.toString());
+    return lines;
   }
 
   /** Builds the rows of a {@link #table}. */

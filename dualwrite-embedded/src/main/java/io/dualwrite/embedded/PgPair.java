@@ -3,6 +3,7 @@ package io.dualwrite.embedded;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.sql.Statement;
+import java.util.Optional;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /**
@@ -44,6 +45,47 @@ public final class PgPair implements AutoCloseable {
   /** Two fresh databases on two servers of their own, which may be killed. */
   public static PgPair own() {
     return new PgPair(PgServer.start(), PgServer.start(), true);
+  }
+
+  private static final class Timescale {
+    static final Optional<PgServer[]> SERVERS = servers();
+
+    private static Optional<PgServer[]> servers() {
+      String source = System.getProperty("dualwrite.test.source");
+      String target = System.getProperty("dualwrite.test.target");
+      if (source != null && target != null) {
+        return Optional.of(new PgServer[] {new GivenServer(source), new GivenServer(target)});
+      }
+      String[] settings = {
+        "shared_preload_libraries=timescaledb", "timescaledb.telemetry_level=off", "fsync=off"
+      };
+      return Installation.offering("timescaledb")
+          .map(i -> new PgServer[] {i.start(settings), i.start(settings)});
+    }
+  }
+
+  /**
+   * Two fresh databases on servers that offer TimescaleDB: those that the system properties {@code
+   * dualwrite.test.source} and {@code dualwrite.test.target} name (JDBC URLs of a superuser), or
+   * two of a PostgreSQL installation on this machine, which live as long as the JVM. Empty if there
+   * are none; {@link Installation#NO_TIMESCALEDB} says so. The extension is not created.
+   */
+  public static Optional<PgPair> timescale() {
+    return Timescale.SERVERS.map(s -> new PgPair(s[0], s[1], false));
+  }
+
+  private static final class Local {
+    static final Optional<PgServer[]> SERVERS =
+        Installation.any().map(i -> new PgServer[] {i.start("fsync=off"), i.start("fsync=off")});
+  }
+
+  /**
+   * Two fresh databases on two servers of a PostgreSQL installation on this machine, which live as
+   * long as the JVM: pg_dump of their version is there. Empty if there is none; {@link
+   * Installation#NONE} says so.
+   */
+  public static Optional<PgPair> local() {
+    return Local.SERVERS.map(s -> new PgPair(s[0], s[1], false));
   }
 
   /** The source's server. */
