@@ -54,7 +54,7 @@ public class CommitBenchmark {
   public void open() throws SQLException {
     DataSource source = Stub.over(Servers.sourceOfParent(), false);
     DataSource target = Stub.over(Servers.targetOfParent(), true);
-    Path journal = Scratch.directory();
+    Path journal = Scratch.memory();
     DataSource ds;
     switch (way) {
       case RAW -> ds = source;

@@ -94,6 +94,13 @@ final class Contender implements AutoCloseable {
     }
   }
 
+  /** Waits until no commit of the mirror's is under way any more; what was left to replay stays. */
+  void settle() {
+    if (way == Way.SYNC) {
+      CommitBenchmark.await(() -> dual.status().inFlight() == 0);
+    }
+  }
+
   /** Waits until the target has everything. */
   void drain() throws SQLException {
     if (dual != null && !dual.drain(Duration.ofMinutes(2))) {

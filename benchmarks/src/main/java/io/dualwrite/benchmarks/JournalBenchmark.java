@@ -41,7 +41,9 @@ public class JournalBenchmark {
   @Setup
   public void open() {
     journal =
-        ChronicleJournal.open(Scratch.directory(), JournalOptions.builder().sync(sync).build());
+        ChronicleJournal.open(
+            sync == Sync.NONE ? Scratch.memory() : Scratch.directory(),
+            JournalOptions.builder().sync(sync).build());
     String[] row = IntStream.range(0, columns).mapToObj(i -> "0123456789").toArray(String[]::new);
     changes =
         List.of(

@@ -47,7 +47,7 @@ public final class Main {
           words.contains("micro")
               ? null
               : new WholeRun(
-                  servers, Duration.ofMillis(quick ? 100 : 500), quick ? 1 : 5, 0, 2, 20);
+                  servers, Duration.ofMillis(quick ? 100 : 500), quick ? 1 : 4, 0, 2, 20);
       if (micro != null) {
         micro.run(servers, quick);
       }

@@ -39,10 +39,10 @@ final class MicroRun {
     options
         .include(getClass().getPackageName() + ".*Benchmark.*")
         .forks(quick ? 1 : 2)
-        .warmupIterations(quick ? 1 : 3)
+        .warmupIterations(quick ? 1 : 4)
         .warmupTime(TimeValue.milliseconds(quick ? 100 : 400))
         .measurementIterations(quick ? 1 : 10)
-        .measurementTime(TimeValue.milliseconds(100))
+        .measurementTime(TimeValue.milliseconds(80))
         .addProfiler(GCProfiler.class)
         .shouldFailOnError(true)
         .jvmArgsAppend(flags(servers));

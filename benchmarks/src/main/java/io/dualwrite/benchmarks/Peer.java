@@ -27,7 +27,7 @@ public enum Peer {
       return DualWriteDataSource.builder()
           .source(driver)
           .target(Servers.targetOfParent())
-          .journal(Scratch.directory())
+          .journal(Scratch.memory())
           .set(Setting.JOURNAL_MIN_FREE_BYTES, "1MB")
           .build();
     }

@@ -12,9 +12,23 @@ final class Scratch {
 
   private Scratch() {}
 
+  /** On the disk. */
   static Path directory() {
+    return in(Path.of(System.getProperty("java.io.tmpdir")));
+  }
+
+  /**
+   * In memory, where there is such a file system: a loop of nothing but appends writes more than a
+   * disk takes, and would measure the disk.
+   */
+  static Path memory() {
+    Path shared = Path.of("/dev/shm");
+    return Files.isWritable(shared) ? in(shared) : directory();
+  }
+
+  private static Path in(Path parent) {
     try {
-      Path made = Files.createTempDirectory("dualwrite-benchmark");
+      Path made = Files.createTempDirectory(parent, "dualwrite-benchmark");
       Runtime.getRuntime().addShutdownHook(new Thread(() -> delete(made), "delete-" + made));
       return made;
     } catch (IOException e) {

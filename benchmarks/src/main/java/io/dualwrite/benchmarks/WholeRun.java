@@ -90,7 +90,8 @@ final class WholeRun {
    *
    * @param slot how long a contender has its turn
    * @param rounds how many turns each has of each kind
-   * @param roundTripMillis the round trips to the target that the proxy makes
+   * @param roundTripMillis the round trips to the target that the proxy makes; 0 first, the longest
+   *     last
    */
   WholeRun(Servers servers, Duration slot, int rounds, int... roundTripMillis) {
     this.servers = servers;
@@ -171,9 +172,11 @@ final class WholeRun {
       c.rollback();
       return;
     }
+    c.settle();
+    long settled = proxy.requests(); // to drain makes connections of its own
     c.drain();
     s.drainNanos = System.nanoTime() - start - s.nanos;
-    s.requests = proxy.requests() - requests;
+    s.requests = (c.way == Way.SYNC ? settled : proxy.requests()) - requests;
     s.left = c.left() - left;
     if (counts) {
       result.rounds.add(s);
@@ -265,8 +268,8 @@ final class WholeRun {
     out.println(
         """
 
-        Requests: round trips on connections to the target for one transaction, whoever waited for them. Waited: the
-        client's p50 less the source's alone, in round trips. Drained after: how much longer than the writing itself,
+        Requests: round trips on connections to the target for one transaction, whoever waited for them. Waited: how
+        many of them the client waits for, that is by how much its p50 is longer than without a round trip. Drained after: how much longer than the writing itself,
         in per cent of it, it took until the target had everything.""");
   }
 
@@ -310,10 +313,13 @@ final class WholeRun {
             : "");
   }
 
+  /** What the delay alone adds to the median, less what it adds to the source's (noise). */
   private double waited(int delay, Workload w, Way way) {
-    return (result(delay, w, way).median(Slot::p50)
-            - result(delay, w, Way.SOURCE).median(Slot::p50))
-        / (delay * 1000.0);
+    return (added(delay, w, way) - added(delay, w, Way.SOURCE)) / (delay * 1000.0);
+  }
+
+  private double added(int delay, Workload w, Way way) {
+    return result(delay, w, way).median(Slot::p50) - result(0, w, way).median(Slot::p50);
   }
 
   private String drained(int delay, Workload w) {
@@ -324,14 +330,13 @@ final class WholeRun {
             Locale.ROOT, "%.0f %%", 100 * r.median(s -> (double) s.drainNanos / s.nanos));
   }
 
-  /** The most that a transaction waits for the target in sync, in round trips. */
+  /** The most that a transaction waits for the target in sync, in round trips, the longest. */
   double worstWait() {
+    int delay = roundTripMillis[roundTripMillis.length - 1];
     double worst = 0;
-    for (int delay : roundTripMillis) {
-      for (Workload w : Workload.values()) {
-        if (delay > 0 && result(delay, w, Way.SYNC).refused == null) {
-          worst = Math.max(worst, waited(delay, w, Way.SYNC));
-        }
+    for (Workload w : Workload.values()) {
+      if (result(delay, w, Way.SYNC).refused == null) {
+        worst = Math.max(worst, waited(delay, w, Way.SYNC));
       }
     }
     return worst;
