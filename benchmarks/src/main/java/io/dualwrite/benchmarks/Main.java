@@ -3,6 +3,7 @@ package io.dualwrite.benchmarks;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
+import java.lang.management.ManagementFactory;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -41,6 +42,7 @@ public final class Main {
     boolean quick = words.contains("quick");
     MicroRun micro = words.contains("whole") ? null : new MicroRun();
     long start = System.nanoTime();
+    double load = ManagementFactory.getOperatingSystemMXBean().getSystemLoadAverage();
     ByteArrayOutputStream document = new ByteArrayOutputStream();
     try (Servers servers = new Servers()) {
       WholeRun whole =
@@ -56,7 +58,7 @@ public final class Main {
       }
       try (PrintStream out = new PrintStream(document, false, StandardCharsets.UTF_8)) {
         long minutes = Duration.ofNanos(System.nanoTime() - start).toMinutes() + 1;
-        print(out, micro, whole, minutes, servers.version());
+        print(out, micro, whole, minutes, servers.version(), load);
       }
     }
     System.out.write(document.toByteArray());
@@ -79,7 +81,7 @@ public final class Main {
   }
 
   private static void print(
-      PrintStream out, MicroRun micro, WholeRun whole, long minutes, String postgres)
+      PrintStream out, MicroRun micro, WholeRun whole, long minutes, String postgres, double load)
       throws IOException {
     out.printf(
         Locale.ROOT,
@@ -92,6 +94,7 @@ public final class Main {
         |---|---|
         | date | %s |
         | machine | %s, %d processors, %s %s |
+        | load before | %.1f%s |
         | Java | %s %s |
         | PostgreSQL | %s, both servers on this machine, `fsync=on`, on %s |
         | peers | HikariCP 7.1.0, datasource-proxy 1.11.0, p6spy 3.9.1, AWS advanced JDBC wrapper 4.3.0, pgjdbc %s |
@@ -103,6 +106,8 @@ public final class Main {
         Runtime.getRuntime().availableProcessors(),
         System.getProperty("os.name"),
         System.getProperty("os.arch"),
+        load,
+        load > 0.5 ? ": **others were at work, and the numbers are no more than a hint**" : "",
         System.getProperty("java.vm.name"),
         Runtime.version(),
         postgres,

@@ -6,6 +6,8 @@ import java.lang.invoke.MethodType;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.util.Map;
+import java.util.Queue;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.Semaphore;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
@@ -39,8 +41,13 @@ final class Stub {
   /** How many rows a query returns. */
   static int rows;
 
-  /** As a pool has: a commit that is handed on faster than it is done has to wait somewhere. */
+  /**
+   * The mirror's connections are pooled: a commit that is handed on faster than it is done has to
+   * wait somewhere.
+   */
   private static final Semaphore MIRRORS = new Semaphore(8);
+
+  private static final Queue<StubConnection> IDLE = new ConcurrentLinkedQueue<>();
 
   private static final MethodHandle CONNECTION =
       constructor(
@@ -101,6 +108,10 @@ final class Stub {
         () -> {
           if (mirror) {
             MIRRORS.acquireUninterruptibly();
+            StubConnection idle = IDLE.poll();
+            if (idle != null) {
+              return idle;
+            }
           }
           return (StubConnection) CONNECTION.invokeExact(real.getConnection(), mirror);
         });
@@ -108,9 +119,11 @@ final class Stub {
 
   static void closed(StubConnection c) throws SQLException {
     if (c.mirror) {
+      IDLE.add(c);
       MIRRORS.release();
+    } else {
+      c.real.close();
     }
-    c.real.close();
   }
 
   static StubStatement statement(StubConnection connection, int columns, Connection real) {
