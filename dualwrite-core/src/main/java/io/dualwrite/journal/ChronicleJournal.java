@@ -74,6 +74,7 @@ public final class ChronicleJournal implements Journal {
   private final IntentIndex index;
   private final TreeMap<Integer, Segment> segments;
   private final Map<Long, String> parkErrors;
+  private final ByteWriter noted = new ByteWriter();
   private QueueWriter queue;
   private volatile Segment current;
   private int nextOrdinal;
@@ -699,7 +700,8 @@ public final class ChronicleJournal implements Journal {
     if (queue == null) {
       return;
     }
-    ByteWriter w = new ByteWriter();
+    ByteWriter w = noted;
+    w.clear();
     Records.note(w, type, sequence, text);
     try {
       if (!queue.fits(w.position())) {
