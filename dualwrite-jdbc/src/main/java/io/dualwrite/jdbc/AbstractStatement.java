@@ -4,14 +4,14 @@ import io.dualwrite.shadow.Capture;
 import java.sql.Connection;
 import java.sql.ResultSet;
 import java.sql.SQLException;
-import java.sql.SQLFeatureNotSupportedException;
 import java.sql.SQLWarning;
 import java.sql.Statement;
+import org.postgresql.PGStatement;
 
 /**
  * What plain and prepared statements share: the driver's statement of the moment, options, results.
  */
-abstract class AbstractStatement extends ForwardingStatement {
+abstract class AbstractStatement extends ForwardingStatement implements PGStatement {
 
   final DwConnection connection;
   final int type;
@@ -43,6 +43,11 @@ abstract class AbstractStatement extends ForwardingStatement {
       rawEpoch = connection.rawEpoch();
     }
     return raw;
+  }
+
+  /** Whether a read is compared with the mirror. */
+  boolean samples(Plan plan) throws SQLException {
+    return concurrency == ResultSet.CONCUR_READ_ONLY && connection.samples(plan);
   }
 
   /** A result whose rows are recorded for comparison; what was recorded before it is finished. */
@@ -93,11 +98,7 @@ abstract class AbstractStatement extends ForwardingStatement {
     if (iface.isInstance(this)) {
       return iface.cast(this);
     }
-    throw new SQLFeatureNotSupportedException(
-        "dualwrite does not hand out "
-            + iface.getName()
-            + ": what is written through it would not be mirrored",
-        "0A000");
+    throw Refusal.handOut(iface);
   }
 
   @Override
@@ -160,6 +161,69 @@ abstract class AbstractStatement extends ForwardingStatement {
   @Override
   public void setPoolable(boolean poolable) throws SQLException {
     state.option("poolable", s -> s.setPoolable(poolable), raw());
+  }
+
+  // ---- what the driver offers beyond JDBC
+
+  @Override
+  public long getLastOID() throws SQLException {
+    return raw().unwrap(PGStatement.class).getLastOID();
+  }
+
+  @SuppressWarnings("deprecation")
+  @Override
+  public void setUseServerPrepare(boolean on) throws SQLException {
+    state.option(
+        "prepareThreshold", s -> s.unwrap(PGStatement.class).setUseServerPrepare(on), raw());
+  }
+
+  @Override
+  public boolean isUseServerPrepare() {
+    return quietly(false, PGStatement::isUseServerPrepare);
+  }
+
+  @Override
+  public void setPrepareThreshold(int executions) throws SQLException {
+    state.option(
+        "prepareThreshold",
+        s -> s.unwrap(PGStatement.class).setPrepareThreshold(executions),
+        raw());
+  }
+
+  @Override
+  public int getPrepareThreshold() {
+    return quietly(0, PGStatement::getPrepareThreshold);
+  }
+
+  @Override
+  public void setAdaptiveFetch(boolean on) {
+    quietly(
+        null,
+        now -> {
+          state.option(
+              "adaptiveFetch", s -> s.unwrap(PGStatement.class).setAdaptiveFetch(on), null);
+          now.setAdaptiveFetch(on);
+          return null;
+        });
+  }
+
+  @Override
+  public boolean getAdaptiveFetch() {
+    return quietly(false, PGStatement::getAdaptiveFetch);
+  }
+
+  @FunctionalInterface
+  private interface OnDriver<T> {
+    T on(PGStatement driver) throws SQLException;
+  }
+
+  /** For methods that throw nothing: on a closed statement there is a default. */
+  private <T> T quietly(T closed, OnDriver<T> what) {
+    try {
+      return what.on(raw().unwrap(PGStatement.class));
+    } catch (SQLException e) {
+      return closed;
+    }
   }
 
   // ---- results

@@ -30,8 +30,7 @@ class Connections implements DataSource {
 
   @Override
   public Connection getConnection(String username, String password) throws SQLException {
-    throw new SQLFeatureNotSupportedException(
-        "user and password are fixed in the configuration; call getConnection()");
+    throw Refusal.of("user and password are fixed in the configuration; call getConnection()");
   }
 
   @Override
@@ -58,7 +57,7 @@ class Connections implements DataSource {
 
   @Override
   public Logger getParentLogger() throws SQLFeatureNotSupportedException {
-    throw new SQLFeatureNotSupportedException("logs with SLF4J");
+    throw Refusal.of("logs with SLF4J");
   }
 
   @Override

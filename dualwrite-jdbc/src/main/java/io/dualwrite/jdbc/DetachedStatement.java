@@ -45,10 +45,9 @@ final class DetachedStatement extends ForwardingStatement {
   }
 
   private static SQLException refused() {
-    return new SQLException(
+    return Refusal.of(
         "this statement belongs to a result that the driver made by itself: create one from the"
-            + " connection",
-        "0A000");
+            + " connection");
   }
 
   @Override

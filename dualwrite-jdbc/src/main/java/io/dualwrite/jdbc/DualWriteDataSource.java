@@ -17,7 +17,9 @@ import java.sql.SQLFeatureNotSupportedException;
 import java.sql.ShardingKeyBuilder;
 import java.time.Duration;
 import java.util.logging.Logger;
+import javax.sql.ConnectionPoolDataSource;
 import javax.sql.DataSource;
+import javax.sql.XADataSource;
 
 /**
  * A {@link DataSource} whose connections write to two databases. The application sees the primary
@@ -194,9 +196,8 @@ public final class DualWriteDataSource implements DataSource, AutoCloseable {
 
   @Override
   public Connection getConnection(String username, String password) throws SQLException {
-    throw new SQLFeatureNotSupportedException(
-        "user and password of both databases are part of dualwrite's settings; call getConnection()",
-        "0A000");
+    throw Refusal.of(
+        "user and password of both databases are part of dualwrite's settings; call getConnection()");
   }
 
   // ---- the operator's side
@@ -290,13 +291,13 @@ public final class DualWriteDataSource implements DataSource, AutoCloseable {
 
   @Override
   public ConnectionBuilder createConnectionBuilder() throws SQLException {
-    throw new SQLFeatureNotSupportedException(
-        "dualwrite builds no connections for other users or shards; call getConnection()", "0A000");
+    throw Refusal.of(
+        "dualwrite builds no connections for other users or shards; call getConnection()");
   }
 
   @Override
   public ShardingKeyBuilder createShardingKeyBuilder() throws SQLException {
-    throw new SQLFeatureNotSupportedException("PostgreSQL has no sharding keys", "0A000");
+    throw Refusal.of("PostgreSQL has no sharding keys");
   }
 
   @Override
@@ -320,13 +321,19 @@ public final class DualWriteDataSource implements DataSource, AutoCloseable {
 
   @Override
   public Logger getParentLogger() throws SQLFeatureNotSupportedException {
-    throw new SQLFeatureNotSupportedException("dualwrite logs with SLF4J", "0A000");
+    throw Refusal.of("dualwrite logs with SLF4J");
   }
 
   @Override
   public <T> T unwrap(Class<T> type) throws SQLException {
     if (type.isInstance(this)) {
       return type.cast(this);
+    }
+    if (type == XADataSource.class || type == ConnectionPoolDataSource.class) {
+      throw Refusal.of(
+          "dualwrite offers no "
+              + type.getName()
+              + ": two-phase commit cannot be mirrored, and pools take this DataSource as it is");
     }
     throw new SQLException("this DataSource wraps no " + type.getName());
   }

@@ -141,6 +141,6 @@ public final class DualWriteDriver implements Driver {
 
   @Override
   public Logger getParentLogger() throws SQLFeatureNotSupportedException {
-    throw new SQLFeatureNotSupportedException("dualwrite logs with SLF4J", "0A000");
+    throw Refusal.of("dualwrite logs with SLF4J");
   }
 }

@@ -2,11 +2,13 @@ package io.dualwrite.jdbc;
 
 import com.github.benmanes.caffeine.cache.Cache;
 import io.dualwrite.catalog.Catalog;
+import io.dualwrite.catalog.Table;
 import io.dualwrite.catalog.TableName;
 import io.dualwrite.control.Incarnation;
 import io.dualwrite.journal.RowChange;
 import io.dualwrite.sql.Kind;
 import io.dualwrite.sql.Sql;
+import io.dualwrite.sql.StatementInfo;
 import io.dualwrite.sql.TransactionCommand;
 import java.sql.CallableStatement;
 import java.sql.Connection;
@@ -15,7 +17,6 @@ import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLClientInfoException;
 import java.sql.SQLException;
-import java.sql.SQLFeatureNotSupportedException;
 import java.sql.Savepoint;
 import java.sql.Statement;
 import java.util.ArrayList;
@@ -24,11 +25,16 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Properties;
 import java.util.Set;
 import java.util.concurrent.Executor;
+import java.util.function.Consumer;
+import org.postgresql.copy.CopyIn;
+import org.postgresql.copy.CopyOperation;
 import org.postgresql.core.BaseConnection;
 import org.postgresql.core.TransactionState;
+import org.postgresql.jdbc.PgConnection;
 import org.postgresql.util.GT;
 import org.postgresql.util.PSQLException;
 import org.postgresql.util.PSQLState;
@@ -91,6 +97,12 @@ final class DwConnection extends ForwardingConnection {
   /** Whether that is so beyond the transaction. */
   private boolean ownPath;
 
+  /** A COPY in autocommit is under way: until it ends it is a transaction of ours. */
+  private boolean copying;
+
+  /** What the driver's own interface is unwrapped to; made when it is asked for. */
+  private DwDriverConnection unwrapped;
+
   /** Whether numbers may be shown with fewer digits than they have. */
   private boolean oddFormats;
 
@@ -134,6 +146,11 @@ final class DwConnection extends ForwardingConnection {
 
   DualWriter writer() {
     return writer;
+  }
+
+  /** The driver's connection of the moment, open or not. */
+  BaseConnection driver() {
+    return driver;
   }
 
   Epoch epoch() {
@@ -250,6 +267,16 @@ final class DwConnection extends ForwardingConnection {
     return planned.plan(planner, cache, raw, writer);
   }
 
+  /** What the catalog says of a table to this transaction. */
+  Optional<Table> table(TableName name) throws SQLException {
+    return catalog().table(raw, name);
+  }
+
+  /** Rows of the table are captured as it is known now; checked again at the commit. */
+  void rely(Table table) {
+    unit.rely(table);
+  }
+
   /** How many parameters the driver finds in the text. */
   int parameters(String sql) {
     return driver.getStandardConformingStrings()
@@ -268,7 +295,7 @@ final class DwConnection extends ForwardingConnection {
     if (epoch.capturing()) {
       if (plan instanceof Plan.Refuse r) {
         writer.counters.refused(r.kind());
-        throw new SQLFeatureNotSupportedException(r.sentence(), "0A000");
+        throw Refusal.of(r.sentence());
       }
       if (plan instanceof Plan.Observed o) {
         return observed(o, x);
@@ -395,6 +422,50 @@ final class DwConnection extends ForwardingConnection {
     return result;
   }
 
+  /**
+   * Something that the driver writes by itself, and not for a statement's text: as the policy of
+   * its kind says. In autocommit it is a transaction of its own.
+   *
+   * @param asGiven does it
+   * @param captured does it and tells {@link #wrote} what it can tell; the rest is observed
+   */
+  <T> T observed(Unmirrored kind, Work<T> asGiven, Work<T> captured) throws SQLException {
+    raw();
+    boolean alone = autoCommit && !inTransaction;
+    if (!inTransaction) {
+      begin();
+    }
+    try {
+      accounted = true;
+      if (!epoch.capturing()) {
+        return asGiven.run();
+      }
+      switch (writer.settings.choice(kind.policy())) {
+        case "reject":
+          writer.counters.refused(kind);
+          throw Refusal.of(
+              "dualwrite refuses to change rows through a ResultSet ("
+                  + kind.policy().key()
+                  + "=reject): run an INSERT, UPDATE or DELETE statement instead");
+        case "primary-only":
+          writer.counters.primaryOnly(kind);
+          return asGiven.run();
+        default:
+          writer.counters.observed(kind);
+          Work<T> watched =
+              () -> {
+                observe();
+                return captured.run();
+              };
+          return alone ? transaction(watched) : watched.run();
+      }
+    } finally {
+      if (alone) {
+        leave();
+      }
+    }
+  }
+
   private <T> T truncate(Plan.Truncate plan, Execution<T> x) throws SQLException {
     writer.counters.observed(Unmirrored.TRUNCATE);
     T result = x.pass(plan);
@@ -466,7 +537,7 @@ final class DwConnection extends ForwardingConnection {
    */
   private <T> T committingRoutine(Execution<T> x, Plan plan) throws SQLException {
     DualWriter.Everything all = writer.suspectEverything(raw);
-    Observation watch = Observation.begin(writer, raw, null);
+    Observation watch = Observation.watch(writer, raw);
     try {
       return x.pass(plan);
     } finally {
@@ -545,6 +616,132 @@ final class DwConnection extends ForwardingConnection {
     } finally {
       leave();
     }
+  }
+
+  // ---- COPY
+
+  /** COPY has no result but a stream: there is nothing to capture in its statement. */
+  private record Copy(BaseConnection driver, String text) implements Execution<CopyOperation> {
+    @Override
+    public CopyOperation pass(Plan plan) throws SQLException {
+      return driver.getQueryExecutor().startCopy(text, driver.getAutoCommit());
+    }
+
+    @Override
+    public CopyOperation captured(Plan plan) {
+      throw new AssertionError("COPY: " + plan);
+    }
+
+    @Override
+    public CopyOperation several(Plan.Several plan) {
+      throw new AssertionError("COPY: " + plan);
+    }
+
+    @Override
+    public CopyOperation done() {
+      throw new AssertionError("COPY");
+    }
+  }
+
+  /**
+   * Begins a COPY. Where it may write, and in autocommit, it is a transaction of its own that ends
+   * with the stream: {@link #copied}. Until then the roles do not change.
+   */
+  CopyOperation copy(String sql) throws SQLException {
+    raw();
+    boolean alone = autoCommit && !inTransaction;
+    if (!inTransaction) {
+      begin();
+    }
+    copying = alone;
+    try {
+      Planned planned = new Planned(sql, null);
+      Plan plan = plan(planned);
+      List<StatementInfo> statements = writer.texts.get(sql).statements();
+      if (epoch.capturing()
+          && (statements.size() != 1
+              || statements.get(0).kind() != Kind.COPY_IN
+                  && statements.get(0).kind() != Kind.COPY_OUT)) {
+        writer.counters.refused(Unmirrored.FORM);
+        throw Refusal.of("dualwrite refuses to begin a COPY with a text that is not one COPY");
+      }
+      boolean observed = epoch.capturing() && plan instanceof Plan.Observed;
+      if (alone && observed) {
+        raw.setAutoCommit(false);
+      }
+      CopyOperation copy = dispatch(planned, plan, new Copy(driver, sql));
+      if (observed || copy instanceof CopyIn) {
+        return DwCopy.of(copy, this);
+      }
+      copied(true, null);
+      return copy;
+    } catch (SQLException | RuntimeException | Error e) {
+      copied(false, e);
+      throw e;
+    }
+  }
+
+  /**
+   * The COPY is over; nothing to do if the application's own transaction goes on.
+   *
+   * @param because why it failed, or null
+   */
+  void copied(boolean done, Throwable because) throws SQLException {
+    if (!copying) {
+      return;
+    }
+    copying = false;
+    try {
+      if (closed || raw.isClosed() || raw.getAutoCommit()) {
+        return;
+      }
+      if (done) {
+        endTransaction();
+      } else if (because != null) {
+        undo(because);
+      } else {
+        raw.rollback();
+        dropUnit();
+      }
+    } finally {
+      forgetUnit();
+      if (!closed && !raw.isClosed()) {
+        raw.setAutoCommit(autoCommit);
+      }
+      leave();
+    }
+  }
+
+  // ---- large objects
+
+  /** Something that the driver does by itself. */
+  @FunctionalInterface
+  interface OnDriver<T> {
+    T on(BaseConnection driver) throws SQLException;
+  }
+
+  /**
+   * Large objects live in a catalog of their own and have other numbers on every server: refused,
+   * or left to the primary.
+   */
+  <T> T largeObjects(OnDriver<T> what) throws SQLException {
+    raw();
+    if (!inTransaction && !autoCommit) {
+      begin();
+    }
+    if ((inTransaction ? epoch : writer.now()).capturing()) {
+      if (writer.settings.choice(Unmirrored.LARGE_OBJECT.policy()).equals("reject")) {
+        writer.counters.refused(Unmirrored.LARGE_OBJECT);
+        throw Refusal.of(
+            "dualwrite refuses large objects: their numbers differ between the databases; use bytea"
+                + " or text columns ("
+                + Unmirrored.LARGE_OBJECT.policy().key()
+                + "=primary-only leaves them to the primary)");
+      }
+      writer.counters.primaryOnly(Unmirrored.LARGE_OBJECT);
+    }
+    accounted = true;
+    return what.on(driver);
   }
 
   private void undo(Throwable because) {
@@ -893,8 +1090,7 @@ final class DwConnection extends ForwardingConnection {
 
   private SQLException refuse(TransactionCommand command, String why) {
     writer.counters.refused(Unmirrored.FORM);
-    return new SQLFeatureNotSupportedException(
-        "dualwrite refuses " + command.action() + ": " + why, "0A000");
+    return Refusal.of("dualwrite refuses " + command.action() + ": " + why);
   }
 
   /** A SET or its like has run on the primary. */
@@ -918,6 +1114,17 @@ final class DwConnection extends ForwardingConnection {
   private void remember(String what, Session how) throws SQLException {
     how.apply(raw());
     session.put(what, how);
+  }
+
+  /** A setting of the driver's, for this primary and the next. */
+  void set(String what, OnDriver<Void> how) throws SQLException {
+    remember("driver." + what, c -> how.on(c.unwrap(BaseConnection.class)));
+  }
+
+  /** As {@link #set}, where the driver throws nothing and sets it on a closed connection, too. */
+  void setQuietly(String what, Consumer<BaseConnection> how) {
+    how.accept(driver);
+    session.put("driver." + what, c -> how.accept(c.unwrap(BaseConnection.class)));
   }
 
   @Override
@@ -1046,25 +1253,18 @@ final class DwConnection extends ForwardingConnection {
 
   @Override
   public CallableStatement prepareCall(String sql) throws SQLException {
-    throw noCalls();
+    return prepareCall(sql, ResultSet.TYPE_FORWARD_ONLY, ResultSet.CONCUR_READ_ONLY, 0);
   }
 
   @Override
   public CallableStatement prepareCall(String sql, int type, int concurrency) throws SQLException {
-    throw noCalls();
+    return prepareCall(sql, type, concurrency, 0);
   }
 
   @Override
   public CallableStatement prepareCall(String sql, int type, int concurrency, int holdability)
       throws SQLException {
-    throw noCalls();
-  }
-
-  private SQLException noCalls() {
-    writer.counters.refused(Unmirrored.ROUTINE);
-    return new SQLFeatureNotSupportedException(
-        "dualwrite refuses prepareCall: what a routine writes is not captured; send its statements from the application",
-        "0A000");
+    return DwCallableStatement.of(this, sql, type, concurrency, holdability);
   }
 
   @Override
@@ -1080,6 +1280,7 @@ final class DwConnection extends ForwardingConnection {
       return;
     }
     closed = true;
+    copying = false;
     try {
       raw.close();
     } finally {
@@ -1113,21 +1314,30 @@ final class DwConnection extends ForwardingConnection {
     }
   }
 
+  /** This connection, or the driver's own interface with nothing in it that leads past us. */
   @Override
   public <T> T unwrap(Class<T> type) throws SQLException {
     if (type.isInstance(this)) {
       return type.cast(this);
     }
-    throw new SQLFeatureNotSupportedException(
-        "dualwrite does not hand out "
-            + type.getName()
-            + ": what is written through it would not be mirrored",
-        "0A000");
+    if (type.isAssignableFrom(DwDriverConnection.class)) {
+      raw();
+      if (unwrapped == null) {
+        unwrapped = new DwDriverConnection(this);
+      }
+      return type.cast(unwrapped);
+    }
+    if (type == PgConnection.class) {
+      throw Refusal.of(
+          "dualwrite does not hand out the driver's own connection, since what is written through it"
+              + " would not be mirrored: unwrap PGConnection or BaseConnection, which are interfaces");
+    }
+    throw Refusal.handOut(type);
   }
 
   @Override
   public boolean isWrapperFor(Class<?> type) {
-    return type.isInstance(this);
+    return type.isInstance(this) || type.isAssignableFrom(DwDriverConnection.class);
   }
 
   /** Session texts, for tests. */

@@ -35,7 +35,7 @@ import org.postgresql.util.PSQLState;
  * the driver's when it is executed: which one, and with which text, depends on the roles and on the
  * capture that holds then.
  */
-final class DwPreparedStatement extends AbstractStatement implements PreparedStatement {
+class DwPreparedStatement extends AbstractStatement implements PreparedStatement {
 
   private final Planned planned;
   private final Parameters parameters;
@@ -48,9 +48,30 @@ final class DwPreparedStatement extends AbstractStatement implements PreparedSta
       int type,
       int concurrency,
       int holdability) {
+    this(
+        connection,
+        new Planned(sql, keys),
+        connection.parameters(sql),
+        type,
+        concurrency,
+        holdability);
+  }
+
+  DwPreparedStatement(
+      DwConnection connection,
+      Planned planned,
+      int parameters,
+      int type,
+      int concurrency,
+      int holdability) {
     super(connection, type, concurrency, holdability);
-    planned = new Planned(sql, keys);
-    parameters = new Parameters(connection.parameters(sql));
+    this.planned = planned;
+    this.parameters = new Parameters(parameters);
+  }
+
+  /** The text with these values, for a server that gets it as it is. */
+  String text(Parameters values) throws SQLException {
+    return StatementState.text(connection, planned.sql, values);
   }
 
   @Override
@@ -73,12 +94,12 @@ final class DwPreparedStatement extends AbstractStatement implements PreparedSta
   // ---- execution
 
   @FunctionalInterface
-  private interface OnDriver<T> {
+  interface OnDriver<T> {
     T call(PreparedStatement driver, Plan plan) throws SQLException;
   }
 
   @FunctionalInterface
-  private interface Outcome<T> {
+  interface Outcome<T> {
     T of(Executed executed) throws SQLException;
   }
 
@@ -133,11 +154,11 @@ final class DwPreparedStatement extends AbstractStatement implements PreparedSta
 
     @Override
     public String text() throws SQLException {
-      return StatementState.text(connection, planned.sql, parameters);
+      return DwPreparedStatement.this.text(parameters);
     }
   }
 
-  private <T> T run(OnDriver<T> asGiven, Outcome<T> outcome) throws SQLException {
+  final <T> T run(OnDriver<T> asGiven, Outcome<T> outcome) throws SQLException {
     state.checkOpen();
     finishTee();
     state.forget();
@@ -173,7 +194,7 @@ final class DwPreparedStatement extends AbstractStatement implements PreparedSta
   }
 
   private ResultSet query(PreparedStatement s, Plan plan) throws SQLException {
-    if (!connection.samples(plan)) {
+    if (!samples(plan)) {
       return DwResultSet.of(s.executeQuery(), this);
     }
     long start = System.nanoTime();
@@ -279,7 +300,7 @@ final class DwPreparedStatement extends AbstractStatement implements PreparedSta
           public String text() throws SQLException {
             StringBuilder texts = new StringBuilder();
             for (Parameters p : all) {
-              texts.append(StatementState.text(connection, planned.sql, p)).append(";\n");
+              texts.append(DwPreparedStatement.this.text(p)).append(";\n");
             }
             return texts.toString();
           }
@@ -618,47 +639,56 @@ final class DwPreparedStatement extends AbstractStatement implements PreparedSta
 
   @Override
   public void setBlob(int i, Blob x) throws SQLException {
-    throw DwResultSet.largeObjects();
+    connection.largeObjects(c -> null);
+    open().setOther(i, (s, j) -> s.setBlob(j, x));
   }
 
   @Override
   public void setBlob(int i, InputStream x) throws SQLException {
-    throw DwResultSet.largeObjects();
+    connection.largeObjects(c -> null);
+    open().setOther(i, (s, j) -> s.setBlob(j, x));
   }
 
   @Override
   public void setBlob(int i, InputStream x, long length) throws SQLException {
-    throw DwResultSet.largeObjects();
+    connection.largeObjects(c -> null);
+    open().setOther(i, (s, j) -> s.setBlob(j, x, length));
   }
 
   @Override
   public void setClob(int i, Clob x) throws SQLException {
-    throw DwResultSet.largeObjects();
+    connection.largeObjects(c -> null);
+    open().setOther(i, (s, j) -> s.setClob(j, x));
   }
 
   @Override
   public void setClob(int i, Reader x) throws SQLException {
-    throw DwResultSet.largeObjects();
+    connection.largeObjects(c -> null);
+    open().setOther(i, (s, j) -> s.setClob(j, x));
   }
 
   @Override
   public void setClob(int i, Reader x, long length) throws SQLException {
-    throw DwResultSet.largeObjects();
+    connection.largeObjects(c -> null);
+    open().setOther(i, (s, j) -> s.setClob(j, x, length));
   }
 
   @Override
   public void setNClob(int i, NClob x) throws SQLException {
-    throw DwResultSet.largeObjects();
+    connection.largeObjects(c -> null);
+    open().setOther(i, (s, j) -> s.setNClob(j, x));
   }
 
   @Override
   public void setNClob(int i, Reader x) throws SQLException {
-    throw DwResultSet.largeObjects();
+    connection.largeObjects(c -> null);
+    open().setOther(i, (s, j) -> s.setNClob(j, x));
   }
 
   @Override
   public void setNClob(int i, Reader x, long length) throws SQLException {
-    throw DwResultSet.largeObjects();
+    connection.largeObjects(c -> null);
+    open().setOther(i, (s, j) -> s.setNClob(j, x, length));
   }
 
   // ---- about the statement

@@ -14,7 +14,6 @@ import java.sql.ResultSet;
 import java.sql.ResultSetMetaData;
 import java.sql.RowId;
 import java.sql.SQLException;
-import java.sql.SQLFeatureNotSupportedException;
 import java.sql.SQLType;
 import java.sql.SQLWarning;
 import java.sql.SQLXML;
@@ -23,11 +22,13 @@ import java.sql.Time;
 import java.sql.Timestamp;
 import java.util.Calendar;
 import java.util.Map;
+import org.postgresql.PGRefCursorResultSet;
 import org.postgresql.jdbc.PgArray;
 
 /**
  * A result of the primary: everything is handed on as it is, but nothing leads from it to the raw
- * connection, and rows cannot be changed through it, since the driver would write them past us.
+ * connection, and rows are changed through an {@link UpdatableResultSet} only, since the driver
+ * would write them past us.
  *
  * <p>What is called per row and per value does nothing beyond the call. As thread-safe as the
  * driver's own.
@@ -42,19 +43,14 @@ class DwResultSet implements ResultSet {
     this.owner = owner;
   }
 
-  /**
-   * A large object could be written through what the driver returns, and its number differs between
-   * the databases.
-   */
-  static SQLException largeObjects() {
-    return new SQLFeatureNotSupportedException(
-        "dualwrite refuses large objects: their numbers differ between the databases; use bytea or text columns",
-        "0A000");
-  }
-
   /** The result, or null if there is none. */
   static ResultSet of(ResultSet raw, Statement owner) {
-    return raw == null ? null : new DwResultSet(raw, owner);
+    if (raw == null) {
+      return null;
+    }
+    return owner instanceof AbstractStatement a && a.concurrency == CONCUR_UPDATABLE
+        ? new UpdatableResultSet(raw, a)
+        : new DwResultSet(raw, owner);
   }
 
   /**
@@ -87,15 +83,18 @@ class DwResultSet implements ResultSet {
 
   /**
    * The raw result for a method that changes rows. One that is read only refuses by itself, in the
-   * driver's words.
+   * driver's words; any other is an {@link UpdatableResultSet}.
    */
-  private ResultSet writable() throws SQLException {
+  ResultSet writable() throws SQLException {
     if (raw.getConcurrency() != CONCUR_READ_ONLY) {
-      throw new SQLFeatureNotSupportedException(
-          "rows cannot be changed through a ResultSet while writes go to two databases: run an"
-              + " INSERT, UPDATE or DELETE statement instead",
-          "0A000");
+      throw Refusal.of("dualwrite refuses to change rows through this ResultSet");
     }
+    return raw;
+  }
+
+  /** Past here a large object is the operator's choice; throws if it is refused. */
+  private ResultSet largeObjects() throws SQLException {
+    owner.getConnection().unwrap(DwConnection.class).largeObjects(c -> null);
     return raw;
   }
 
@@ -683,12 +682,12 @@ class DwResultSet implements ResultSet {
 
   @Override
   public Blob getBlob(int columnIndex) throws SQLException {
-    throw largeObjects();
+    return largeObjects().getBlob(columnIndex);
   }
 
   @Override
   public Clob getClob(int columnIndex) throws SQLException {
-    throw largeObjects();
+    return largeObjects().getClob(columnIndex);
   }
 
   @Override
@@ -708,12 +707,12 @@ class DwResultSet implements ResultSet {
 
   @Override
   public Blob getBlob(String columnLabel) throws SQLException {
-    throw largeObjects();
+    return largeObjects().getBlob(columnLabel);
   }
 
   @Override
   public Clob getClob(String columnLabel) throws SQLException {
-    throw largeObjects();
+    return largeObjects().getClob(columnLabel);
   }
 
   @Override
@@ -1080,15 +1079,24 @@ class DwResultSet implements ResultSet {
     writable().updateObject(columnLabel, x, targetSqlType);
   }
 
-  /** Ours for what this is; the driver's own types only where it can but read. */
+  /** Ours for what this is; of the driver's own what leads nowhere. */
+  @SuppressWarnings("deprecation")
   @Override
   public <T> T unwrap(Class<T> iface) throws SQLException {
-    return iface.isInstance(this) ? iface.cast(this) : writable().unwrap(iface);
+    if (iface.isInstance(this)) {
+      return iface.cast(this);
+    }
+    if (iface == PGRefCursorResultSet.class) {
+      PGRefCursorResultSet theirs = raw.unwrap(PGRefCursorResultSet.class);
+      String cursor = theirs.getRefCursor();
+      PGRefCursorResultSet ours = () -> cursor;
+      return iface.cast(ours);
+    }
+    throw Refusal.handOut(iface);
   }
 
   @Override
   public boolean isWrapperFor(Class<?> iface) throws SQLException {
-    return iface.isInstance(this)
-        || (raw.getConcurrency() == CONCUR_READ_ONLY && raw.isWrapperFor(iface));
+    return iface.isInstance(this) || iface == PGRefCursorResultSet.class;
   }
 }

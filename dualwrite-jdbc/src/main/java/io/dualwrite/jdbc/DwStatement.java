@@ -134,7 +134,7 @@ final class DwStatement extends AbstractStatement {
   }
 
   private ResultSet query(String sql, Statement s, Plan plan) throws SQLException {
-    if (!connection.samples(plan)) {
+    if (!samples(plan)) {
       return DwResultSet.of(s.executeQuery(sql), this);
     }
     long start = System.nanoTime();

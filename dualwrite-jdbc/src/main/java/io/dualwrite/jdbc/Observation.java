@@ -57,6 +57,12 @@ final class Observation {
           // one row that is always there, for the setting
           + " union all select 0, '', '', 0, 0, 0, 0, false, pg_catalog.current_setting('track_counts') = 'on'";
 
+  /** The same with the counts of all sessions added. */
+  private static final String TOTALS =
+      COUNTS.replaceAll(
+          "pg_catalog\\.pg_stat_get_xact_(\\w+)\\(c\\.oid\\)",
+          "$0 + pg_catalog.pg_stat_get_$1(c.oid)");
+
   /**
    * Whether the transaction made or changed something that is not temporary; $ stands for the
    * condition that a row is its own.
@@ -154,7 +160,7 @@ final class Observation {
    * @param unit what the transaction wrote before; null if nothing
    */
   static Observation begin(DualWriter writer, Connection raw, UnitOfWork unit) throws SQLException {
-    Observation o = new Observation(writer, counts(raw));
+    Observation o = new Observation(writer, counts(raw, COUNTS));
     if (unit != null) {
       for (RowChange c : unit.changes()) {
         o.of(c.table()).before += c.rows().length;
@@ -163,10 +169,18 @@ final class Observation {
     return o;
   }
 
-  private static Map<Long, Counts> counts(Connection raw) throws SQLException {
+  /**
+   * Watches what is written outside of a transaction of ours, for {@link #touched}: the server may
+   * add the session's counts to those of all sessions meanwhile, so both are read.
+   */
+  static Observation watch(DualWriter writer, Connection raw) throws SQLException {
+    return new Observation(writer, counts(raw, TOTALS));
+  }
+
+  private static Map<Long, Counts> counts(Connection raw, String query) throws SQLException {
     Map<Long, Counts> result = new HashMap<>();
     try (Statement s = raw.createStatement();
-        ResultSet r = s.executeQuery(COUNTS)) {
+        ResultSet r = s.executeQuery(query)) {
       while (r.next()) {
         if (r.getLong(1) == 0 && !r.getBoolean(9)) {
           continue;
@@ -232,7 +246,7 @@ final class Observation {
           RowChange.NO_TABLE, "track_counts is off, so it is not known what a statement wrote");
       return;
     }
-    Map<Long, Counts> after = counts(raw);
+    Map<Long, Counts> after = counts(raw, COUNTS);
     after.remove(0L);
     Map<Long, Counts> changed = new LinkedHashMap<>();
     boolean system = false;
@@ -305,11 +319,12 @@ final class Observation {
 
   /** The tables that changed since the first reading, whoever changed them. */
   Set<TableName> touched(Connection raw) throws SQLException {
-    if (!counting) {
+    // before PostgreSQL 15 counts reach those of all sessions at some later time
+    if (!counting || raw.getMetaData().getDatabaseMajorVersion() < 15) {
       return Set.of(RowChange.NO_TABLE);
     }
     Map<Long, Counts> changed = new LinkedHashMap<>();
-    for (Map.Entry<Long, Counts> e : counts(raw).entrySet()) {
+    for (Map.Entry<Long, Counts> e : counts(raw, TOTALS).entrySet()) {
       Counts d = e.getValue().minus(before.get(e.getKey()));
       if (e.getKey() != 0 && d.any() && !d.system) {
         changed.put(e.getKey(), d);

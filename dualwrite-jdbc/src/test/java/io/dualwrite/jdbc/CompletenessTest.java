@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import java.lang.reflect.Method;
 import java.lang.reflect.Modifier;
 import java.sql.Array;
+import java.sql.CallableStatement;
 import java.sql.Connection;
 import java.sql.DatabaseMetaData;
 import java.sql.PreparedStatement;
@@ -20,6 +21,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.postgresql.PGResultSetMetaData;
+import org.postgresql.PGStatement;
+import org.postgresql.core.BaseConnection;
+import org.postgresql.core.QueryExecutor;
 
 /**
  * Every method of an interface that the running JDK has must be declared in our class: a default
@@ -36,6 +40,10 @@ class CompletenessTest {
         Arguments.of(DwSavepoint.class, java.sql.Savepoint.class, Set.of()),
         Arguments.of(DwStatement.class, Statement.class, Set.of()),
         Arguments.of(DwPreparedStatement.class, PreparedStatement.class, Set.of()),
+        Arguments.of(DwPreparedStatement.class, PGStatement.class, Set.of()),
+        Arguments.of(DwCallableStatement.class, CallableStatement.class, Set.of()),
+        Arguments.of(DwDriverConnection.class, BaseConnection.class, Set.of()),
+        Arguments.of(DwQueryExecutor.class, QueryExecutor.class, Set.of()),
         Arguments.of(DetachedStatement.class, Statement.class, Set.of()),
         Arguments.of(DwResultSet.class, ResultSet.class, Set.of()),
         Arguments.of(DwResultSetMetaData.class, ResultSetMetaData.class, Set.of()),

@@ -18,9 +18,14 @@ import java.time.Duration;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.postgresql.PGConnection;
+import org.postgresql.core.BaseConnection;
+import org.postgresql.core.BaseStatement;
+import org.postgresql.fastpath.Fastpath;
+import org.postgresql.jdbc.PgConnection;
 
 /**
  * G5: what cannot be mirrored faithfully is refused before it happens, or recorded; never passed in
@@ -114,7 +119,7 @@ class NeverSilentlyTest {
     try (Connection c = fixture.connect();
         Statement s = c.createStatement()) {
       SQLException e = assertThrows(SQLFeatureNotSupportedException.class, () -> s.execute(sql));
-      assertEquals("0A000", e.getSQLState());
+      assertEquals("0AD01", e.getSQLState());
       assertTrue(e.getMessage().startsWith("dualwrite refuses"), e.getMessage());
       assertFalse(e.getMessage().contains("\n"), e.getMessage());
       if (!sql.contains("?")) {
@@ -141,13 +146,42 @@ class NeverSilentlyTest {
   }
 
   @Test
+  @SuppressWarnings("deprecation")
   void whatLeadsPastUsIsNotHandedOut() throws SQLException {
     try (Connection c = fixture.connect();
         Statement s = c.createStatement();
         ResultSet r = s.executeQuery("select id, v from t")) {
-      assertThrows(SQLException.class, () -> c.unwrap(PGConnection.class));
-      assertThrows(SQLException.class, () -> s.unwrap(org.postgresql.PGStatement.class));
-      assertThrows(SQLException.class, () -> c.prepareCall("{call work()}"));
+      assertThrows(SQLException.class, () -> c.unwrap(PgConnection.class));
+      assertThrows(SQLException.class, () -> s.unwrap(BaseStatement.class));
+      PGConnection driver = c.unwrap(PGConnection.class);
+      for (Executable x :
+          new Executable[] {
+            driver::getLargeObjectAPI,
+            driver::getFastpathAPI,
+            () -> driver.getCopyAPI().copyIn("copy t from stdin"),
+            () -> c.prepareCall("call work()").execute(),
+            () -> c.unwrap(BaseConnection.class).execSQLUpdate("call work()"),
+            () -> c.unwrap(BaseConnection.class).execSQLQuery("select next_number()"),
+            () ->
+                c.unwrap(BaseConnection.class)
+                    .getQueryExecutor()
+                    .execute(
+                        c.unwrap(BaseConnection.class)
+                            .createQuery("delete from t", true, false)
+                            .query,
+                        null,
+                        null,
+                        0,
+                        0,
+                        0),
+            () ->
+                new Fastpath(c.unwrap(BaseConnection.class))
+                    .fastpath(1, new org.postgresql.fastpath.FastpathArg[0]),
+          }) {
+        assertEquals(
+            Refusal.SQLSTATE, assertThrows(SQLFeatureNotSupportedException.class, x).getSQLState());
+      }
+      assertThrows(UnsupportedOperationException.class, driver::getReplicationAPI);
       assertTrue(r.next());
       assertThrows(SQLException.class, () -> r.getBlob(1));
       assertThrows(
