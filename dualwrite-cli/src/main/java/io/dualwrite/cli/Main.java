@@ -54,6 +54,7 @@ import picocli.CommandLine.Spec;
       CopyCommand.class,
       VerifyCommand.class,
       StatusCommand.class,
+      ReconcileCommand.class,
       CleanCommand.class,
       JournalCommand.class,
     })

@@ -50,6 +50,7 @@ public final class JournalReader implements AutoCloseable {
   /** Whether there is a journal in the directory, sound or not. */
   public static boolean isJournal(Path directory) {
     return Files.exists(directory.resolve("journal.properties"))
+        || Files.isDirectory(directory.resolve("runs"))
         || Files.exists(directory.resolve("journal.state"));
   }
 
@@ -220,6 +221,7 @@ public final class JournalReader implements AutoCloseable {
         Segment segment = s.segments.get(Segment.ordinal(location));
         IntentReader.Found f = reads.read(segment, location, seq);
         if (f.intent() != null) {
+          again = 0;
           if (!each.test(unit(s, f.intent()))) {
             return;
           }
