@@ -187,19 +187,27 @@ final class JournalExport implements Callable<Integer> {
         out.println(statement(c, row, masked));
       }
       if (c.rows().length == 0) {
-        out.println(comment(Units.verb(c.kind()) + " " + c.table()));
+        out.println(comment(Units.what(c)));
       }
     }
   }
 
   /** Nothing that is written may end the comment. */
   private static String comment(String text) {
-    return "-- " + text.replaceAll("\\R", " ");
+    return "-- " + String.join(" ", text.lines().toList());
   }
 
   private static String statement(RowChange c, String[] row, boolean[] masked) {
     int n = c.keyColumns().size();
     return switch (c.kind()) {
+      case TRUNCATE -> "truncate " + c.table().sql() + ";";
+      case STATEMENT ->
+          masked[0]
+              ? comment("a statement")
+              : comment("search_path " + row[1] + (row[2] == null ? "" : ", role " + row[2]))
+                  + "\n"
+                  + row[0].strip()
+                  + (row[0].strip().endsWith(";") ? "" : "\n;");
       case INSERT -> insert(c, row, masked) + ";";
       case UPSERT -> insert(c, row, masked) + conflict(c) + ";";
       case DELETE ->
@@ -214,9 +222,7 @@ final class JournalExport implements Callable<Integer> {
               + ";";
       default ->
           comment(
-              Units.verb(c.kind())
-                  + " "
-                  + c.table()
+              Units.what(c)
                   + " "
                   + list(c, row, masked, 0, Math.min(row.length, c.columns().size()), ", ", false));
     };

@@ -110,7 +110,7 @@ final class JournalList implements Callable<Integer> {
 
   private static String line(String sequence, String when, String xid, String state, String wrote) {
     return String.format(
-        Locale.ROOT, "    %10s  %-20s  %10s  %-15s  %s", sequence, when, xid, state, wrote);
+        Locale.ROOT, "    %9s  %-20s  %9s  %-9s  %s", sequence, when, xid, state, wrote);
   }
 
   /** One unit. */
@@ -124,7 +124,7 @@ final class JournalList implements Callable<Integer> {
             Units.wrote(u.intent()));
     terminal.println(cut(terminal, line));
     if (u.error() != null) {
-      terminal.println(cut(terminal, " ".repeat(16) + Units.firstLine(u.error())));
+      terminal.println(cut(terminal, " ".repeat(15) + Units.firstLine(u.error())));
     }
   }
 

@@ -203,10 +203,7 @@ final class JournalReplay implements Callable<Integer> {
   }
 
   private String words(Preview.Verdict v, boolean parked) {
-    String doubt =
-        v.doubtful()
-            ? "; nobody knows whether it committed, so its tables without a key become suspects"
-            : "";
+    String doubt = v.doubtful() ? " (nobody knows whether it committed)" : "";
     return switch (v.fate()) {
       case ABORTED -> "aborted on the primary: nothing to do";
       case WAITS -> "has to wait: " + Units.firstLine(v.why());
@@ -225,16 +222,19 @@ final class JournalReplay implements Callable<Integer> {
           keys(v.keys()) + " to resync" + (v.equal() > 0 ? ", " + keys(v.equal()) + " equal" : ""));
     }
     if (v.rows() > 0) {
-      parts.add(
-          Terminal.number(v.rows())
-              + (v.rows() == 1 ? " row" : " rows")
-              + " without key to insert");
+      parts.add(Terminal.count(v.rows(), "keyless row") + " to insert");
+    }
+    if (v.statements() > 0) {
+      parts.add(Terminal.count(v.statements(), "statement") + " to run");
+    }
+    if (!v.suspects().isEmpty()) {
+      parts.add("suspect then: " + Units.tables(v.suspects()));
     }
     return String.join(", ", parts);
   }
 
   private static String keys(long n) {
-    return Terminal.number(n) + (n == 1 ? " key" : " keys");
+    return Terminal.count(n, "key");
   }
 
   private static ObjectNode json(Path directory, Preview.Verdict v, boolean parked) {
@@ -246,6 +246,8 @@ final class JournalReplay implements Callable<Integer> {
     o.put("keysEqual", v.equal());
     o.put("keysToResync", v.keys());
     o.put("rowsToInsert", v.rows());
+    o.put("statementsToRun", v.statements());
+    v.suspects().forEach(t -> o.withArray("suspects").add(t.toString()));
     if (!v.why().isEmpty()) {
       o.put("why", v.why());
     }
@@ -269,15 +271,15 @@ final class JournalReplay implements Callable<Integer> {
                 Terminal.number(n)
                     + switch (f) {
                       case ABORTED -> " aborted";
-                      case WAITS -> " have to wait";
+                      case WAITS -> " to wait";
                       case EQUAL -> " already equal";
                       case WRITES -> " to write";
                       case FAILS -> " would be parked";
                     }));
     terminal.println(
         "    "
-            + Terminal.number(sum.units)
-            + " units of work"
+            + Terminal.count(sum.units, "unit")
+            + " of work"
             + (parts.isEmpty() ? "" : ": " + String.join(", ", parts)));
     terminal.println("    dry run: nothing was changed");
   }
@@ -293,7 +295,7 @@ final class JournalReplay implements Callable<Integer> {
         if (several) {
           terminal.println(terminal.bold(directory.toString()));
         }
-        terminal.println("    " + Terminal.number(before) + " units of work are pending");
+        terminal.println("    " + Terminal.count(before, "unit") + " of work pending");
       }
       try (Replayer replayer = new Replayer(journal, engine)) {
         if (replay(journal, replayer, before)) {
@@ -411,22 +413,14 @@ final class JournalReplay implements Callable<Integer> {
               + " left");
       parked.stream()
           .limit(SHOWN)
-          .forEach(
-              p ->
-                  terminal.println(
-                      "    "
-                          + terminal.bad("parked ")
-                          + p.sequence()
-                          + ": "
-                          + Units.firstLine(p.error())));
+          .forEach(p -> Units.print(terminal, "parked", Long.toString(p.sequence()), p.error()));
       if (parked.size() > SHOWN) {
         terminal.println(
             "    ... and "
                 + Terminal.number(parked.size() - SHOWN)
                 + " more; 'journal list --parked'");
       }
-      suspects.forEach(
-          s -> terminal.println("    " + terminal.bad("suspect ") + s.table() + ": " + s.reason()));
+      suspects.forEach(s -> Units.print(terminal, "suspect", Units.name(s.table()), s.reason()));
     }
     if (left > 0) {
       return ExitCode.INTERRUPTED;

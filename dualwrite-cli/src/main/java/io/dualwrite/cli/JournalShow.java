@@ -124,7 +124,8 @@ final class JournalShow implements Callable<Integer> {
     Intent i = u.intent();
     List<List<String>> rows = Terminal.rows("sequence", Long.toString(i.sequence()));
     rows.add(List.of("when", Units.instant(i.wallMicros()).toString()));
-    rows.add(List.of("state", Units.state(u)));
+    rows.add(
+        List.of("state", Units.state(u).equals("unknown") ? "outcome unknown" : Units.state(u)));
     rows.add(List.of("primary", new Roles(i.epoch()).primary().toString()));
     rows.add(List.of("transaction", i.xid() + " of process " + i.pid()));
     terminal.table(rows);
@@ -136,7 +137,7 @@ final class JournalShow implements Callable<Integer> {
       terminal.println();
       terminal.println(
           "  "
-              + terminal.bold(Units.verb(c.kind()) + " " + c.table())
+              + terminal.bold(Units.what(c))
               + (c.rows().length == 1 ? "" : "  " + Terminal.number(c.rows().length) + " rows"));
       rows(terminal, c);
     }
@@ -189,7 +190,7 @@ final class JournalShow implements Callable<Integer> {
     if (value == null) {
       return "NULL";
     }
-    String line = value.replaceAll("\\R", " ");
+    String line = String.join(" ", value.lines().toList());
     return full || line.length() <= MAX_CHARS ? line : line.substring(0, MAX_CHARS - 3) + "...";
   }
 }

@@ -15,7 +15,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.Callable;
-import java.util.stream.Collectors;
 import java.util.stream.LongStream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -117,7 +116,7 @@ final class JournalSkip implements Callable<Integer> {
   }
 
   private long list(Path directory) {
-    try (JournalReader reader = JournalCommand.look(directory, terminal, json, true)) {
+    try (JournalReader reader = JournalReader.readOnly(directory)) {
       if (reader.usedBy() != null) {
         throw new UserError(
             "the journal in "
@@ -143,7 +142,7 @@ final class JournalSkip implements Callable<Integer> {
       // first: whatever happens now, nothing is lost in silence
       long now = ChronoUnit.MICROS.between(Instant.EPOCH, Instant.now());
       String why =
-          "units of work that wrote to it were skipped by the operator"
+          "a unit of work that wrote to it was skipped by the operator"
               + (reason == null ? "" : ": " + reason);
       c.tables.forEach(
           (t, i) -> reader.journal().suspect(new Suspect(t, why, now, i.incarnation(), i.xid())));
@@ -193,12 +192,10 @@ final class JournalSkip implements Callable<Integer> {
       terminal.println(Json.line(o));
       return;
     }
-    String tables =
-        c.tables.keySet().stream().map(TableName::toString).collect(Collectors.joining(", "));
+    String tables = Units.tables(c.tables.keySet());
     terminal.println(
         "    "
-            + Terminal.number(c.units)
-            + (c.units == 1 ? " unit" : " units")
+            + Terminal.count(c.units, "unit")
             + (done ? " skipped; suspect now: " : " would be skipped; suspects then: ")
             + tables);
     if (done) {

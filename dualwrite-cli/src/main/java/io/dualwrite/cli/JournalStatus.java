@@ -119,48 +119,28 @@ final class JournalStatus implements Callable<Integer> {
     rows.add(
         List.of(
             "pending",
-            Terminal.number(sum.pending)
-                + " units of work"
+            Terminal.count(sum.pending, "unit")
+                + " of work"
                 + (sum.pending == 0 ? "" : ", the oldest of " + age(sum.oldest))));
-    rows.add(List.of("parked", Terminal.number(parked.size()) + " units of work"));
+    rows.add(List.of("parked", Terminal.count(parked.size(), "unit") + " of work"));
     if (!sum.tables.isEmpty()) {
       rows.add(List.of("tables", tables(sum.tables)));
     }
-    rows.add(List.of("suspects", Terminal.number(reader.suspects().size()) + " tables"));
-    rows.add(List.of("damage", Terminal.number(damage.size()) + " places"));
+    rows.add(List.of("suspects", Terminal.count(reader.suspects().size(), "table")));
+    rows.add(List.of("damage", Terminal.count(damage.size(), "place")));
     terminal.table(rows);
     parked.stream()
         .limit(SHOWN)
-        .forEach(
-            p ->
-                terminal.println(
-                    "    "
-                        + terminal.bad("parked ")
-                        + p.sequence()
-                        + ": "
-                        + Units.firstLine(p.error())));
+        .forEach(p -> Units.print(terminal, "parked", Long.toString(p.sequence()), p.error()));
     if (parked.size() > SHOWN) {
       terminal.println("    ... and " + Terminal.number(parked.size() - SHOWN) + " more parked");
     }
     for (Suspect s : reader.suspects()) {
-      terminal.println(
-          "    "
-              + terminal.bad("suspect ")
-              + s.table()
-              + " since "
-              + Units.time(s.sinceMicros())
-              + ": "
-              + s.reason());
+      String of = Units.name(s.table()) + " since " + Units.time(s.sinceMicros());
+      Units.print(terminal, "suspect", of, s.reason());
     }
     for (JournalEntry.Damaged d : damage) {
-      terminal.println(
-          "    "
-              + terminal.bad("damaged ")
-              + d.file()
-              + " at byte "
-              + d.position()
-              + ": "
-              + d.what());
+      Units.print(terminal, "damaged", d.file() + " at byte " + d.position(), d.what());
     }
     next(directory, reader, sum, clean).forEach(l -> terminal.println("    " + l));
     if (clean) {
@@ -203,13 +183,17 @@ final class JournalStatus implements Callable<Integer> {
     return Units.time(micros) + (seconds < 0 ? "" : " (" + Terminal.seconds(seconds) + " ago)");
   }
 
+  private static String name(TableName t) {
+    return t.equals(RowChange.NO_TABLE) ? "statements" : Units.name(t);
+  }
+
   /** The tables with the most units first. */
   private static String tables(Map<TableName, Long> tables) {
     String most =
         tables.entrySet().stream()
             .sorted((a, b) -> Long.compare(b.getValue(), a.getValue()))
             .limit(3)
-            .map(e -> e.getKey() + " (" + Terminal.number(e.getValue()) + ")")
+            .map(e -> name(e.getKey()) + " (" + Terminal.number(e.getValue()) + ")")
             .collect(Collectors.joining(", "));
     return tables.size() <= 3 ? most : most + " and " + (tables.size() - 3) + " more";
   }

@@ -9,7 +9,6 @@ import java.nio.file.Path;
 import java.sql.SQLException;
 import java.util.List;
 import java.util.concurrent.Callable;
-import java.util.stream.Collectors;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -69,14 +68,14 @@ final class JournalVerify implements Callable<Integer> {
             } else {
               terminal.println(
                   "    "
-                      + Terminal.number(check.files())
-                      + " files, "
+                      + Terminal.count(check.files(), "file")
+                      + ", "
                       + Terminal.bytes(check.bytes())
                       + ", "
-                      + Terminal.number(check.records())
-                      + " records, "
-                      + Terminal.number(check.units())
-                      + " units of work: "
+                      + Terminal.count(check.records(), "record")
+                      + ", "
+                      + Terminal.count(check.units(), "unit")
+                      + " of work: "
                       + (check.damaged() == 0
                           ? terminal.good("sound")
                           : terminal.bad(Terminal.number(check.damaged()) + " damaged")));
@@ -98,9 +97,7 @@ final class JournalVerify implements Callable<Integer> {
   }
 
   private static String tables(JournalEntry.Damaged d) {
-    return d.tables().stream()
-        .map(t -> t.name().equals("*") ? "every table" : t.toString())
-        .collect(Collectors.joining(", "));
+    return Units.tables(d.tables());
   }
 
   static ObjectNode json(Path directory, JournalEntry.Damaged d) {

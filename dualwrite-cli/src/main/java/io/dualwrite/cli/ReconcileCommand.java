@@ -318,11 +318,6 @@ final class ReconcileCommand implements Callable<Integer> {
     boolean bad = what.equals("left") || what.equals("passed over");
     String label = what.equals("closed") ? terminal.good(what) : bad ? terminal.bad(what) : what;
     terminal.println(
-        "    "
-            + label
-            + " "
-            + (table == null ? directory : table.name().equals("*") ? "every table" : table)
-            + ": "
-            + text);
+        "    " + label + " " + (table == null ? directory : Units.name(table)) + ": " + text);
   }
 }

@@ -2,6 +2,7 @@ package io.dualwrite.cli;
 
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.dualwrite.catalog.TableName;
 import io.dualwrite.control.Roles;
 import io.dualwrite.journal.Intent;
 import io.dualwrite.journal.JournalUnit;
@@ -10,6 +11,7 @@ import io.dualwrite.journal.RowChange;
 import java.nio.file.Path;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
+import java.util.Collection;
 import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
@@ -19,6 +21,25 @@ import java.util.stream.Collectors;
 final class Units {
 
   private Units() {}
+
+  /** What the change does to what. */
+  static String what(RowChange c) {
+    return c.table().equals(RowChange.NO_TABLE)
+        ? verb(c.kind())
+        : verb(c.kind()) + " " + name(c.table());
+  }
+
+  /** The table as people name it. */
+  static String name(TableName t) {
+    return t.equals(RowChange.NO_TABLE)
+        ? "every table"
+        : t.schema().equals("public") ? t.name() : t.toString();
+  }
+
+  /** Tables as people name them. */
+  static String tables(Collection<TableName> tables) {
+    return tables.stream().map(Units::name).collect(Collectors.joining(", "));
+  }
 
   /** What the change does, in a word or two. */
   static String verb(RowChange.Kind kind) {
@@ -31,11 +52,11 @@ final class Units {
     };
   }
 
-  /** What the unit wrote, without values: {@code write public.orders x2, delete public.lines}. */
+  /** What the unit wrote, without values: {@code write orders x2, delete lines}. */
   static String wrote(Intent i) {
     Map<String, Integer> counts = new TreeMap<>();
     for (RowChange c : i.changes()) {
-      counts.merge(verb(c.kind()) + " " + c.table(), Math.max(1, c.rows().length), Integer::sum);
+      counts.merge(what(c), Math.max(1, c.rows().length), Integer::sum);
     }
     return counts.entrySet().stream()
         .map(e -> e.getKey() + (e.getValue() == 1 ? "" : " x" + e.getValue()))
@@ -47,13 +68,21 @@ final class Units {
     return switch (u.state()) {
       case PARKED -> "parked";
       case RESOLVED -> "resolved";
-      case PENDING -> u.outcome() == Outcome.COMMITTED ? "committed" : "outcome unknown";
+      case PENDING -> u.outcome() == Outcome.COMMITTED ? "committed" : "unknown";
     };
   }
 
   /** A time to the second, UTC. */
   static String time(long micros) {
     return instant(micros).truncatedTo(ChronoUnit.SECONDS).toString();
+  }
+
+  /** A line under a label such as {@code parked}. */
+  static void print(Terminal terminal, String label, String of, String text) {
+    terminal.println(
+        "    " + terminal.bad(label) + " " + of + ": ",
+        7 + label.length() + of.length(),
+        firstLine(text));
   }
 
   static Instant instant(long micros) {

@@ -22,6 +22,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import java.util.UUID;
 import java.util.stream.Collectors;
 
@@ -29,7 +30,9 @@ import java.util.stream.Collectors;
  * What a replay would do, found out by doing it: rows are compared, and what differs is written to
  * the mirror by the replay's own code, in transactions that are rolled back before their commit. So
  * it is also known what the mirror would refuse. Takes the mirror's row locks for moments, as a
- * replay does. Not thread-safe.
+ * replay does. Statements that travel as text are not tried: their locks would be felt; what comes
+ * behind one may need what it makes, and is not said to fail. Not thread-safe; one for all pages of
+ * a journal, in order.
  */
 public final class Preview {
 
@@ -53,14 +56,24 @@ public final class Preview {
    * @param sequence the unit
    * @param fate in a word
    * @param doubtful whether nobody can tell any more if its primary transaction committed: keys are
-   *     resynced all the same, tables without a key become suspects
+   *     resynced all the same
    * @param equal keys whose rows are equal already
    * @param keys keys whose rows differ and would be resynced
    * @param rows rows without a key that would be inserted
+   * @param statements statements that travel as text and would be run
+   * @param suspects tables that would become suspects
    * @param why what it waits for, or why it fails; empty otherwise
    */
   public record Verdict(
-      long sequence, Fate fate, boolean doubtful, long equal, long keys, long rows, String why) {}
+      long sequence,
+      Fate fate,
+      boolean doubtful,
+      long equal,
+      long keys,
+      long rows,
+      int statements,
+      List<TableName> suspects,
+      String why) {}
 
   /** Why a unit would not go through, for good or for now. */
   private record Refusal(Fate fate, String why) {}
@@ -76,6 +89,9 @@ public final class Preview {
 
   private final Convergence engine;
   private final UUID writer;
+
+  /** The last unit with statements that would run; 0 if there was none. */
+  private long statements;
 
   /**
    * For one journal.
@@ -112,6 +128,7 @@ public final class Preview {
     Map<Long, Verdict> verdicts = new HashMap<>();
     Map<Long, Map<TableName, Map<List<String>, Boolean>>> keys = new LinkedHashMap<>();
     Map<Long, Unit> taken = new HashMap<>();
+    Map<Long, Refusal> early = new HashMap<>();
     Map<TableName, Set<List<String>>> all = new TreeMap<>();
     for (Pending p : units) {
       Intent i = p.intent();
@@ -131,10 +148,11 @@ public final class Preview {
           of.forEach(
               (t, k) -> all.computeIfAbsent(t, x -> new LinkedHashSet<>()).addAll(k.keySet()));
         } catch (ConvergenceException e) {
-          verdicts.put(i.sequence(), verdict(i, Fate.FAILS, e.getMessage()));
+          keys.put(i.sequence(), Map.of());
+          early.put(i.sequence(), new Refusal(Fate.FAILS, e.getMessage()));
         } catch (SQLException e) {
-          Refusal r = refusal(e);
-          verdicts.put(i.sequence(), verdict(i, r.fate, r.why));
+          keys.put(i.sequence(), Map.of());
+          early.put(i.sequence(), refusal(e));
         }
       }
     }
@@ -149,7 +167,7 @@ public final class Preview {
         broken.put(e.getKey(), refusal(x));
       }
     }
-    Map<Long, Refusal> refused = new HashMap<>();
+    Map<Long, Refusal> refused = new HashMap<>(early);
     trial(
         List.copyOf(keys.keySet().stream().filter(s -> differs(keys.get(s), differing)).toList()),
         keys,
@@ -167,7 +185,65 @@ public final class Preview {
   }
 
   private static Verdict verdict(Intent i, Fate fate, String why) {
-    return new Verdict(i.sequence(), fate, false, 0, 0, 0, why);
+    return new Verdict(i.sequence(), fate, false, 0, 0, 0, 0, List.of(), why);
+  }
+
+  /**
+   * The tables that the unit truncates: they become suspects, and its own rows there go with it.
+   */
+  private static Set<TableName> truncated(Intent i) {
+    Set<TableName> tables = new TreeSet<>();
+    for (RowChange c : i.changes()) {
+      if (c.kind() == RowChange.Kind.TRUNCATE) {
+        tables.add(c.table());
+      }
+    }
+    return tables;
+  }
+
+  private static Intent without(Intent i, Set<TableName> truncated) {
+    return new Intent(
+        i.sequence(),
+        i.wallMicros(),
+        i.epoch(),
+        i.incarnation(),
+        i.xid(),
+        i.pid(),
+        i.changes().stream()
+            .filter(c -> c.kind() != RowChange.Kind.TRUNCATE)
+            .filter(c -> !(c.keyless() && truncated.contains(c.table())))
+            .toList());
+  }
+
+  /** How many of the unit's statements would run. */
+  private int statements(Intent i) throws SQLException {
+    int n = 0;
+    boolean alone = false;
+    for (RowChange c : i.changes()) {
+      if (c.kind() == RowChange.Kind.STATEMENT) {
+        n++;
+        alone |= c.alone();
+      }
+    }
+    if (n == 0 || alone) {
+      return n;
+    }
+    Connection m = Session.open(engine.mirror());
+    try (PreparedStatement s =
+        m.prepareStatement(
+            "select exists (select from dualwrite.marker where writer = ?::text::uuid and sequence = ?)"
+                + " or exists (select from dualwrite.writer where writer = ?::text::uuid and resolved_through >= ?)")) {
+      s.setString(1, writer.toString());
+      s.setLong(2, -i.sequence());
+      s.setString(3, writer.toString());
+      s.setLong(4, i.sequence());
+      try (ResultSet r = s.executeQuery()) {
+        r.next();
+        return r.getBoolean(1) ? 0 : n;
+      }
+    } finally {
+      Session.close(m);
+    }
   }
 
   private static boolean differs(
@@ -191,6 +267,14 @@ public final class Preview {
     long equal = 0;
     long differ = 0;
     Refusal why = refused;
+    Set<TableName> suspects = truncated(u.intent());
+    Intent rest = suspects.isEmpty() ? u.intent() : without(u.intent(), suspects);
+    int run = statements(u.intent());
+    if (run > 0 && u.doubtful()) {
+      why = new Refusal(Fate.FAILS, "it is not known whether its transaction with DDL committed");
+    } else if (run > 0) {
+      statements = u.intent().sequence();
+    }
     for (Map.Entry<TableName, Map<List<String>, Boolean>> e : keys.entrySet()) {
       if (broken.containsKey(e.getKey())) {
         why = broken.get(e.getKey());
@@ -202,19 +286,22 @@ public final class Preview {
       equal += e.getValue().size() - n;
     }
     long rows = 0;
-    if (why == null && u.intent().keyless()) {
+    if (why == null && rest.keyless()) {
       KeylessReplay replay = new KeylessReplay(engine, writer);
       try {
         replay.apply(
-            List.of(new KeylessReplay.Unit(u.intent(), u.doubtful())),
-            doubtful -> {}); // nothing is recorded here
+            List.of(new KeylessReplay.Unit(rest, u.doubtful())),
+            doubtful -> // those that the mirror does not hold
+            doubtful.changes().stream()
+                    .filter(RowChange::keyless)
+                    .forEach(c -> suspects.add(c.table())));
         rows = replay.inserted;
       } catch (Undone e) {
         rows = replay.inserted;
       } catch (SQLException e) {
         if ("23503".equals(e.getSQLState())) { // the rows that they refer to would come first
           rows =
-              u.intent().changes().stream()
+              rest.changes().stream()
                   .filter(RowChange::keyless)
                   .mapToLong(c -> c.rows().length)
                   .sum();
@@ -223,9 +310,24 @@ public final class Preview {
         }
       }
     }
-    Fate fate = why != null ? why.fate : differ > 0 || rows > 0 ? Fate.WRITES : Fate.EQUAL;
+    if (why != null && why.fate == Fate.FAILS && statements > 0 && run == 0) {
+      why =
+          new Refusal(
+              Fate.WAITS, "for the statements of unit " + statements + ", perhaps: " + why.why);
+    }
+    boolean writes = differ > 0 || rows > 0 || run > 0 || !suspects.isEmpty();
+    Fate fate = why != null ? why.fate : writes ? Fate.WRITES : Fate.EQUAL;
     String text = why == null ? "" : why.why;
-    return new Verdict(u.intent().sequence(), fate, u.doubtful(), equal, differ, rows, text);
+    return new Verdict(
+        u.intent().sequence(),
+        fate,
+        u.doubtful(),
+        equal,
+        differ,
+        rows,
+        run,
+        List.copyOf(suspects),
+        text);
   }
 
   /**
