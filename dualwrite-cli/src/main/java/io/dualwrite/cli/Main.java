@@ -58,6 +58,7 @@ import picocli.CommandLine.Spec;
       JobsCommand.class,
       TriggersCommand.class,
       StatusCommand.class,
+      ReconcileCommand.class,
       CleanCommand.class,
       JournalCommand.class,
     })

@@ -70,6 +70,32 @@ public final class Terminal {
     }
   }
 
+  /**
+   * Prints a label and a text that may be long: on a terminal the text goes on below, indented, at
+   * the ends of words.
+   *
+   * @param label may have colours
+   * @param width the label's without them
+   */
+  public void println(String label, int width, String text) {
+    if (!interactive || width + text.length() <= MAX_WIDTH) {
+      println(label + text);
+      return;
+    }
+    StringBuilder line = new StringBuilder(label);
+    int used = width;
+    for (String word : text.split(" ", -1)) {
+      if (used + word.length() > MAX_WIDTH && used > 8) {
+        println(line.toString().stripTrailing());
+        line = new StringBuilder("      ");
+        used = 6;
+      }
+      line.append(word).append(' ');
+      used += word.length() + 1;
+    }
+    println(line.toString().stripTrailing());
+  }
+
   /** Prints an empty line. */
   public void println() {
     println("");
@@ -197,6 +223,11 @@ public final class Terminal {
   /** A number with thousands separators. */
   public static String number(long n) {
     return String.format(Locale.ROOT, "%,d", n);
+  }
+
+  /** A number of things: {@code 1 key}, {@code 1,234 keys}. */
+  public static String count(long n, String thing) {
+    return number(n) + " " + thing + (n == 1 ? "" : "s");
   }
 
   /** Bytes in the unit that suits. */
