@@ -29,7 +29,7 @@ class HikariTest {
   private HikariDataSource pool;
 
   @BeforeEach
-  void start() throws SQLException {
+  void start() throws Exception {
     both =
         TwoDatabases.with(
             """
@@ -57,7 +57,7 @@ class HikariTest {
   }
 
   @Test
-  void aTransactionThatIsNotFinishedIsRolledBackWhenTheConnectionComesBack() throws SQLException {
+  void aTransactionThatIsNotFinishedIsRolledBackWhenTheConnectionComesBack() throws Exception {
     try (Connection c = pool.getConnection()) {
       c.setAutoCommit(false);
       assertEquals(1, update(c, "update account set balance = 0 where id = 1"));
@@ -72,7 +72,7 @@ class HikariTest {
   }
 
   @Test
-  void whatAUserSetsOnAConnectionIsGoneForTheNext() throws SQLException {
+  void whatAUserSetsOnAConnectionIsGoneForTheNext() throws Exception {
     try (Connection c = pool.getConnection()) {
       c.setReadOnly(true);
       c.setSchema("app");
@@ -101,7 +101,7 @@ class HikariTest {
   }
 
   @Test
-  void anErrorLeavesAUsableConnection() throws SQLException {
+  void anErrorLeavesAUsableConnection() throws Exception {
     try (Connection c = pool.getConnection()) {
       assertTrue(c.isValid(1));
       c.setAutoCommit(false);

@@ -53,7 +53,7 @@ class JooqTest {
   private DSLContext dsl;
 
   @BeforeEach
-  void start() throws SQLException {
+  void start() throws Exception {
     both =
         TwoDatabases.with(
             """
@@ -75,7 +75,7 @@ class JooqTest {
   }
 
   @Test
-  void insertUpdateDeleteAndWhatTheyReturn() throws SQLException {
+  void insertUpdateDeleteAndWhatTheyReturn() throws Exception {
     Record2<Integer, OffsetDateTime> made =
         dsl.insertInto(STOCK, ITEM, LEFT).values("tea", 5).returningResult(ID, AT).fetchOne();
     assertEquals(
@@ -119,7 +119,7 @@ class JooqTest {
   }
 
   @Test
-  void upserts() throws SQLException {
+  void upserts() throws Exception {
     for (int round = 0; round < 3; round++) {
       for (String item : List.of("tea", "milk", "rice")) {
         dsl.insertInto(STOCK)
@@ -145,7 +145,7 @@ class JooqTest {
   }
 
   @Test
-  void merge() throws SQLException {
+  void merge() throws Exception {
     dsl.insertInto(STOCK, ITEM, LEFT).values("tea", 1).values("milk", 2).execute();
     assertEquals(
         1,
@@ -216,7 +216,7 @@ class JooqTest {
   }
 
   @Test
-  void nestedTransactions() throws SQLException {
+  void nestedTransactions() throws Exception {
     dsl.transaction(
         outer -> {
           outer.dsl().insertInto(STOCK, ITEM).values("outer").execute();
@@ -261,7 +261,7 @@ class JooqTest {
   }
 
   @Test
-  void schemaStatements() throws SQLException {
+  void schemaStatements() throws Exception {
     dsl.createTableIfNotExists("note").column(ID).column(LINE).constraint(DSL.primaryKey(ID)).execute();
     dsl.createIndex("note_line").on(table(name("note")), LINE).execute();
     dsl.alterTable("note").addColumn(AT).execute();

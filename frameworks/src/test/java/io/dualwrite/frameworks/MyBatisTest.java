@@ -106,7 +106,7 @@ class MyBatisTest {
   private SqlSessionFactory sessions;
 
   @BeforeEach
-  void start() throws SQLException {
+  void start() throws Exception {
     both =
         TwoDatabases.with(
             """
@@ -129,7 +129,7 @@ class MyBatisTest {
   }
 
   @Test
-  void mapperAndGeneratedKeys() throws SQLException {
+  void mapperAndGeneratedKeys() throws Exception {
     try (SqlSession s = sessions.openSession()) {
       Parcels parcels = s.getMapper(Parcels.class);
       Parcel one = new Parcel("home", 1.5);
@@ -176,7 +176,7 @@ class MyBatisTest {
   }
 
   @Test
-  void batchExecutor() throws SQLException {
+  void batchExecutor() throws Exception {
     List<Parcel> all = new ArrayList<>();
     try (SqlSession s = sessions.openSession(ExecutorType.BATCH)) {
       Parcels parcels = s.getMapper(Parcels.class);
