@@ -84,10 +84,13 @@ class DbSchedulerTest {
       String worker = "worker" + i;
       OneTimeTask<Integer> send =
           Tasks.oneTime(SEND)
-              .onFailure(new FailureHandler.MaxRetriesFailureHandler<>(3, new FailureHandler.OnFailureRetryLater<>(Duration.ofMillis(50))))
+              .onFailure(
+                  new FailureHandler.MaxRetriesFailureHandler<>(
+                      3, new FailureHandler.OnFailureRetryLater<>(Duration.ofMillis(50))))
               .execute(
                   (instance, context) -> {
-                    if (instance.getData() % 10 == 3 && context.getExecution().consecutiveFailures == 0) {
+                    if (instance.getData() % 10 == 3
+                        && context.getExecution().consecutiveFailures == 0) {
                       failures.incrementAndGet();
                       throw new IllegalStateException("not the first time");
                     }
@@ -110,9 +113,7 @@ class DbSchedulerTest {
               .build());
     }
     for (int n = 0; n < tasks; n++) {
-      schedulers
-          .get(n % 2)
-          .schedule(SEND.instance("n" + n).data(n).scheduledTo(Instant.now()));
+      schedulers.get(n % 2).schedule(SEND.instance("n" + n).data(n).scheduledTo(Instant.now()));
     }
     schedulers.forEach(Scheduler::start);
     TwoDatabases.await(
@@ -202,7 +203,8 @@ class DbSchedulerTest {
             c.rollback(); // it, or another, takes them again
             continue;
           }
-          try (PreparedStatement delete = c.prepareStatement("delete from job where id = any (?)")) {
+          try (PreparedStatement delete =
+              c.prepareStatement("delete from job where id = any (?)")) {
             delete.setArray(1, c.createArrayOf("bigint", mine.toArray()));
             assertEquals(mine.size(), delete.executeUpdate());
           }

@@ -57,10 +57,15 @@ class FlywayTest {
     @Override
     public void migrate(Context context) throws Exception {
       try (var s = context.getConnection().createStatement()) {
-        s.execute("create table discount(customer_id bigint primary key references customer, percent int)");
-        assertEquals(25, s.executeUpdate("insert into discount select id, 5 from customer where id <= 25"));
+        s.execute(
+            "create table discount(customer_id bigint primary key references customer, percent int)");
+        assertEquals(
+            25, s.executeUpdate("insert into discount select id, 5 from customer where id <= 25"));
       }
-      try (var s = context.getConnection().prepareStatement("update discount set percent = ? where customer_id = ?")) {
+      try (var s =
+          context
+              .getConnection()
+              .prepareStatement("update discount set percent = ? where customer_id = ?")) {
         for (int i = 1; i <= 10; i++) {
           s.setInt(1, i);
           s.setLong(2, i);
@@ -86,8 +91,10 @@ class FlywayTest {
         both.stored("select (select count(*) from open_orders)||' '||(select count(*) from line)"));
     // a later release
     assertEquals(
-        1, flyway(ds, "shop").javaMigrations(new V4__Discounts()).load().migrate().migrationsExecuted);
-    assertEquals(List.of("55"), both.stored("select sum(percent) from discount where customer_id <= 10"));
+        1,
+        flyway(ds, "shop").javaMigrations(new V4__Discounts()).load().migrate().migrationsExecuted);
+    assertEquals(
+        List.of("55"), both.stored("select sum(percent) from discount where customer_id <= 10"));
     both.assertEqual();
   }
 
@@ -97,7 +104,9 @@ class FlywayTest {
     migrate(ds);
     assertEquals(2, flyway(ds, "shop", "routines").load().migrate().migrationsExecuted);
     assertEquals(List.of("11"), both.stored("select count(*) from audit"));
-    assertEquals(List.of("EUR 1 the \\ euro", "GBP 0.86 tab\tin it", "USD 2.17"), both.stored("select concat_ws(' ', code, rate, note) from rate order by 1"));
+    assertEquals(
+        List.of("EUR 1 the \\ euro", "GBP 0.86 tab\tin it", "USD 2.17"),
+        both.stored("select concat_ws(' ', code, rate, note) from rate order by 1"));
     // the application goes on with the schema it made
     try (var c = ds.getConnection();
         var s = c.createStatement()) {
@@ -137,7 +146,8 @@ class FlywayTest {
   void baselineOfASchemaThatWasRestored() throws Exception {
     both.pair.execute("create table customer(id int primary key, name text)");
     DataSource ds = both.process();
-    Flyway flyway = flyway(ds, "routines").baselineOnMigrate(true).baselineVersion("10").target("11").load();
+    Flyway flyway =
+        flyway(ds, "routines").baselineOnMigrate(true).baselineVersion("10").target("11").load();
     assertEquals(1, flyway.migrate().migrationsExecuted);
     assertEquals(List.of("10 BASELINE t", "11 SQL t"), history());
     both.assertEqual();

@@ -17,8 +17,8 @@ import jakarta.persistence.GenerationType;
 import jakarta.persistence.Id;
 import jakarta.persistence.Inheritance;
 import jakarta.persistence.InheritanceType;
-import jakarta.persistence.LockModeType;
 import jakarta.persistence.JoinTable;
+import jakarta.persistence.LockModeType;
 import jakarta.persistence.ManyToMany;
 import jakarta.persistence.ManyToOne;
 import jakarta.persistence.OneToMany;
@@ -29,7 +29,6 @@ import jakarta.persistence.Version;
 import java.io.StringWriter;
 import java.math.BigDecimal;
 import java.sql.Connection;
-import java.sql.SQLException;
 import java.sql.Statement;
 import java.time.Instant;
 import java.time.LocalDate;
@@ -43,10 +42,10 @@ import java.util.Set;
 import java.util.UUID;
 import org.hibernate.Session;
 import org.hibernate.SessionFactory;
+import org.hibernate.annotations.ColumnDefault;
 import org.hibernate.annotations.CreationTimestamp;
 import org.hibernate.annotations.DynamicUpdate;
 import org.hibernate.annotations.Generated;
-import org.hibernate.annotations.ColumnDefault;
 import org.hibernate.annotations.JdbcTypeCode;
 import org.hibernate.annotations.UpdateTimestamp;
 import org.hibernate.cfg.AvailableSettings;
@@ -115,7 +114,9 @@ class HibernateTest {
     @ManyToMany Set<Club> clubs = new HashSet<>();
 
     /** Another bag. */
-    @ManyToMany @JoinTable(name = "waiting") List<Club> waitingFor = new ArrayList<>();
+    @ManyToMany
+    @JoinTable(name = "waiting")
+    List<Club> waitingFor = new ArrayList<>();
 
     @OneToMany(mappedBy = "owner", cascade = CascadeType.ALL, orphanRemoval = true)
     List<Pet> pets = new ArrayList<>();
@@ -280,8 +281,10 @@ class HibernateTest {
             p.name = p.name.toUpperCase(java.util.Locale.ROOT);
             p.settings.put("more", "x");
           }
-          for (Club c : s.createSelectionQuery("from Club where mod(id, 3) = 0", Club.class).list()) {
-            assertEquals(LocalDate.now(java.time.ZoneId.systemDefault()).getYear(), c.founded.getYear());
+          for (Club c :
+              s.createSelectionQuery("from Club where mod(id, 3) = 0", Club.class).list()) {
+            assertEquals(
+                LocalDate.now(java.time.ZoneId.systemDefault()).getYear(), c.founded.getYear());
             c.fee = c.fee.add(BigDecimal.TEN);
           }
         });
@@ -293,11 +296,14 @@ class HibernateTest {
               s.remove(d);
             }
           }
-          for (Ticket t : s.createSelectionQuery("from Ticket where title like 't1%'", Ticket.class).list()) {
+          for (Ticket t :
+              s.createSelectionQuery("from Ticket where title like 't1%'", Ticket.class).list()) {
             s.remove(t);
           }
         });
-    assertEquals(List.of("120"), both.stored("select count(*) from person where version = 1 and name like 'P%'"));
+    assertEquals(
+        List.of("120"),
+        both.stored("select count(*) from person where version = 1 and name like 'P%'"));
     assertEquals(List.of("40"), both.stored("select count(*) from club where fee = 11"));
     assertEquals(List.of("111"), both.stored("select count(*) from dog"));
     both.assertEqual();
@@ -416,22 +422,38 @@ class HibernateTest {
                   .executeUpdate());
           assertEquals(
               10,
-              s.createMutationQuery("update Club set fee = fee * 2, name = upper(name) where id > (select avg(id) from Club) + 5")
+              s.createMutationQuery(
+                      "update Club set fee = fee * 2, name = upper(name) where id > (select avg(id) from Club) + 5")
                   .executeUpdate());
-          assertEquals(5, s.createMutationQuery("delete from Club where name in ('c0','c1','c2','c3','c4')").executeUpdate());
+          assertEquals(
+              5,
+              s.createMutationQuery("delete from Club where name in ('c0','c1','c2','c3','c4')")
+                  .executeUpdate());
           // one statement for each of the class's tables
-          assertEquals(15, s.createMutationQuery("update Dog set barks = -1, name = 'old' where barks >= 15").executeUpdate());
-          assertEquals(10, s.createMutationQuery("delete from Dog where barks between 0 and 9").executeUpdate());
-          assertEquals(30, s.createMutationQuery("insert into Ticket (id, title) select p.id, p.name from Person p").executeUpdate());
+          assertEquals(
+              15,
+              s.createMutationQuery("update Dog set barks = -1, name = 'old' where barks >= 15")
+                  .executeUpdate());
+          assertEquals(
+              10,
+              s.createMutationQuery("delete from Dog where barks between 0 and 9").executeUpdate());
+          assertEquals(
+              30,
+              s.createMutationQuery(
+                      "insert into Ticket (id, title) select p.id, p.name from Person p")
+                  .executeUpdate());
           assertEquals(
               1,
-              s.createMutationQuery("insert into Ticket (id, title) values (1, 'x') on conflict (id) do update set title = excluded.title || '!'")
+              s.createMutationQuery(
+                      "insert into Ticket (id, title) values (1, 'x') on conflict (id) do update set title = excluded.title || '!'")
                   .executeUpdate());
         });
     factory.inTransaction(
         s ->
             assertEquals(
-                30, s.createNativeMutationQuery("update person set name = name || '.'").executeUpdate()));
+                30,
+                s.createNativeMutationQuery("update person set name = name || '.'")
+                    .executeUpdate()));
     assertEquals(List.of("20"), both.stored("select count(*) from pet"));
     assertEquals(List.of("x!"), both.stored("select title from ticket where id = 1"));
     both.assertEqualOnceReconciled();
@@ -478,7 +500,10 @@ class HibernateTest {
     }
     factory = factory("update");
     factory.inTransaction(s -> s.persist(new Club("new")));
-    assertEquals(List.of("1", "2"), both.stored("select count(*) from club where fee is null union all select count(*) from club order by 1"));
+    assertEquals(
+        List.of("1", "2"),
+        both.stored(
+            "select count(*) from club where fee is null union all select count(*) from club order by 1"));
     both.assertEqual();
     factory.close();
     factory = factory("create-drop");

@@ -67,7 +67,8 @@ class HikariTest {
       assertEquals(100, balance(c, 1));
       assertEquals(1, update(c, "update account set balance = 99 where id = 2"));
     }
-    assertEquals(List.of("100", "99"), both.stored("select balance from account where id < 3 order by id"));
+    assertEquals(
+        List.of("100", "99"), both.stored("select balance from account where id < 3 order by id"));
     both.assertEqual();
   }
 
@@ -80,7 +81,8 @@ class HikariTest {
       c.setNetworkTimeout(Runnable::run, 10_000);
       c.setAutoCommit(false);
       assertEquals("app", c.getSchema());
-      SQLException e = assertThrows(SQLException.class, () -> update(c, "insert into account values (1, 1)"));
+      SQLException e =
+          assertThrows(SQLException.class, () -> update(c, "insert into account values (1, 1)"));
       assertEquals("25006", e.getSQLState());
       c.rollback();
     }
@@ -106,7 +108,8 @@ class HikariTest {
       assertTrue(c.isValid(1));
       c.setAutoCommit(false);
       update(c, "update account set balance = 1 where id = 1");
-      SQLException e = assertThrows(SQLException.class, () -> update(c, "insert into account values (1, 1)"));
+      SQLException e =
+          assertThrows(SQLException.class, () -> update(c, "insert into account values (1, 1)"));
       assertEquals("23505", e.getSQLState());
       assertEquals("25P02", assertThrows(SQLException.class, () -> balance(c, 1)).getSQLState());
       assertTrue(c.isValid(1));
@@ -126,13 +129,16 @@ class HikariTest {
       int pid = number(c, "select pg_backend_pid()");
       assertEquals(List.of("t"), both.stored("select pg_terminate_backend(" + pid + ", 5000)"));
       SQLException e = assertThrows(SQLException.class, () -> number(c, "select 1"));
-      assertTrue(e.getSQLState().startsWith("57P01") || e.getSQLState().startsWith("08"), e::toString);
+      assertTrue(
+          e.getSQLState().startsWith("57P01") || e.getSQLState().startsWith("08"), e::toString);
     }
     try (Connection c = pool.getConnection()) {
       assertEquals(100, balance(c, 3));
       update(c, "update account set balance = 6 where id = 4");
     }
-    assertEquals(List.of("100", "6"), both.stored("select balance from account where id in (3, 4) order by id"));
+    assertEquals(
+        List.of("100", "6"),
+        both.stored("select balance from account where id in (3, 4) order by id"));
     both.assertEqual();
   }
 
@@ -172,7 +178,8 @@ class HikariTest {
     try (Connection c = pool.getConnection()) {
       c.setAutoCommit(false);
       try (PreparedStatement lock =
-              c.prepareStatement("select id from account where id in (?, ?) order by id for update");
+              c.prepareStatement(
+                  "select id from account where id in (?, ?) order by id for update");
           PreparedStatement move =
               c.prepareStatement("update account set balance = balance + ? where id = ?")) {
         lock.setInt(1, from);

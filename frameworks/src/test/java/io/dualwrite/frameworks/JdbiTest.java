@@ -6,7 +6,6 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import com.zaxxer.hikari.HikariConfig;
 import com.zaxxer.hikari.HikariDataSource;
-import java.sql.SQLException;
 import java.time.Instant;
 import java.util.List;
 import java.util.stream.IntStream;
@@ -202,7 +201,8 @@ class JdbiTest {
               insert into rating(song_id, stars) values (100, 5);
               """)
           .executeAsSeparateStatements();
-      h.createScript("update song set seconds = 3 where id = 100; update rating set stars = 4; delete from song where id = 7;")
+      h.createScript(
+              "update song set seconds = 3 where id = 100; update rating set stars = 4; delete from song where id = 7;")
           .execute();
     }
     assertEquals(List.of("4"), both.stored("select stars from rating"));

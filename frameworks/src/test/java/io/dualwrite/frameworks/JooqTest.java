@@ -16,7 +16,6 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import com.zaxxer.hikari.HikariConfig;
 import com.zaxxer.hikari.HikariDataSource;
 import java.math.BigDecimal;
-import java.sql.SQLException;
 import java.time.OffsetDateTime;
 import java.util.List;
 import java.util.stream.IntStream;
@@ -92,7 +91,8 @@ class JooqTest {
     assertEquals(new BigDecimal("3.33"), more.get(2).get(PRICE));
     assertEquals(
         List.of("milk", "tea"),
-        dsl.update(STOCK)
+        dsl
+            .update(STOCK)
             .set(LEFT, LEFT.minus(1))
             .set(AT, currentOffsetDateTime())
             .where(LEFT.between(1, 6))
@@ -133,11 +133,15 @@ class JooqTest {
             .execute();
       }
     }
+    assertEquals(0, dsl.insertInto(STOCK, ITEM).values("tea").onConflictDoNothing().execute());
     assertEquals(
         0,
-        dsl.insertInto(STOCK, ITEM).values("tea").onConflictDoNothing().execute());
-    assertEquals(
-        0, dsl.insertInto(STOCK, ITEM).values("tea").onDuplicateKeyIgnore().returning(ID).fetch().size());
+        dsl.insertInto(STOCK, ITEM)
+            .values("tea")
+            .onDuplicateKeyIgnore()
+            .returning(ID)
+            .fetch()
+            .size());
     assertEquals(
         List.of("milk 3 3.00", "rice 1 1.00", "tea 3 3.00"),
         both.stored("select item||' '||left_over||' '||price from stock order by 1"));
@@ -151,14 +155,19 @@ class JooqTest {
         1,
         dsl.mergeInto(STOCK)
             .using(select(val("tea").as(ITEM), val(50).as(LEFT)).asTable("n"))
-            .on(field(name("stock", "item"), String.class).eq(field(name("n", "item"), String.class)))
+            .on(
+                field(name("stock", "item"), String.class)
+                    .eq(field(name("n", "item"), String.class)))
             .whenMatchedThenUpdate()
             .set(LEFT, field(name("n", "left_over"), Integer.class))
             .whenNotMatchedThenInsert(ITEM, LEFT)
-            .values(field(name("n", "item"), String.class), field(name("n", "left_over"), Integer.class))
+            .values(
+                field(name("n", "item"), String.class),
+                field(name("n", "left_over"), Integer.class))
             .execute());
     assertEquals(
-        List.of("milk 2", "tea 50"), both.stored("select item||' '||left_over from stock order by 1"));
+        List.of("milk 2", "tea 50"),
+        both.stored("select item||' '||left_over from stock order by 1"));
     both.assertEqual();
   }
 
@@ -179,7 +188,8 @@ class JooqTest {
                 dsl.deleteFrom(STOCK).where(ITEM.eq("b")))
             .execute());
     StringBuilder csv = new StringBuilder("item,left_over,price\n");
-    IntStream.range(0, 300).forEach(i -> csv.append("\"i, ").append(i).append("\",").append(i).append(",1.5\n"));
+    IntStream.range(0, 300)
+        .forEach(i -> csv.append("\"i, ").append(i).append("\",").append(i).append(",1.5\n"));
     csv.append("a,77,9\n");
     Loader<Record> loader =
         dsl.loadInto(STOCK)
@@ -208,10 +218,18 @@ class JooqTest {
     dsl.batched(
         c -> {
           for (int i = 0; i < 40; i++) {
-            c.dsl().update(STOCK).set(PRICE, BigDecimal.valueOf(i)).where(ITEM.eq("i, " + i)).execute();
+            c.dsl()
+                .update(STOCK)
+                .set(PRICE, BigDecimal.valueOf(i))
+                .where(ITEM.eq("i, " + i))
+                .execute();
           }
         });
-    assertEquals(40, dsl.fetchOne("select count(*) from stock where left_over between 1 and 39 and price = left_over").get(0, Integer.class));
+    assertEquals(
+        40,
+        dsl.fetchOne(
+                "select count(*) from stock where left_over between 1 and 39 and price = left_over")
+            .get(0, Integer.class));
     both.assertEqual();
   }
 
@@ -228,7 +246,10 @@ class JooqTest {
                   .transaction(
                       inner -> {
                         inner.dsl().insertInto(STOCK, ITEM).values("inner " + n).execute();
-                        inner.dsl().transaction(x -> x.dsl().insertInto(ARCHIVE, LINE).values("a" + n).execute());
+                        inner
+                            .dsl()
+                            .transaction(
+                                x -> x.dsl().insertInto(ARCHIVE, LINE).values("a" + n).execute());
                         if (n % 2 == 1) {
                           inner.dsl().insertInto(STOCK, ITEM).values("outer").execute();
                         }
@@ -262,13 +283,24 @@ class JooqTest {
 
   @Test
   void schemaStatements() throws Exception {
-    dsl.createTableIfNotExists("note").column(ID).column(LINE).constraint(DSL.primaryKey(ID)).execute();
+    dsl.createTableIfNotExists("note")
+        .column(ID)
+        .column(LINE)
+        .constraint(DSL.primaryKey(ID))
+        .execute();
     dsl.createIndex("note_line").on(table(name("note")), LINE).execute();
     dsl.alterTable("note").addColumn(AT).execute();
     dsl.transaction(
         t -> {
-          t.dsl().createTable("tag").column("name", SQLDataType.VARCHAR(20).notNull()).constraint(DSL.primaryKey("name")).execute();
-          t.dsl().insertInto(table(name("tag")), field(name("name"), String.class)).values("new").execute();
+          t.dsl()
+              .createTable("tag")
+              .column("name", SQLDataType.VARCHAR(20).notNull())
+              .constraint(DSL.primaryKey("name"))
+              .execute();
+          t.dsl()
+              .insertInto(table(name("tag")), field(name("name"), String.class))
+              .values("new")
+              .execute();
         });
     assertThrows(
         IllegalStateException.class,
@@ -278,7 +310,9 @@ class JooqTest {
                   t.dsl().createTable("never").column(LINE).execute();
                   throw new IllegalStateException();
                 }));
-    dsl.insertInto(table(name("note")), LINE, AT).values(val("first"), currentOffsetDateTime()).execute();
+    dsl.insertInto(table(name("note")), LINE, AT)
+        .values(val("first"), currentOffsetDateTime())
+        .execute();
     dsl.insertInto(STOCK, ITEM).values("gone").execute();
     dsl.truncate(STOCK).restartIdentity().execute();
     dsl.insertInto(STOCK, ITEM).values("after").execute();

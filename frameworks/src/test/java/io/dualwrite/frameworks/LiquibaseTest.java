@@ -94,7 +94,9 @@ class LiquibaseTest {
     Map<String, List<String>> before = both.rows();
     assertEquals(0, update(ds));
     assertEquals(before, both.rows());
-    assertEquals(List.of("Ada 7", "Grace 7", "Marie 1"), both.stored("select name||' '||points from customer order by 1"));
+    assertEquals(
+        List.of("Ada 7", "Grace 7", "Marie 1"),
+        both.stored("select name||' '||points from customer order by 1"));
     assertEquals(List.of("f"), both.stored("select locked from databasechangeloglock"));
     both.assertEqualOnceReconciled();
   }

@@ -117,7 +117,8 @@ class MyBatisTest {
     config.setDataSource(both.process());
     config.setMaximumPoolSize(4);
     pool = new HikariDataSource(config);
-    Configuration c = new Configuration(new Environment("test", new JdbcTransactionFactory(), pool));
+    Configuration c =
+        new Configuration(new Environment("test", new JdbcTransactionFactory(), pool));
     c.addMapper(Parcels.class);
     sessions = new SqlSessionFactoryBuilder().build(c);
   }
@@ -144,7 +145,9 @@ class MyBatisTest {
       List<Parcel> stored = parcels.all();
       assertEquals(one.id, stored.get(0).id);
       assertEquals(one.sent, stored.get(0).sent);
-      assertEquals(many.stream().map(p -> p.id).toList(), stored.subList(1, 21).stream().map(p -> p.id).toList());
+      assertEquals(
+          many.stream().map(p -> p.id).toList(),
+          stored.subList(1, 21).stream().map(p -> p.id).toList());
       assertEquals(keyed.id, stored.get(21).id);
       assertEquals(22, stored.stream().map(p -> p.code).distinct().count());
       Parcel change = new Parcel("moved", null);
@@ -171,7 +174,8 @@ class MyBatisTest {
       assertEquals("23502", ((SQLException) e.getCause()).getSQLState());
     }
     assertEquals(List.of("22"), both.stored("select count(*) from parcel"));
-    assertEquals(List.of("up 1 20"), both.stored("select address||' '||weight from parcel where id = 1000"));
+    assertEquals(
+        List.of("up 1 20"), both.stored("select address||' '||weight from parcel where id = 1000"));
     both.assertEqual();
   }
 
@@ -214,7 +218,9 @@ class MyBatisTest {
       }
       s.commit();
     }
-    assertEquals(List.of("129"), both.stored("select count(*) from parcel where weight - floor(weight) = 0.25"));
+    assertEquals(
+        List.of("129"),
+        both.stored("select count(*) from parcel where weight - floor(weight) = 0.25"));
     assertEquals(List.of("5"), both.stored("select count(*) from parcel where address like '%!'"));
     both.assertEqual();
   }

@@ -7,7 +7,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.zaxxer.hikari.HikariConfig;
 import com.zaxxer.hikari.HikariDataSource;
-import java.sql.SQLException;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -34,7 +33,9 @@ import org.springframework.jdbc.core.JdbcTemplate;
 import org.springframework.jdbc.support.JdbcTransactionManager;
 import org.springframework.transaction.support.TransactionTemplate;
 
-/** ShedLock: several processes, each with its own pool and journal, and one of them runs the job. */
+/**
+ * ShedLock: several processes, each with its own pool and journal, and one of them runs the job.
+ */
 class ShedLockTest {
 
   private TwoDatabases both;
@@ -146,7 +147,8 @@ class ShedLockTest {
     assertFalse(there.lock(lock("y", Duration.ofMinutes(1), Duration.ZERO)).isPresent());
     assertEquals(
         List.of("x f", "y t"),
-        both.stored("select name||' '||left((lock_until > (now() at time zone 'utc'))::text, 1) from shedlock order by 1"));
+        both.stored(
+            "select name||' '||left((lock_until > (now() at time zone 'utc'))::text, 1) from shedlock order by 1"));
     assertEquals(List.of("0"), both.stored("select count(*) from run"));
     both.assertEqual();
   }

@@ -19,6 +19,8 @@ import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.springframework.aop.framework.ProxyFactory;
+import org.springframework.core.io.ByteArrayResource;
 import org.springframework.dao.DataIntegrityViolationException;
 import org.springframework.dao.DuplicateKeyException;
 import org.springframework.dao.EmptyResultDataAccessException;
@@ -34,7 +36,6 @@ import org.springframework.jdbc.datasource.init.ScriptUtils;
 import org.springframework.jdbc.support.GeneratedKeyHolder;
 import org.springframework.jdbc.support.JdbcTransactionManager;
 import org.springframework.jdbc.support.KeyHolder;
-import org.springframework.core.io.ByteArrayResource;
 import org.springframework.transaction.PlatformTransactionManager;
 import org.springframework.transaction.TransactionDefinition;
 import org.springframework.transaction.TransactionManager;
@@ -47,7 +48,6 @@ import org.springframework.transaction.interceptor.TransactionInterceptor;
 import org.springframework.transaction.support.TransactionSynchronization;
 import org.springframework.transaction.support.TransactionSynchronizationManager;
 import org.springframework.transaction.support.TransactionTemplate;
-import org.springframework.aop.framework.ProxyFactory;
 
 /** Spring's JDBC templates and transactions, over HikariCP as Spring Boot sets it up. */
 class SpringJdbcTest {
@@ -119,7 +119,8 @@ class SpringJdbcTest {
     assertEquals(new BigDecimal("10.50"), grace.get("credit"));
     assertEquals(
         grace.get("created"),
-        jdbc.queryForObject("select created from customer where name = ?", Timestamp.class, "Grace"));
+        jdbc.queryForObject(
+            "select created from customer where name = ?", Timestamp.class, "Grace"));
 
     assertEquals(
         2,
@@ -141,7 +142,12 @@ class SpringJdbcTest {
     assertThrows(
         EmptyResultDataAccessException.class,
         () -> jdbc.queryForObject("select id from customer where name = 'Nobody'", Long.class));
-    assertEquals(1, JdbcClient.create(pool).sql("delete from customer where id = :id").param("id", ada).update());
+    assertEquals(
+        1,
+        JdbcClient.create(pool)
+            .sql("delete from customer where id = :id")
+            .param("id", ada)
+            .update());
     jdbc.execute("insert into log(line) values ('deleted Ada')");
     assertEquals(1, jdbc.queryForObject("select count(*) from log", Integer.class));
     both.assertEqual();
@@ -160,10 +166,12 @@ class SpringJdbcTest {
               s.setLong(1, ada);
               s.setString(2, i % 7 == 0 ? "it's \"quoted\" \\ " + i : "item " + i);
               s.setBigDecimal(3, BigDecimal.valueOf(i, 2));
-              s.setArray(4, s.getConnection().createArrayOf("text", new String[] {"n" + i % 3, null}));
+              s.setArray(
+                  4, s.getConnection().createArrayOf("text", new String[] {"n" + i % 3, null}));
               s.setObject(5, i % 2 == 0 ? null : at.toLocalDateTime().plusSeconds(i));
             });
-    assertEquals(List.of(100, 100, 50), java.util.Arrays.stream(counts).map(c -> c.length).toList());
+    assertEquals(
+        List.of(100, 100, 50), java.util.Arrays.stream(counts).map(c -> c.length).toList());
     int[] one =
         named.batchUpdate(
             "update purchase set amount = amount * :by where item = :item",
@@ -209,7 +217,8 @@ class SpringJdbcTest {
     // every column of the table is in the statement, as the metadata names them
     Number id =
         insert.executeAndReturnKey(
-            Map.of("name", "Ada", "credit", 3, "created", Timestamp.valueOf("2026-01-01 00:00:00")));
+            Map.of(
+                "name", "Ada", "credit", 3, "created", Timestamp.valueOf("2026-01-01 00:00:00")));
     SimpleJdbcInsert some =
         new SimpleJdbcInsert(pool)
             .withSchemaName("public")
@@ -262,7 +271,10 @@ class SpringJdbcTest {
                 try {
                   nested.executeWithoutResult(
                       inner -> {
-                        jdbc.update("insert into purchase(customer_id, item, amount) values (?, ?, 1)", id, "n" + n);
+                        jdbc.update(
+                            "insert into purchase(customer_id, item, amount) values (?, ?, 1)",
+                            id,
+                            "n" + n);
                         nested.executeWithoutResult(
                             deeper -> {
                               jdbc.update("insert into log(line) values (?)", "deep " + n);
@@ -271,7 +283,8 @@ class SpringJdbcTest {
                               }
                             });
                         if (n % 2 == 1) {
-                          jdbc.update("insert into purchase(customer_id, item, amount) values (-1, 'x', 1)");
+                          jdbc.update(
+                              "insert into purchase(customer_id, item, amount) values (-1, 'x', 1)");
                         }
                       });
                 } catch (DataIntegrityViolationException e) {
@@ -294,7 +307,8 @@ class SpringJdbcTest {
             outer.executeWithoutResult(
                 s -> {
                   jdbc.update("delete from purchase");
-                  apart.executeWithoutResult(x -> jdbc.update("insert into log(line) values ('apart')"));
+                  apart.executeWithoutResult(
+                      x -> jdbc.update("insert into log(line) values ('apart')"));
                   throw new IllegalStateException();
                 }));
     assertThrows(
@@ -305,7 +319,10 @@ class SpringJdbcTest {
                   jdbc.update("delete from purchase");
                   outer.executeWithoutResult(x -> x.setRollbackOnly());
                 }));
-    assertEquals(2, jdbc.queryForObject("select count(*) from purchase where customer_id = ?", Integer.class, ada));
+    assertEquals(
+        2,
+        jdbc.queryForObject(
+            "select count(*) from purchase where customer_id = ?", Integer.class, ada));
     assertEquals(List.of("4"), both.stored("select count(*) from log"));
     both.assertEqual();
   }
@@ -326,7 +343,8 @@ class SpringJdbcTest {
     TransactionTemplate enforced = new TransactionTemplate(enforcing);
     enforced.setReadOnly(true);
     assertEquals(
-        "on", enforced.execute(s -> jdbc.queryForObject("show transaction_read_only", String.class)));
+        "on",
+        enforced.execute(s -> jdbc.queryForObject("show transaction_read_only", String.class)));
     TransactionTemplate timed = new TransactionTemplate(transactions);
     timed.setTimeout(1);
     assertThrows(
@@ -366,7 +384,9 @@ class SpringJdbcTest {
     rules.getRollbackRules().add(new NoRollbackRuleAttribute(Ignored.class));
     MatchAlwaysTransactionAttributeSource source = new MatchAlwaysTransactionAttributeSource();
     source.setTransactionAttribute(rules);
-    ProxyFactory factory = new ProxyFactory(Shop.class, new TransactionInterceptor((TransactionManager) transactions, source));
+    ProxyFactory factory =
+        new ProxyFactory(
+            Shop.class, new TransactionInterceptor((TransactionManager) transactions, source));
     factory.setTarget(
         (Shop)
             (customer, then) -> {

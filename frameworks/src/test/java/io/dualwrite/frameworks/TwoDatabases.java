@@ -40,7 +40,10 @@ final class TwoDatabases implements AutoCloseable {
       " n.nspname not in ('pg_catalog','information_schema','pg_toast','dualwrite')"
           + " and n.nspname not like 'pg_temp%' and n.nspname not like 'pg_toast_temp%' ";
 
-  /** Everything that makes up a schema, one definition a line; what a sequence has reached is no part of it. */
+  /**
+   * Everything that makes up a schema, one definition a line; what a sequence has reached is no
+   * part of it.
+   */
   private static final String DEFINITIONS =
       """
       select 'schema '||n.nspname||' '||coalesce(n.nspacl::text,'') from pg_namespace n where MINE
@@ -122,8 +125,8 @@ final class TwoDatabases implements AutoCloseable {
   }
 
   /**
-   * Drains, asks for nothing left over, then compares every definition and every row: each write was
-   * captured as it happened.
+   * Drains, asks for nothing left over, then compares every definition and every row: each write
+   * was captured as it happened.
    */
   void assertEqual() throws Exception {
     assertEqual(false);
