@@ -126,7 +126,7 @@ class DbSchedulerTest {
     schedulers.forEach(Scheduler::stop);
     assertEquals(6, failures.get());
     assertEquals(List.of("tick"), both.stored("select task_name from scheduled_tasks"));
-    both.assertEqualOnceReconciled();
+    both.assertEqual();
   }
 
   @Test

@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Map;
 import javax.sql.DataSource;
 import liquibase.Scope;
+import liquibase.changelog.FastCheckService;
 import liquibase.command.CommandScope;
 import liquibase.command.core.helpers.DbUrlConnectionArgumentsCommandStep;
 import liquibase.database.Database;
@@ -57,8 +58,12 @@ class LiquibaseTest {
     }
   }
 
-  /** What the application does when it starts; returns how many change sets there were to do. */
+  /**
+   * What the application does when it starts, as if in a process of its own; returns how many
+   * change sets there were to do.
+   */
   static int update(DataSource ds) throws Exception {
+    Scope.getCurrentScope().getSingleton(FastCheckService.class).clearCache();
     int before = changeSets(ds);
     run(ds, "update", Map.of("changelogFile", "liquibase/changelog.xml"));
     return changeSets(ds) - before;
@@ -90,7 +95,7 @@ class LiquibaseTest {
     DataSource ds = both.process();
     assertEquals(6, update(ds));
     assertEquals(ALL, history());
-    both.assertEqualOnceReconciled();
+    both.assertEqual();
     Map<String, List<String>> before = both.rows();
     assertEquals(0, update(ds));
     assertEquals(before, both.rows());
@@ -98,7 +103,7 @@ class LiquibaseTest {
         List.of("Ada 7", "Grace 7", "Marie 1"),
         both.stored("select name||' '||points from customer order by 1"));
     assertEquals(List.of("f"), both.stored("select locked from databasechangeloglock"));
-    both.assertEqualOnceReconciled();
+    both.assertEqual();
   }
 
   @Test
@@ -106,30 +111,30 @@ class LiquibaseTest {
     DataSource ds = both.process();
     update(ds);
     run(ds, "tag", Map.of("tag", "v1"));
-    both.assertEqualOnceReconciled();
+    both.assertEqual();
     run(ds, "clearChecksums", Map.of());
     assertEquals(List.of("0"), both.stored("select count(md5sum) from databasechangelog"));
-    both.assertEqualOnceReconciled();
+    both.assertEqual();
     assertEquals(0, update(ds)); // computes them again
     assertEquals(List.of("6"), both.stored("select count(md5sum) from databasechangelog"));
-    both.assertEqualOnceReconciled();
+    both.assertEqual();
     run(ds, "rollbackCount", Map.of("changelogFile", "liquibase/changelog.xml", "count", 4));
     assertEquals(ALL.subList(0, 2), history());
-    both.assertEqualOnceReconciled();
+    both.assertEqual();
     assertEquals(4, update(ds));
-    both.assertEqualOnceReconciled();
+    both.assertEqual();
     run(ds, "dropAll", Map.of());
-    both.assertEqualOnceReconciled();
+    both.assertEqual();
     assertEquals(6, update(ds));
     assertEquals(ALL, history());
-    both.assertEqualOnceReconciled();
+    both.assertEqual();
   }
 
   @Test
   void twoProcessesStartTogether() throws Exception {
     List<String> said = MigratingProcess.together(2, "liquibase", both);
     assertEquals(ALL, history());
-    both.assertEqualOnceReconciled();
+    both.assertEqual();
     for (String s : said) {
       assertTrue(TwoDatabases.PLAIN || s.contains("drained true") && !s.contains("left over"), s);
     }
