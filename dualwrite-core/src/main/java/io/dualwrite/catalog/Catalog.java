@@ -9,11 +9,13 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Comparator;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.regex.Pattern;
@@ -41,6 +43,7 @@ public final class Catalog {
     generation.incrementAndGet(); // what is being read now is old
     tables.clear();
     functions.clear();
+    writingViews = null;
   }
 
   /**
@@ -108,6 +111,48 @@ public final class Catalog {
       }
     }
     return found.stream().sorted(Comparator.comparing(Table::name)).toList();
+  }
+
+  private volatile Set<String> writingViews;
+
+  /**
+   * The names (without schema) of views, and of tables with row security, through which a read may
+   * call a function that may write: one of the users' own that is VOLATILE.
+   *
+   * @throws SQLException if the catalog cannot be read
+   */
+  public Set<String> writingViews(Connection connection) throws SQLException {
+    Set<String> known = writingViews;
+    if (known != null) {
+      return known;
+    }
+    long now = generation.get();
+    Set<String> found = new HashSet<>();
+    try (PreparedStatement s =
+            connection.prepareStatement(
+                "with recursive f as (select p.oid from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace"
+                    + " where p.provolatile = 'v' and p.prokind = 'f' and n.nspname not in ('pg_catalog', 'information_schema')"
+                    + " and not exists (select from pg_catalog.pg_depend e where e.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass"
+                    + " and e.objid = p.oid and e.deptype = 'e')), v(oid) as ("
+                    + " select r.ev_class from pg_catalog.pg_depend d join f on f.oid = d.refobjid join pg_catalog.pg_rewrite r on r.oid = d.objid"
+                    + " where d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass and d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass"
+                    + " and r.rulename = '_RETURN'"
+                    + " union select p.polrelid from pg_catalog.pg_depend d join f on f.oid = d.refobjid join pg_catalog.pg_policy p on p.oid = d.objid"
+                    + " where d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass and d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass"
+                    + " union select r.ev_class from v join pg_catalog.pg_depend d on d.refobjid = v.oid and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass"
+                    + " join pg_catalog.pg_rewrite r on r.oid = d.objid and d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass"
+                    + " where r.rulename = '_RETURN')"
+                    + " select c.relname from v join pg_catalog.pg_class c on c.oid = v.oid where c.relkind <> 'm'");
+        ResultSet r = s.executeQuery()) {
+      while (r.next()) {
+        found.add(r.getString(1));
+      }
+    }
+    known = Set.copyOf(found);
+    if (now == generation.get()) {
+      writingViews = known;
+    }
+    return known;
   }
 
   // ---- loading

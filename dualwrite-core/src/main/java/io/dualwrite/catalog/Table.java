@@ -75,6 +75,14 @@ public record Table(
     return !key.isEmpty();
   }
 
+  /**
+   * The table in SQL where its own rows are read, updated or deleted: without those of tables that
+   * inherit from it, whose keys are others'.
+   */
+  public String own() {
+    return kind == Kind.INHERITED ? "only " + name.sql() : name.sql();
+  }
+
   /** The column of that name, if there is one. */
   public Optional<Column> column(String column) {
     for (Column c : columns) {

@@ -137,7 +137,7 @@ final class Dml {
       set.add(TableName.quote(key.get(0)) + " = t." + TableName.quote(key.get(0)));
     }
     return "update "
-        + table.name().sql()
+        + table.own()
         + " t set "
         + String.join(", ", set)
         + " from "
@@ -154,7 +154,7 @@ final class Dml {
         + " from "
         + source(in.size(), bulk)
         + " where not exists (select from "
-        + table.name().sql()
+        + table.own()
         + " t where "
         + match(in, key)
         + ")";
@@ -172,7 +172,7 @@ final class Dml {
           .append(in.get(i).cast(bulk ? "u.a" + i : "?::text"));
     }
     return "delete from "
-        + table.name().sql()
+        + table.own()
         + " t"
         + (bulk ? " using " + unnest(in.size()) + alias(in.size(), false) : "")
         + " where "
@@ -217,11 +217,11 @@ final class Dml {
         + "), v as materialized (select t.tableoid as o, t.ctid as c, w.n, row_number() over ("
         + (given.isEmpty() ? "" : "partition by w." + partition.toString().replace(", a", ", w.a"))
         + ") as k from w join "
-        + table.name().sql()
+        + table.own()
         + " t on "
         + on
         + ") delete from "
-        + table.name().sql()
+        + table.own()
         + " t using v where t.tableoid = v.o and t.ctid = v.c and v.k <= v.n";
   }
 
@@ -265,7 +265,7 @@ final class Dml {
       }
     }
     return "update "
-        + table.name().sql()
+        + table.own()
         + " t set "
         + set
         + " from "
@@ -283,7 +283,7 @@ final class Dml {
         + unnest(in.size())
         + alias(in.size(), false)
         + "), d as (delete from "
-        + table.name().sql()
+        + table.own()
         + " t using u where "
         + match(in, key)
         + " returning 1) "
@@ -301,7 +301,9 @@ final class Dml {
             || table.uniques().stream().anyMatch(u -> k.equals(new HashSet<>(u))));
   }
 
+  /** Whether ON CONFLICT cannot be used: a deferrable key, or rules (even disabled ones). */
   static boolean deferrable(Table table, List<String> key) {
-    return table.keyDeferrable() && new HashSet<>(key).equals(new HashSet<>(table.key()));
+    return table.rules()
+        || table.keyDeferrable() && new HashSet<>(key).equals(new HashSet<>(table.key()));
   }
 }

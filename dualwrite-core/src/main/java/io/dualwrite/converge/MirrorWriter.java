@@ -209,7 +209,10 @@ public final class MirrorWriter {
     Set<Table> tables = new HashSet<>();
     for (int i = 0; i < changes.size(); ) {
       int j = i + 1;
-      while (j < changes.size() && mergeable(changes.get(i), changes.get(j))) {
+      Set<List<String>> keys = uniqueKeys(mirror, changes.get(i));
+      while (j < changes.size()
+          && mergeable(changes.get(i), changes.get(j))
+          && (keys == null || disjoint(keys, changes.get(j)))) {
         j++;
       }
       List<String[]> rows = rows(changes.subList(i, j));
@@ -361,6 +364,38 @@ public final class MirrorWriter {
       }
     }
     return new ArrayList<>(byKey.values());
+  }
+
+  /**
+   * The keys of a change to a table with a second unique index: a row that changes twice there must
+   * do so in both steps, since a value that another row takes over is free only in between. Null if
+   * that does not matter.
+   */
+  private Set<List<String>> uniqueKeys(Connection mirror, RowChange change) throws SQLException {
+    if (change.kind() != Kind.UPSERT) {
+      return null;
+    }
+    Table t = table(mirror, change.table());
+    if (t.uniques().isEmpty()) {
+      return null;
+    }
+    Set<List<String>> keys = new HashSet<>();
+    disjoint(keys, change);
+    return keys;
+  }
+
+  /** Adds the change's keys; false, and nothing is added, if one is there already. */
+  private static boolean disjoint(Set<List<String>> keys, RowChange change) {
+    int[] at = change.keyColumns().stream().mapToInt(k -> change.columns().indexOf(k)).toArray();
+    List<List<String>> its = new ArrayList<>();
+    for (String[] row : change.rows()) {
+      its.add(Arrays.asList(Arrays.stream(at).mapToObj(j -> row[j]).toArray(String[]::new)));
+    }
+    if (its.stream().anyMatch(keys::contains)) {
+      return false;
+    }
+    keys.addAll(its);
+    return true;
   }
 
   /** Rows without a key: one statement for each combination of columns that are NULL. */

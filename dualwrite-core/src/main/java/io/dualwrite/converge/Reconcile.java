@@ -5,6 +5,7 @@ import io.dualwrite.catalog.Table;
 import io.dualwrite.catalog.TableName;
 import io.dualwrite.control.Incarnation;
 import io.dualwrite.journal.Journal;
+import io.dualwrite.journal.RowChange;
 import io.dualwrite.journal.Suspect;
 import java.sql.Connection;
 import java.sql.ResultSet;
@@ -23,9 +24,6 @@ import javax.sql.DataSource;
  * that either side has, or, without a key, by recopy. The application may go on meanwhile.
  */
 public final class Reconcile {
-
-  /** The suspect that names no table stands for all of them. */
-  private static final TableName ANY = new TableName("*", "*");
 
   private static final int BATCH = 2000;
   private static final long PATIENCE = TimeUnit.SECONDS.toNanos(30);
@@ -48,26 +46,47 @@ public final class Reconcile {
    */
   public int run() throws SQLException {
     int closed = 0;
+    SQLException failed = null;
     for (Suspect s : journal.suspects()) {
-      if (!ended(s)) {
-        continue;
-      }
-      if (s.table().equals(ANY)) {
-        for (Table t : all()) {
-          heal(t);
+      try {
+        if (ended(s)) {
+          heal(s);
+          // one that was added to meanwhile stays
+          closed += journal.closeSuspect(s) ? 1 : 0;
         }
-      } else {
-        Optional<Table> t = table(s.table());
-        if (t.isPresent()) {
-          heal(t.get());
+      } catch (SQLException e) { // the others go on
+        if (failed == null) {
+          failed = e;
+        } else {
+          failed.addSuppressed(e);
         }
-      }
-      // one that was added to meanwhile stays
-      if (journal.closeSuspect(s)) {
-        closed++;
       }
     }
+    if (failed != null) {
+      throw failed;
+    }
     return closed;
+  }
+
+  private void heal(Suspect s) throws SQLException {
+    if (!s.table().equals(RowChange.NO_TABLE)) {
+      Optional<Table> t = table(s.table());
+      if (t.isPresent()) {
+        heal(t.get());
+      }
+      return;
+    }
+    SQLException failed = null;
+    for (Table t : all()) {
+      try {
+        heal(t);
+      } catch (SQLException e) {
+        failed = failed == null ? e : failed;
+      }
+    }
+    if (failed != null) {
+      throw failed;
+    }
   }
 
   /**
@@ -118,6 +137,9 @@ public final class Reconcile {
   }
 
   private void heal(Table t) throws SQLException {
+    if (t.temporary() || t.kind() == Table.Kind.VIEW || t.kind() == Table.Kind.FOREIGN) {
+      return;
+    }
     try {
       if (!t.keyed()) {
         convergence.recopy(t.name(), "true");
@@ -138,7 +160,7 @@ public final class Reconcile {
     for (String k : t.key()) {
       sql.append(sql.length() == 7 ? "" : ", ").append(TableName.quote(k)).append("::text");
     }
-    sql.append(" from ").append(t.name().sql());
+    sql.append(" from ").append(t.own());
     try (Connection c = side.getConnection()) {
       if (catalog.table(c, t.name()).isEmpty()) {
         throw new ConvergenceException(t.name() + " is missing on one side; create it");

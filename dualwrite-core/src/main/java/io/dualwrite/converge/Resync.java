@@ -362,7 +362,7 @@ final class Resync {
             + " from "
             + part.keys()
             + " left join "
-            + part.primary.name().sql()
+            + part.primary.own()
             + " t on "
             + part.join(part.primaryKey);
     primary.rollback(); // reading the catalog may have begun a transaction
@@ -434,7 +434,7 @@ final class Resync {
               "select 1 from "
                   + part.keys()
                   + " join "
-                  + part.mirror.name().sql()
+                  + part.mirror.own()
                   + " t on "
                   + part.join(part.key)
                   + " order by u.o for update of t",
@@ -470,7 +470,7 @@ final class Resync {
         " from "
             + part.keys()
             + " join "
-            + part.mirror.name().sql()
+            + part.mirror.own()
             + " t on "
             + part.join(part.key)
             + " join "
@@ -557,7 +557,7 @@ final class Resync {
               "select 1 from "
                   + part.keys()
                   + " join "
-                  + part.mirror.name().sql()
+                  + part.mirror.own()
                   + " t on "
                   + part.join(part.key)
                   + " order by u.o for update of t",
@@ -577,7 +577,7 @@ final class Resync {
       slice.forEach(r -> r.zero = !r.held);
       query(
           "delete from "
-              + part.mirror.name().sql()
+              + part.mirror.own()
               + " t using "
               + part.keys()
               + " where "
@@ -767,7 +767,7 @@ final class Resync {
                 + Dml.unnest(by.size())
                 + Dml.alias(by.size(), true)
                 + " join "
-                + part.primary.name().sql()
+                + part.primary.own()
                 + " t on "
                 + part.join(by))) {
       int p =
@@ -844,7 +844,7 @@ final class Resync {
               + ") v join (select x.*, "
               + x.expressions("x")
               + " from "
-              + part.mirror.name().sql()
+              + part.mirror.own()
               + " x"
               + x.where()
               + ") m on "

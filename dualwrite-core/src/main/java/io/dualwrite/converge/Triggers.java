@@ -10,9 +10,10 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Rule 6: triggers of the users' own never fire for mirrored writes, because what they do on the
- * primary travels as rows. They are off on the mirror, which remembers how each was enabled, and on
- * again as soon as it is primary. The server's own triggers, foreign keys among them, stay on.
+ * Rule 6: triggers (and rewrite rules) of the users' own never fire for mirrored writes, because
+ * what they do on the primary travels as rows. They are off on the mirror, which remembers how each
+ * was enabled, and on again as soon as it is primary. The server's own triggers, foreign keys among
+ * them, stay on.
  */
 public final class Triggers {
 
@@ -23,7 +24,25 @@ public final class Triggers {
           + " and n.nspname not in ('dualwrite', 'information_schema') and n.nspname not like 'pg\\_%'"
           + " and n.nspname not like '\\_timescaledb\\_%' and t.tgname not in ('ts_insert_blocker', 'ts_cagg_invalidation_trigger')";
 
-  private record Trigger(TableName table, String name, String enabled) {}
+  private static final String RULES =
+      " union all select n.nspname, c.relname, 'rule:' || t.rulename, t.ev_enabled from pg_catalog.pg_rewrite t"
+          + " join pg_catalog.pg_class c on c.oid = t.ev_class join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
+          + " where t.ev_enabled in ('O', 'A') and c.relkind in ('r', 'p') and c.relpersistence <> 't'"
+          + " and n.nspname not in ('dualwrite', 'information_schema') and n.nspname not like 'pg\\_%'"
+          + " and n.nspname not like '\\_timescaledb\\_%'";
+
+  /** One of them; the name of a rule has a prefix. */
+  private record Trigger(TableName table, String name, String enabled) {
+    String alter(String how) {
+      boolean rule = name.startsWith("rule:");
+      return "alter table "
+          + table.sql()
+          + how
+          + (rule
+              ? "rule " + TableName.quote(name.substring(5))
+              : "trigger " + TableName.quote(name));
+    }
+  }
 
   private Triggers() {}
 
@@ -43,10 +62,10 @@ public final class Triggers {
   }
 
   private static int disable(Connection mirror, String which) throws SQLException {
-    List<Trigger> found = read(mirror, ENABLED + which);
+    List<Trigger> found = read(mirror, ENABLED + which + RULES + which);
     for (Trigger t : found) {
       try (Statement s = mirror.createStatement()) {
-        s.execute("alter table " + t.table.sql() + " disable trigger " + TableName.quote(t.name));
+        s.execute(t.alter(" disable "));
       }
       try (PreparedStatement s =
           mirror.prepareStatement(
@@ -76,14 +95,11 @@ public final class Triggers {
             "select d.table_schema, d.table_name, d.trigger_name, d.enabled from dualwrite.disabled_trigger d"
                 + " join pg_catalog.pg_namespace n on n.nspname = d.table_schema"
                 + " join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = d.table_name"
-                + " join pg_catalog.pg_trigger t on t.tgrelid = c.oid and t.tgname = d.trigger_name");
+                + " where exists (select from pg_catalog.pg_trigger t where t.tgrelid = c.oid and t.tgname = d.trigger_name)"
+                + " or exists (select from pg_catalog.pg_rewrite r where r.ev_class = c.oid and 'rule:' || r.rulename = d.trigger_name)");
     for (Trigger t : found) {
       try (Statement s = side.createStatement()) {
-        s.execute(
-            "alter table "
-                + t.table.sql()
-                + (t.enabled.equals("A") ? " enable always trigger " : " enable trigger ")
-                + TableName.quote(t.name));
+        s.execute(t.alter(t.enabled.equals("A") ? " enable always " : " enable "));
       }
     }
     try (Statement s = side.createStatement()) {

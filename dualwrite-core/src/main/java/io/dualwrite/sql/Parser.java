@@ -229,11 +229,79 @@ final class Parser {
         default -> {}
       }
     }
+    objects();
     for (int i = at + 1; i < to && !refresh && t.word(at) == Word.ALTER; i++) {
       s.concurrently |= // ALTER TABLE … DETACH PARTITION … CONCURRENTLY
           t.kind(i) == Token.WORD && i == to - 1 && t.name(i).equals("concurrently");
     }
     return kind(Kind.DDL);
+  }
+
+  /** The relations that DDL is about: behind the kind of relation, or behind ON. */
+  private void objects() {
+    boolean on =
+        switch (word()) {
+          case DROP, ALTER -> false;
+          case CREATE, GRANT, REVOKE -> true;
+          default -> t.name(at).equals("comment");
+        };
+    boolean index = false;
+    boolean relation = false;
+    int i = at + 1;
+    while (i < to && t.kind(i) == Token.WORD) {
+      String word = t.name(i);
+      switch (word) {
+        case "index" -> {
+          index = true;
+          relation = !on;
+        }
+        case "table", "view", "sequence", "materialized" -> relation = true;
+        default -> {}
+      }
+      if (on ? word.equals("on") : relation && !word.equals("materialized")) {
+        break;
+      }
+      i++;
+    }
+    if (on) {
+      if (t.word(at) == Word.CREATE && !index) {
+        return;
+      }
+      i = find(at + 1, Word.ON);
+    } else if (!relation) {
+      return;
+    }
+    i++;
+    boolean names = true;
+    List<String> found = new ArrayList<>(1);
+    while (names && i < to) {
+      while (i < to
+          && t.kind(i) == Token.WORD
+          && switch (t.name(i)) {
+            case "if",
+                "not",
+                "exists",
+                "only",
+                "concurrently",
+                "table",
+                "view",
+                "index",
+                "sequence" ->
+                true;
+            default -> false;
+          }) {
+        i++;
+      }
+      int end = nameEnd(i);
+      if (end < 0) {
+        break;
+      }
+      found.add(join(i, end));
+      i = end;
+      names = i < to && t.kind(i) == Token.COMMA;
+      i++;
+    }
+    s.objects = List.copyOf(found);
   }
 
   // ---- the cursor

@@ -1,6 +1,7 @@
 package io.dualwrite.sql;
 
 import java.util.List;
+import java.util.Set;
 
 /**
  * What the text of one JDBC call tells: its statements, their kinds, the tables they write and how.
@@ -68,6 +69,23 @@ public final class Sql {
    */
   public static List<String> nameParts(String written) {
     return Names.parts(written);
+  }
+
+  /**
+   * Whether one of these names, as the catalog has them, stands anywhere in the text, outside of
+   * strings and comments.
+   */
+  public boolean mentions(Set<String> names) {
+    if (names.isEmpty()) {
+      return false;
+    }
+    Tokens tokens = new Tokens(text, true);
+    for (int i = 0; i < tokens.size; i++) {
+      if (tokens.isIdentifier(i) && names.contains(tokens.name(i))) {
+        return true;
+      }
+    }
+    return false;
   }
 
   /** The text that was analysed. */

@@ -55,6 +55,7 @@ public final class StatementInfo {
   List<Cte> writingCtes = List.of();
   boolean concurrently;
   boolean clusterWide;
+  List<String> objects = List.of();
 
   StatementInfo(int start, int end) {
     this.start = start;
@@ -252,6 +253,15 @@ public final class StatementInfo {
   /** Whether a DDL statement has CONCURRENTLY, or else is one that the server runs alone. */
   public boolean concurrently() {
     return concurrently;
+  }
+
+  /**
+   * The relations that a DDL statement is about, as written: all that DROP TABLE, VIEW, INDEX or
+   * SEQUENCE lists, the one of ALTER, COMMENT ON, GRANT … ON and CREATE INDEX … ON. Empty for other
+   * DDL.
+   */
+  public List<String> objects() {
+    return objects;
   }
 
   /** Whether a DDL statement is about roles, databases, tablespaces or the server itself. */

@@ -5,6 +5,7 @@ import io.dualwrite.catalog.TableName;
 import io.dualwrite.control.ControlSchema;
 import io.dualwrite.control.Phase;
 import io.dualwrite.control.Side;
+import io.dualwrite.converge.Triggers;
 import io.dualwrite.journal.Journal;
 import io.dualwrite.journal.Suspect;
 import java.math.BigDecimal;
@@ -89,7 +90,16 @@ final class Cutover {
         sequences = sequences(from, to);
       }
       steps.add("set " + sequences + " sequences on the " + old.roles().mirror());
-      writer.flip();
+      exchangeTriggers(old);
+      boolean flipped = false;
+      try {
+        writer.flip();
+        flipped = true;
+      } finally {
+        if (!flipped) {
+          exchangeTriggersBack(old);
+        }
+      }
     } finally {
       writer.gate.open();
     }
@@ -101,6 +111,48 @@ final class Cutover {
             + pause.toMillis()
             + " ms");
     return new CutoverReport(writer.now().roles(), pause, drained, sequences, steps);
+  }
+
+  /**
+   * Rule 6: triggers fire on the primary only. Those of the old primary go off before the flip;
+   * nobody writes meanwhile.
+   */
+  private void exchangeTriggers(Epoch old) throws SQLException {
+    try (Connection from = old.primary().engine()) {
+      DualWriter.triggersOff(from);
+    }
+    int n;
+    try (Connection to = old.mirror().engine()) {
+      n = triggersOn(to);
+    } catch (SQLException e) {
+      exchangeTriggersBack(old);
+      throw e;
+    }
+    if (n > 0) {
+      steps.add("switched " + n + " triggers and rules on on the " + old.roles().mirror());
+    }
+  }
+
+  private static void exchangeTriggersBack(Epoch old) throws SQLException {
+    try (Connection from = old.primary().engine();
+        Connection to = old.mirror().engine()) {
+      triggersOn(from);
+      DualWriter.triggersOff(to);
+    }
+  }
+
+  private static int triggersOn(Connection c) throws SQLException {
+    c.setAutoCommit(false);
+    try {
+      int n = Triggers.enableAll(c);
+      c.commit();
+      return n;
+    } catch (SQLException e) {
+      c.rollback();
+      throw e;
+    } finally {
+      c.setAutoCommit(true);
+    }
   }
 
   private void checks(Epoch old) throws SQLException {

@@ -80,6 +80,22 @@ final class DdlCapture {
     return new DdlCapture(files(raw), makes, existed);
   }
 
+  /** How many of these names mean temporary relations. */
+  static int temporary(Connection raw, List<String> objects) throws SQLException {
+    if (objects.isEmpty()) {
+      return 0;
+    }
+    try (PreparedStatement s =
+        raw.prepareStatement(
+            "select count(*) from unnest(?::text[]) o join pg_catalog.pg_class c on c.oid = pg_catalog.to_regclass(o) where c.relpersistence = 't'")) {
+      s.setArray(1, raw.createArrayOf("text", objects.toArray()));
+      try (ResultSet r = s.executeQuery()) {
+        r.next();
+        return r.getInt(1);
+      }
+    }
+  }
+
   private static Map<Long, File> files(Connection raw) throws SQLException {
     Map<Long, File> result = new HashMap<>();
     try (Statement s = raw.createStatement();

@@ -19,6 +19,7 @@ import io.dualwrite.converge.CountMismatchException;
 import io.dualwrite.converge.Marker;
 import io.dualwrite.converge.MirrorWriter;
 import io.dualwrite.converge.Replayer;
+import io.dualwrite.converge.Triggers;
 import io.dualwrite.journal.Intent;
 import io.dualwrite.journal.Journal;
 import io.dualwrite.journal.JournalException;
@@ -120,6 +121,10 @@ final class DualWriter implements AutoCloseable {
   private final AtomicInteger routines = new AtomicInteger();
   private final AtomicInteger catalogVersion = new AtomicInteger();
   private volatile boolean compared;
+
+  /** Whether the mirror has the control schema, and no triggers that fire. */
+  private volatile boolean prepared;
+
   private volatile Map<TableName, Boolean> sameOnBoth = Map.of();
   private volatile boolean closed;
   private volatile Epoch epoch;
@@ -234,7 +239,7 @@ final class DualWriter implements AutoCloseable {
   }
 
   /** What the operator wants done with a statement whose text does not tell what it writes. */
-  private Plan byPolicy(Plan plan) {
+  Plan byPolicy(Plan plan) {
     Unmirrored kind =
         plan instanceof Plan.Observed o
             ? o.kind()
@@ -326,8 +331,8 @@ final class DualWriter implements AutoCloseable {
     counters.units.increment();
     steps.at(CommitStep.ASKED);
     Xact x = xact(primary, unit);
-    if (!x.asKnown) {
-      new Recapture(this, primary, unit).run();
+    if (!x.asKnown || unit.oddFormats()) {
+      new Recapture(this, primary, unit).run(unit.oddFormats());
     }
     suspects(primary, unit, x);
     if (!unit.parts().isEmpty()) {
@@ -553,7 +558,7 @@ final class DualWriter implements AutoCloseable {
 
   /** The unit on the mirror, uncommitted; null if it stays pending. */
   private Flushed flush(Epoch epoch, UnitOfWork unit, long sequence) {
-    if (!breaker.tryAcquirePermission()) {
+    if (!prepared || !breaker.tryAcquirePermission()) {
       return null;
     }
     long start = System.nanoTime();
@@ -744,8 +749,10 @@ final class DualWriter implements AutoCloseable {
           compare(s, t);
         }
         if (!started && now().capturing()) {
-          // from the first flip on the source is mirror, and has had the schema since then
-          ControlSchema.install(t);
+          Connection mirror = now().roles().primary() == Side.SOURCE ? t : s;
+          ControlSchema.install(mirror);
+          triggersOff(mirror);
+          prepared = true;
           now().replayer().start();
           started = true;
           continue;
@@ -758,6 +765,28 @@ final class DualWriter implements AutoCloseable {
         }
       }
       LockSupport.parkNanos(this, CATALOG_RETRY.toNanos());
+    }
+  }
+
+  /** Rule 6: on the mirror, triggers would do again what they did on the primary. */
+  static void triggersOff(Connection mirror) throws SQLException {
+    mirror.setAutoCommit(false);
+    try {
+      int n = Triggers.disableAll(mirror);
+      mirror.commit();
+      if (n > 0) {
+        log.info("{} triggers and rules are switched off while this side is the mirror", n);
+      }
+    } catch (SQLException e) {
+      mirror.rollback();
+      throw new SQLException(
+          "the mirror's triggers would fire for mirrored rows and cannot be switched off by this role ("
+              + e.getMessage()
+              + "); let it own the tables, or ALTER TABLE … DISABLE TRIGGER USER there",
+          e.getSQLState(),
+          e);
+    } finally {
+      mirror.setAutoCommit(true);
     }
   }
 
@@ -1004,9 +1033,9 @@ final class DualWriter implements AutoCloseable {
     }
   }
 
-  /** Whether both catalogs have been compared. */
+  /** Whether both catalogs have been compared, and the mirror can be written to. */
   boolean ready() {
-    return compared;
+    return compared && (prepared || !now().capturing());
   }
 
   Database source() {

@@ -6,6 +6,7 @@ import io.dualwrite.catalog.TableName;
 import io.dualwrite.control.Incarnation;
 import io.dualwrite.journal.RowChange;
 import io.dualwrite.sql.Kind;
+import io.dualwrite.sql.Sql;
 import io.dualwrite.sql.TransactionCommand;
 import java.sql.CallableStatement;
 import java.sql.Connection;
@@ -89,6 +90,9 @@ final class DwConnection extends ForwardingConnection {
 
   /** Whether that is so beyond the transaction. */
   private boolean ownPath;
+
+  /** Whether numbers may be shown with fewer digits than they have. */
+  private boolean oddFormats;
 
   // session state, for the next primary
   private final Map<String, Session> session = new LinkedHashMap<>();
@@ -236,9 +240,21 @@ final class DwConnection extends ForwardingConnection {
   }
 
   private Plan plan(Planned planned) throws SQLException {
-    Cache<Epoch.Key, Plan> cache = ownPlans == null ? epoch.plans() : ownPlans;
     Planner planner = ownCatalog == null ? epoch.planner() : new Planner(ownCatalog, t -> false);
+    if (!driver.getStandardConformingStrings()) {
+      // a backslash means something else to the server than to everybody else's plans
+      Sql text = Sql.analyze(planned.sql, false);
+      return writer.byPolicy(planner.plan(text, planned.keys, raw));
+    }
+    Cache<Epoch.Key, Plan> cache = ownPlans == null ? epoch.plans() : ownPlans;
     return planned.plan(planner, cache, raw, writer);
+  }
+
+  /** How many parameters the driver finds in the text. */
+  int parameters(String sql) {
+    return driver.getStandardConformingStrings()
+        ? writer.texts.get(sql).parameters()
+        : Sql.analyze(sql, false).parameters();
   }
 
   private Catalog catalog() {
@@ -397,6 +413,19 @@ final class DwConnection extends ForwardingConnection {
   }
 
   private <T> T ddl(Plan.Ddl plan, Execution<T> x) throws SQLException {
+    int temporary = DdlCapture.temporary(raw, plan.objects());
+    if (temporary > 0) {
+      if (temporary < plan.objects().size()) {
+        writer.counters.refused(Unmirrored.DDL);
+        throw new SQLFeatureNotSupportedException(
+            "dualwrite refuses this statement: it is about temporary and other tables at once; send one statement for each",
+            "0A000");
+      }
+      T result = x.pass(plan);
+      ownPath = true; // the name may mean another table from here on
+      ownPlans = Epoch.cache(256);
+      return result;
+    }
     writer.counters.observed(Unmirrored.DDL);
     if (unit == null) {
       unit = writer.newUnit(epoch, raw);
@@ -593,6 +622,9 @@ final class DwConnection extends ForwardingConnection {
         }
       } else {
         unit = null; // the commit sees to its parts, whatever happens
+        if (oddFormats || !"postgres".equals(driver.getParameterStatus("IntervalStyle"))) {
+          u.markOddFormats();
+        }
         writer.commit(epoch, raw, u);
         done = true;
       }
@@ -867,6 +899,10 @@ final class DwConnection extends ForwardingConnection {
 
   /** A SET or its like has run on the primary. */
   void sessionChanged(Plan.Session plan) {
+    // what set_config changed is not known
+    oddFormats |=
+        plan.text() == null && plan.setting() == null
+            || "extra_float_digits".equals(plan.setting());
     if (plan.forgetPlans()) {
       ownPath = true;
       ownPlans = Epoch.cache(256);

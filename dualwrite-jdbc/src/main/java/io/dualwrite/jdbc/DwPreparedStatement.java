@@ -50,7 +50,7 @@ final class DwPreparedStatement extends AbstractStatement implements PreparedSta
       int holdability) {
     super(connection, type, concurrency, holdability);
     planned = new Planned(sql, keys);
-    parameters = new Parameters(connection.writer().texts.get(sql).parameters());
+    parameters = new Parameters(connection.parameters(sql));
   }
 
   @Override
@@ -264,7 +264,7 @@ final class DwPreparedStatement extends AbstractStatement implements PreparedSta
                         .count();
                 one.forget();
               } catch (SQLException e) {
-                throw DwStatement.failed(counts, i, e);
+                throw failed(counts, i, e, all.get(i));
               }
             }
             return counts;
@@ -320,6 +320,20 @@ final class DwPreparedStatement extends AbstractStatement implements PreparedSta
     return counts;
   }
 
+  private SQLException failed(long[] counts, int i, SQLException e, Parameters parameters) {
+    String text;
+    try {
+      text = StatementState.text(connection, planned.sql, parameters);
+    } catch (SQLException gone) {
+      text = planned.sql;
+    }
+    try {
+      return DwStatement.failed(counts, connection.getAutoCommit() ? 0 : i, i, e, text);
+    } catch (SQLException closed) {
+      return DwStatement.failed(counts, 0, i, e, text);
+    }
+  }
+
   private long[] ctesBatch(Plan.Ctes plan, List<Parameters> all) throws SQLException {
     long[] counts = new long[all.size()];
     for (int i = 0; i < counts.length; i++) {
@@ -328,7 +342,7 @@ final class DwPreparedStatement extends AbstractStatement implements PreparedSta
         counts[i] = one.ctes(connection, this, planned, plan, all.get(i)).update();
         one.forget();
       } catch (SQLException e) {
-        throw DwStatement.failed(counts, i, e);
+        throw failed(counts, i, e, all.get(i));
       }
     }
     return counts;
@@ -366,7 +380,7 @@ final class DwPreparedStatement extends AbstractStatement implements PreparedSta
         counts[i] = planned.keys == null ? e.update() : e.count();
         keys.add(e.keys());
       } catch (SQLException e) {
-        throw DwStatement.failed(counts, i, e);
+        throw failed(counts, i, e, all.get(i));
       }
     }
     state.keep(new Executed(null, -1, new ChainedResultSet(keys, this)), null);

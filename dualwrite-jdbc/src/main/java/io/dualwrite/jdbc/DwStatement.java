@@ -266,14 +266,18 @@ final class DwStatement extends AbstractStatement {
                   this.<Long>run(
                       text, null, (d, p) -> d.executeLargeUpdate(text), Executed::update);
             } catch (SQLException e) {
-              throw failed(counts, i, e);
+              throw failed(counts, connection.getAutoCommit() ? 0 : i, i, e, text);
             }
           }
           return counts;
         });
   }
 
-  static BatchUpdateException failed(long[] counts, int from, SQLException e) {
+  /**
+   * @param from the first entry that came to nothing
+   * @param at the entry that failed
+   */
+  static BatchUpdateException failed(long[] counts, int from, int at, SQLException e, String text) {
     if (e instanceof BatchUpdateException b) {
       return b;
     }
@@ -282,7 +286,9 @@ final class DwStatement extends AbstractStatement {
     BatchUpdateException b =
         new BatchUpdateException(
             "Batch entry "
-                + from
+                + at
+                + " "
+                + text
                 + " was aborted: "
                 + e.getMessage()
                 + "  Call getNextException to see other errors in the batch.",

@@ -65,8 +65,9 @@ sealed interface Plan {
    * @param alone whether the server runs it in no transaction
    * @param makes the table that it makes and fills (CREATE TABLE AS, SELECT INTO), as written; else
    *     null
+   * @param objects the relations that it is about, as written, if the text tells
    */
-  record Ddl(boolean alone, String makes) implements Plan {}
+  record Ddl(boolean alone, String makes, List<String> objects) implements Plan {}
 
   /** TRUNCATE of these tables and of all that goes with them. */
   record Truncate(List<TableName> tables) implements Plan {}
@@ -86,7 +87,8 @@ sealed interface Plan {
    * Changes the session: handed on, remembered, and given to the new primary after a change of
    * roles.
    */
-  record Session(boolean forgetPlans, boolean remember, String text) implements Plan {}
+  record Session(boolean forgetPlans, boolean remember, String text, String setting)
+      implements Plan {}
 
   /**
    * Written rows are known from the statement alone.

@@ -23,6 +23,7 @@ import java.util.Arrays;
 import java.util.HashSet;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Predicate;
@@ -76,13 +77,24 @@ final class Planner {
     for (StatementInfo s : statements) {
       parts.add(
           new Plan.Part(
-              sql.text().substring(s.start(), s.end()), s.firstParameter(), s.parameters()));
+              // the server counts from the beginning of what it gets when it says where an error is
+              " ".repeat(s.start() <= 2000 ? s.start() : 0)
+                  + sql.text().substring(s.start(), s.end()),
+              s.firstParameter(),
+              s.parameters()));
     }
     return new Plan.Several(parts, control);
   }
 
   private Plan plan(Sql sql, StatementInfo s, List<String> keys, Connection primary)
       throws SQLException {
+    if (s.functions().stream().anyMatch(Planner::largeObject)) {
+      return new Plan.Refuse(
+          Unmirrored.LARGE_OBJECT,
+          "dualwrite refuses large objects: their numbers differ between the databases; use bytea or text columns ("
+              + Unmirrored.LARGE_OBJECT.policy().key()
+              + "=primary-only lets them pass)");
+    }
     switch (s.kind()) {
       case TRANSACTION:
         return new Plan.Transaction(s, modes(sql.text().substring(s.start(), s.end())));
@@ -101,7 +113,7 @@ final class Planner {
       case DDL:
         return ddl(s, primary);
       case PREPARE:
-        return new Plan.Session(false, true, sql.text());
+        return new Plan.Session(false, true, sql.text(), "");
       case EXECUTE:
         return new Plan.Observed(Unmirrored.FORM, null, false);
       default:
@@ -113,13 +125,13 @@ final class Planner {
     if (s.hiddenWrite()) {
       return new Plan.Observed(Unmirrored.FORM, null, false);
     }
-    if (writingFunction(s, primary)) {
+    if (writingFunction(s, primary) || sql.mentions(catalog.writingViews(primary))) {
       return new Plan.Observed(Unmirrored.ROUTINE, null, true);
     }
     if (s.functions().stream()
         .anyMatch(
             f -> f.equalsIgnoreCase("set_config") || f.equalsIgnoreCase("pg_catalog.set_config"))) {
-      return new Plan.Session(true, false, null);
+      return new Plan.Session(true, false, null, null);
     }
     if (s.kind() != Kind.READ || s.rowLock()) {
       return PASS;
@@ -142,6 +154,26 @@ final class Planner {
     try (PreparedStatement s = primary.prepareStatement(sql.text())) {
       s.getMetaData();
     }
+  }
+
+  private static boolean largeObject(String function) {
+    String name = function.toLowerCase(Locale.ROOT);
+    name = name.startsWith("pg_catalog.") ? name.substring(11) : name;
+    return switch (name) {
+      case "lo_creat",
+          "lo_create",
+          "lo_from_bytea",
+          "lo_import",
+          "lo_open",
+          "lo_put",
+          "lo_unlink",
+          "lo_truncate",
+          "lo_truncate64",
+          "lowrite",
+          "loread" ->
+          true;
+      default -> false;
+    };
   }
 
   /** What follows BEGIN [WORK | TRANSACTION] or START TRANSACTION. */
@@ -364,12 +396,12 @@ final class Planner {
       return writingFunction(s, primary)
           ? new Plan.Observed(Unmirrored.ROUTINE, null, false)
           // from here on a name may mean a temporary table to this connection
-          : new Plan.Session(true, false, null);
+          : new Plan.Session(true, false, null, "");
     }
     if (s.clusterWide()) {
       return new Plan.PrimaryOnly(Unmirrored.DDL);
     }
-    return new Plan.Ddl(s.concurrently(), s.hiddenWrite() ? s.table() : null);
+    return new Plan.Ddl(s.concurrently(), s.hiddenWrite() ? s.table() : null, s.objects());
   }
 
   private Plan truncate(StatementInfo s, Connection primary) throws SQLException {
@@ -432,7 +464,8 @@ final class Planner {
             || setting.equals("search_path")
             || setting.equals("schema")
             || setting.equals("role");
-    return new Plan.Session(path, !s.local() && !"constraints".equals(setting), sql.text());
+    return new Plan.Session(
+        path, !s.local() && !"constraints".equals(setting), sql.text(), setting);
   }
 
   @FunctionalInterface
@@ -458,7 +491,7 @@ final class Planner {
               + " appeared just now; execute it again");
     }
     Table t = table.get();
-    boolean functions = writingFunction(s, primary);
+    boolean functions = writingFunction(s, primary) || sql.mentions(catalog.writingViews(primary));
     if (t.temporary()) {
       return functions ? new Plan.Observed(Unmirrored.ROUTINE, null, false) : ONCE;
     }
@@ -634,7 +667,7 @@ final class Planner {
     if (!t.keyed()) {
       return keyless(sql, s, t, keys, primary);
     }
-    boolean rekeys = false;
+    boolean rekeys = !t.userTriggers().isEmpty(); // one before the row may assign it, too
     for (String c : s.setColumns()) {
       rekeys |= t.key().contains(c);
     }
@@ -664,6 +697,9 @@ final class Planner {
     StringBuilder old = new StringBuilder();
     for (String c : columns) {
       old.append(", old.").append(TableName.quote(c)).append("::text");
+    }
+    if (t.columns().stream().anyMatch(c -> c.type().equals("money"))) {
+      return new Plan.Observed(Unmirrored.KEYLESS, null, false); // compared as text
     }
     columns.addAll(names(t.writableColumns()));
     return rows(sql, s, t, RowChange.Kind.REMOVE, columns, keys, old.toString());
@@ -842,7 +878,9 @@ final class Planner {
             : columns.subList(columns.size() - t.writableColumns().size(), columns.size());
     ours.append(prefix);
     for (String c : own) {
-      ours.append(", ").append(qualifier).append('.').append(TableName.quote(c)).append("::text");
+      ours.append(", ").append(qualifier).append('.').append(TableName.quote(c));
+      // money as text is in the session's currency
+      ours.append(t.column(c).orElseThrow().type().equals("money") ? "::numeric::text" : "::text");
     }
     StringBuilder x = new StringBuilder(text.length() + ours.length() + 16);
     boolean has = s.returning() >= 0;

@@ -37,16 +37,28 @@ final class Recapture {
     this.unit = unit;
   }
 
-  void run() throws SQLException {
+  /**
+   * Reads again.
+   *
+   * @param always also tables that are as they were
+   */
+  void run(boolean always) throws SQLException {
+    boolean any = false;
     Catalog now = new Catalog();
     for (Table then : List.copyOf(unit.relied().values())) {
       Optional<Table> t = now.table(raw, then.name());
-      if (t.isEmpty() || t.get().version().equals(then.version())) {
+      if (t.isEmpty()) {
         continue; // renamed or dropped by this transaction itself: that travels too
       }
-      again(then, t.get());
+      boolean changed = !t.get().version().equals(then.version());
+      if (changed || always) {
+        again(then, t.get());
+      }
+      any |= changed;
     }
-    writer.catalogChanged();
+    if (any) {
+      writer.catalogChanged();
+    }
   }
 
   private void again(Table then, Table now) throws SQLException {
@@ -61,7 +73,9 @@ final class Recapture {
     if (!now.keyed() || !now.key().equals(then.key()) || spilled) {
       if (spilled || unit.changes().stream().anyMatch(c -> c.table().equals(name))) {
         writer.counters.suspects.increment();
-        unit.suspect(name, "it was altered while a transaction was writing to it");
+        unit.suspect(
+            name,
+            "it was altered, or values had an unusual format, while a transaction was writing to it");
       }
       return;
     }
@@ -104,7 +118,7 @@ final class Recapture {
     StringBuilder sql = new StringBuilder("select ");
     sql.append(
         columns.stream().map(c -> "t." + c.sql() + "::text").collect(Collectors.joining(", ")));
-    sql.append(" from ").append(t.name().sql()).append(" t join unnest(");
+    sql.append(" from ").append(t.own()).append(" t join unnest(");
     StringBuilder on = new StringBuilder();
     for (int i = 0; i < t.key().size(); i++) {
       Column c = t.column(t.key().get(i)).orElseThrow();

@@ -11,6 +11,9 @@ import java.util.Deque;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.postgresql.util.GT;
+import org.postgresql.util.PSQLException;
+import org.postgresql.util.PSQLState;
 
 /**
  * What a statement of ours has beside the driver's: its options, which every driver's statement
@@ -58,7 +61,8 @@ final class StatementState {
 
   void checkOpen() throws SQLException {
     if (closed) {
-      throw new SQLException("This statement has been closed.", "55000");
+      throw new PSQLException(
+          GT.tr("This statement has been closed."), PSQLState.OBJECT_NOT_IN_STATE);
     }
   }
 
@@ -314,7 +318,11 @@ final class StatementState {
       all.close();
     } else {
       all.beforeFirst();
-      ResultSet ours = DwResultSet.of(all, owner, visible);
+      long max = owner.getMaxRows();
+      ResultSet ours =
+          max > 0 && max < count
+              ? new FirstRows(all, owner, visible, max)
+              : DwResultSet.of(all, owner, visible);
       if (planned.keys != null) {
         keys = ours;
       } else {

@@ -39,6 +39,7 @@ final class UnitOfWork {
   private final List<Part> parts = new ArrayList<>();
   private final Map<TableName, String> suspects = new LinkedHashMap<>();
   private long bytes;
+  private boolean oddFormats;
 
   /** The tables that rows were captured of, as they were known then, by ascending oid. */
   private final TreeMap<Long, Table> relied = new TreeMap<>();
@@ -62,6 +63,15 @@ final class UnitOfWork {
   /** Rows of the table are captured as it is known now; the first that is known counts. */
   void rely(Table table) {
     relied.putIfAbsent(table.oid(), table);
+  }
+
+  /** Values were read as text in formats of the session's own. */
+  void markOddFormats() {
+    oddFormats = true;
+  }
+
+  boolean oddFormats() {
+    return oddFormats;
   }
 
   /** See {@link #rely}. */

@@ -171,28 +171,68 @@ class CutoverTest {
   }
 
   @Test
-  void refusedWhileTheOldPrimaryWouldFireTriggersAsMirror() throws SQLException {
-    try (Fixture f = Fixture.shared(DDL).ready()) {
-      f.pair.executeSource(
-          "create function note() returns trigger language plpgsql as 'begin return null; end';"
-              + " create trigger note after insert on t for each row execute function note()");
-      SQLException e = assertThrows(SQLException.class, () -> f.ds.cutover(Duration.ofSeconds(5)));
-      assertTrue(e.getMessage().contains("triggers on the source (note)"), e.getMessage());
-      assertEquals(Side.SOURCE, f.ds.status().roles().primary());
-      f.pair.executeSource("alter table t disable trigger user");
-      assertEquals(Side.TARGET, f.ds.cutover(Duration.ofSeconds(5)).roles().primary());
+  void triggersFireOnThePrimaryOnly() throws SQLException {
+    try (Fixture f =
+        Fixture.shared(
+                "create table watched(id int primary key, changed timestamptz); create table log(id serial primary key, what text)")
+            .ready()) {
+      f.execute(
+          "create function stamp() returns trigger language plpgsql as 'begin new.changed := clock_timestamp(); return new; end';"
+              + " create function note() returns trigger language plpgsql as 'begin insert into log(what) values (tg_op); return null; end';"
+              + " create trigger stamp before insert or update on watched for each row execute function stamp();"
+              + " create trigger note after insert or update or delete on watched for each row execute function note()");
+      f.execute("insert into watched values (1)");
+      f.assertEqual();
+      for (int i = 0; i < 2; i++) {
+        if (i == 0) {
+          f.ds.cutover(Duration.ofSeconds(10));
+        } else {
+          f.ds.cutoverBack(Duration.ofSeconds(10));
+        }
+        Connection[] sides = {f.pair.source(), f.pair.target()};
+        try (Connection s = sides[i == 0 ? 1 : 0];
+            Connection t = sides[i == 0 ? 0 : 1]) {
+          assertEquals("OO", enabled(s));
+          assertEquals("DD", enabled(t));
+        }
+        f.execute("update watched set id = id + 10");
+        f.execute("insert into watched values (" + (i + 2) + ")");
+        Fixture.await("reconciled", () -> f.ds.status().suspects().isEmpty());
+        f.assertEqual();
+      }
+      assertEquals(6, count(f, "select count(*) from log"));
+    }
+  }
+
+  private static String enabled(Connection c) throws SQLException {
+    try (Statement s = c.createStatement();
+        ResultSet r =
+            s.executeQuery(
+                "select string_agg(tgenabled::text, '') from pg_trigger where not tgisinternal")) {
+      r.next();
+      return r.getString(1);
+    }
+  }
+
+  private static int count(Fixture f, String sql) throws SQLException {
+    try (Connection c = f.connect();
+        Statement s = c.createStatement();
+        ResultSet r = s.executeQuery(sql)) {
+      r.next();
+      return r.getInt(1);
     }
   }
 
   @Test
   void refusedWhileSomethingIsSuspect() throws SQLException {
     try (Fixture f = Fixture.shared(DDL)) {
-      f.open(b -> b.set(io.dualwrite.config.Setting.UNIT_MAX_BYTES, "1kB")).ready();
+      f.open(b -> b.set(io.dualwrite.config.Setting.RECONCILE, "manual")).ready();
       try (Connection c = f.connect();
           Statement s = c.createStatement()) {
         assertEquals(
             1000,
             s.executeUpdate("insert into t(w, n) select 1, g from generate_series(1, 1000) g"));
+        s.execute("do $$ begin delete from t where n < 10; end $$");
       }
       assertEquals(1, f.ds.status().suspects().size());
       SQLException e = assertThrows(SQLException.class, () -> f.ds.cutover(Duration.ofSeconds(5)));

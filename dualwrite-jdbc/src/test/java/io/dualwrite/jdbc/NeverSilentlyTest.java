@@ -96,8 +96,6 @@ class NeverSilentlyTest {
         "call work()",
         "select next_number()",
         "insert into t select 9, next_number()",
-        "update nokey set v = 2",
-        "delete from nokey",
         "insert into audited values (1, 1)",
         "delete from parent",
         "insert into parts values (1)",
@@ -105,8 +103,6 @@ class NeverSilentlyTest {
         "insert into ruled values (1)",
         "insert into seen values (9, 9)",
         "update seen set v = 9",
-        "with x as (insert into t values (9, 9) returning id) select * from x",
-        "with x as (delete from nokey returning v) insert into t select 9, v from x",
         "explain analyze insert into t values (9, 9)",
         "copy t from stdin",
         "prepare transaction 'x'",
@@ -182,7 +178,9 @@ class NeverSilentlyTest {
       assertEquals(2, s.executeUpdate("update scratch set v = v + 1"));
       assertEquals(2, s.executeUpdate("insert into t select * from scratch"));
       s.execute("truncate scratch");
+      s.execute("alter table scratch add column w int; create index on scratch(v)");
       s.execute("create temp table t2 as select * from t");
+      s.execute("drop table t2");
     }
     fixture.assertEqual();
   }
