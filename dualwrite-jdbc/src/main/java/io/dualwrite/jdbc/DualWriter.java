@@ -129,6 +129,9 @@ final class DualWriter implements AutoCloseable {
   private volatile boolean closed;
   private volatile Epoch epoch;
 
+  /** How many seconds connecting to the primary may take; 0 for the driver's default. */
+  volatile int loginTimeout;
+
   DualWriter(Settings settings, Database source, Database target, Journal journal, Path directory) {
     this.settings = settings;
     this.source = source;

@@ -128,7 +128,7 @@ final class DwConnection extends ForwardingConnection {
   }
 
   private void connect(Epoch to) throws SQLException {
-    raw = to.primary().primary();
+    raw = to.primary().primary(writer.loginTimeout);
     driver = raw.unwrap(BaseConnection.class);
     clock = new Parameters.Clock(driver);
     rawEpoch = to.roles().epoch();
