@@ -15,6 +15,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.regex.Pattern;
 
 /**
@@ -31,11 +32,13 @@ public final class Catalog {
               + "(::[a-zA-Z_][a-zA-Z_0-9 \".]*(\\(\\d+(,\\d+)?\\))?( with(out)? time zone)?(\\[\\])*\\)*)*");
 
   private final Map<TableName, Table> tables = new ConcurrentHashMap<>();
+  private final AtomicLong generation = new AtomicLong();
 
   /**
    * Forgets everything: after DDL, or when a statement failed because a table is not what it was.
    */
   public void invalidate() {
+    generation.incrementAndGet(); // what is being read now is old
     tables.clear();
     functions.clear();
   }
@@ -50,10 +53,13 @@ public final class Catalog {
     if (known != null) {
       return Optional.of(known);
     }
+    long now = generation.get();
     List<Table> found =
         load(connection, "n.nspname = ? and c.relname = ?", List.of(name.schema(), name.name()));
-    for (Table t : found) {
-      tables.put(t.name(), t);
+    if (now == generation.get()) {
+      for (Table t : found) {
+        tables.put(t.name(), t);
+      }
     }
     return found.stream().findFirst();
   }
@@ -86,6 +92,7 @@ public final class Catalog {
    * @throws SQLException if the catalog cannot be read
    */
   public List<Table> tables(Connection connection) throws SQLException {
+    long now = generation.get();
     List<Table> found =
         load(
             connection,
@@ -95,8 +102,10 @@ public final class Catalog {
                 + " and not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass"
                 + " and d.objid = c.oid and d.deptype = 'e')",
             List.of());
-    for (Table t : found) {
-      tables.put(t.name(), t);
+    if (now == generation.get()) {
+      for (Table t : found) {
+        tables.put(t.name(), t);
+      }
     }
     return found.stream().sorted(Comparator.comparing(Table::name)).toList();
   }
@@ -121,7 +130,10 @@ public final class Catalog {
                 + " pg_catalog.pg_get_partition_constraintdef(c.oid), rn.nspname, rc.relname,"
                 + " exists (select from pg_catalog.pg_rewrite w where w.ev_class = c.oid and c.relkind in ('r','p')), c.relrowsecurity,"
                 + " exists (select from pg_catalog.pg_inherits i where not c.relispartition and c.relkind = 'r'"
-                + " and (i.inhrelid = c.oid or i.inhparent = c.oid))"
+                + " and (i.inhrelid = c.oid or i.inhparent = c.oid"
+                // a hypertable's chunks are its children, but nobody writes to them by name
+                + " and not exists (select from pg_catalog.pg_class ch join pg_catalog.pg_namespace chn on chn.oid = ch.relnamespace"
+                + " where ch.oid = i.inhrelid and chn.nspname like '\\_timescaledb\\_%')))"
                 + " from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
                 + " left join pg_catalog.pg_class rc on c.relispartition and rc.oid = pg_catalog.pg_partition_root(c.oid)"
                 + " left join pg_catalog.pg_namespace rn on rn.oid = rc.relnamespace"

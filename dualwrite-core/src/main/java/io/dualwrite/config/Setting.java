@@ -230,60 +230,93 @@ public enum Setting {
   BREAKER_OPEN(
       "dualwrite.breaker.open", Type.DURATION, "5s", "How long the mirror is then left alone."),
 
+  /** {@code dualwrite.reconcile}. */
+  RECONCILE(
+      "dualwrite.reconcile",
+      Type.CHOICE,
+      "auto",
+      "Whether tables that may differ (suspects) are made equal in the background as they come up,"
+          + " or when reconcile is called.",
+      "auto",
+      "manual"),
+  /** {@code dualwrite.readback.max-rows}. */
+  READBACK_MAX_ROWS(
+      "dualwrite.readback.max-rows",
+      Type.INT,
+      "1000000",
+      "How many rows that a transaction wrote behind a statement's back (triggers, routines, COPY)"
+          + " are read back from the primary at most; past that their table becomes a suspect.",
+      0,
+      Integer.MAX_VALUE),
+  /** {@code dualwrite.policy.large-object}. */
+  POLICY_LARGE_OBJECT(
+      "dualwrite.policy.large-object",
+      Type.CHOICE,
+      "reject",
+      "What becomes of large objects, whose numbers differ between servers: refused, or kept on the primary alone.",
+      "primary-only",
+      "reject"),
   /** {@code dualwrite.policy.ddl}. */
   POLICY_DDL(
       "dualwrite.policy.ddl",
       Type.CHOICE,
-      "reject",
-      "What becomes of CREATE, ALTER, DROP and the like: refused, or run on the primary alone, which the mirror then lacks.",
+      "mirror",
+      "What becomes of CREATE, ALTER, DROP and the like: run on the mirror too, in their order; or they run on the primary alone, which the mirror then lacks; or are refused.",
+      "mirror",
       "primary-only",
       "reject"),
   /** {@code dualwrite.policy.truncate}. */
   POLICY_TRUNCATE(
       "dualwrite.policy.truncate",
       Type.CHOICE,
-      "reject",
-      "What becomes of TRUNCATE: refused, or run on the primary alone, which the mirror then lacks.",
+      "mirror",
+      "What becomes of TRUNCATE: done on the mirror too; or they run on the primary alone, which the mirror then lacks; or are refused.",
+      "mirror",
       "primary-only",
       "reject"),
   /** {@code dualwrite.policy.copy}. */
   POLICY_COPY(
       "dualwrite.policy.copy",
       Type.CHOICE,
-      "reject",
-      "What becomes of COPY … FROM: refused, or run on the primary alone, which the mirror then lacks.",
+      "mirror",
+      "What becomes of COPY … FROM: its rows are read back and mirrored; or they run on the primary alone, which the mirror then lacks; or are refused.",
+      "mirror",
       "primary-only",
       "reject"),
   /** {@code dualwrite.policy.routine}. */
   POLICY_ROUTINE(
       "dualwrite.policy.routine",
       Type.CHOICE,
-      "reject",
-      "What becomes of CALL, DO and functions that may write: refused, or run on the primary alone, which the mirror then lacks.",
+      "mirror",
+      "What becomes of CALL, DO and functions that may write: what they wrote is read back and mirrored; or they run on the primary alone, which the mirror then lacks; or are refused.",
+      "mirror",
       "primary-only",
       "reject"),
   /** {@code dualwrite.policy.keyless}. */
   POLICY_KEYLESS(
       "dualwrite.policy.keyless",
       Type.CHOICE,
-      "reject",
-      "What becomes of UPDATE and DELETE of a table without a key: refused, or run on the primary alone, which the mirror then lacks.",
+      "mirror",
+      "What becomes of UPDATE and DELETE of a table without a key: rows that cannot be told apart make the table a suspect; or they run on the primary alone, which the mirror then lacks; or are refused.",
+      "mirror",
       "primary-only",
       "reject"),
   /** {@code dualwrite.policy.relation}. */
   POLICY_RELATION(
       "dualwrite.policy.relation",
       Type.CHOICE,
-      "reject",
-      "What becomes of writes to views, foreign or inherited tables and tables with triggers or rules: refused, or run on the primary alone, which the mirror then lacks.",
+      "mirror",
+      "What becomes of writes to views, foreign or inherited tables and tables with triggers or rules: what they wrote is read back and mirrored; or they run on the primary alone, which the mirror then lacks; or are refused.",
+      "mirror",
       "primary-only",
       "reject"),
   /** {@code dualwrite.policy.form}. */
   POLICY_FORM(
       "dualwrite.policy.form",
       Type.CHOICE,
-      "reject",
-      "What becomes of writes in a form that is not captured (MERGE, writable CTEs, several statements in one text, PREPARE): refused, or run on the primary alone, which the mirror then lacks.",
+      "mirror",
+      "What becomes of writes in a form that is not captured as it is (MERGE before PostgreSQL 17, SQL-level PREPARE, …): what they wrote is read back and mirrored; or they run on the primary alone, which the mirror then lacks; or are refused.",
+      "mirror",
       "primary-only",
       "reject");
 

@@ -18,6 +18,8 @@ import java.sql.Statement;
  *       primary's snapshot that the copy saw. A replayed row that meets {@code predicate} and whose
  *       transaction the snapshot sees is there already.
  *   <li>{@code suspect}: tables that may differ and whose keys are not known.
+ *   <li>{@code disabled_trigger}: the triggers of the users' own that are switched off because this
+ *       side is the mirror, and how they were enabled before.
  *   <li>{@code control}: one row: phase, epoch and the pause of a cutover, changed by
  *       compare-and-set only.
  * </ul>
@@ -59,6 +61,12 @@ public final class ControlSchema {
         xid text not null,
         opened timestamptz not null default now(),
         primary key (table_schema, table_name, writer));
+      create table if not exists dualwrite.disabled_trigger (
+        table_schema text not null,
+        table_name text not null,
+        trigger_name text not null,
+        enabled "char" not null,
+        primary key (table_schema, table_name, trigger_name));
       create table if not exists dualwrite.control (
         one boolean primary key default true check (one),
         phase text not null default 'dual-write',

@@ -11,6 +11,7 @@ import io.dualwrite.journal.RowChange.Kind;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.SQLException;
+import java.sql.Statement;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -18,6 +19,7 @@ import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import org.postgresql.core.BaseConnection;
 import org.postgresql.core.TransactionState;
@@ -69,16 +71,137 @@ public final class MirrorWriter {
    * changes of one shape become one statement over arrays; of several upserts of one key among them
    * the last wins.
    *
+   * <p>Statements that travel as text, and TRUNCATE, cut that round trip: what stands before, they
+   * themselves, what stands behind. Rows behind a statement meet the catalog as it left it.
+   *
    * <p>Neither commits nor rolls back: after an exception the caller rolls back.
    *
-   * @param marker the unit's marker, claimed by inserting it; null when the unit has no keyless
-   *     rows
+   * @param marker the unit's marker, claimed by inserting it; null when the unit has neither
+   *     keyless rows nor statements
    * @throws CountMismatchException if the mirror changed another number of rows than the changes
    *     hold
    * @throws SQLException if the mirror refuses, or lacks a table, a column or a key (SQLSTATE
    *     42P01, 42703, 42P10)
    */
   public void apply(Connection mirror, List<RowChange> changes, Marker marker, ApplyLimits limits)
+      throws SQLException, CountMismatchException {
+    int special = special(changes, 0);
+    if (special == changes.size()) {
+      rows(mirror, changes, marker, limits);
+      return;
+    }
+    // the marker comes first, also if no row does
+    rows(mirror, changes.subList(0, special), marker, limits);
+    MirrorWriter after = this;
+    for (int i = special; i < changes.size(); ) {
+      int end = i + 1;
+      switch (changes.get(i).kind()) {
+        case TRUNCATE -> {
+          while (end < changes.size() && changes.get(end).kind() == Kind.TRUNCATE) {
+            end++;
+          }
+          truncate(mirror, changes.subList(i, end));
+        }
+        case STATEMENT -> {
+          if (changes.get(i).alone()) {
+            throw new SQLException("this statement runs in no transaction", "25001");
+          }
+          if (after == this && marker != null) {
+            claim(mirror, new Marker(marker.writer(), -marker.sequence()));
+          }
+          statement(mirror, changes.get(i));
+          // what others see is not changed yet, and may never be
+          after = new MirrorWriter(new Catalog());
+        }
+        default -> {
+          end = special(changes, i);
+          after.rows(mirror, changes.subList(i, end), null, limits);
+        }
+      }
+      i = end;
+    }
+  }
+
+  /** The next change from there on that is not made of rows. */
+  private static int special(List<RowChange> changes, int from) {
+    int i = from;
+    while (i < changes.size()
+        && changes.get(i).kind() != Kind.TRUNCATE
+        && changes.get(i).kind() != Kind.STATEMENT) {
+      i++;
+    }
+    return i;
+  }
+
+  private static void claim(Connection mirror, Marker marker) throws SQLException {
+    try (PreparedStatement s = mirror.prepareStatement(MARKER)) {
+      s.setString(1, marker.writer().toString());
+      s.setString(2, Long.toString(marker.sequence()));
+      s.executeUpdate();
+    }
+  }
+
+  /** TRUNCATE_RECORDS_SNAPSHOT: a keyless row that was written before must not come again. */
+  private void truncate(Connection mirror, List<RowChange> tables) throws SQLException {
+    StringBuilder sql = new StringBuilder("truncate ");
+    for (int i = 0; i < tables.size(); i++) {
+      sql.append(i == 0 ? "" : ", ").append(tables.get(i).table().sql());
+    }
+    try (Statement s = mirror.createStatement()) {
+      s.execute(sql.toString());
+    }
+    for (RowChange c : tables) {
+      Optional<Table> t = catalog.table(mirror, c.table());
+      if (t.isPresent() && !t.get().keyed()) {
+        Convergence.recordSnapshot(
+            mirror,
+            t.get().root().orElse(c.table()),
+            t.get().partitionPredicate().orElse("true"),
+            c.rows()[0][0],
+            c.rows()[0][1]);
+      }
+    }
+  }
+
+  /**
+   * Runs a statement that travels as text, under the search path and role that it ran under, in the
+   * connection's transaction (or, in autocommit, alone). Triggers that it creates are switched off:
+   * rule 6, what they do on the primary travels as rows.
+   */
+  static void statement(Connection mirror, RowChange change) throws SQLException {
+    String[] row = change.rows()[0];
+    boolean alone = mirror.getAutoCommit();
+    try (Statement s = mirror.createStatement()) {
+      s.setEscapeProcessing(false);
+      try {
+        set(mirror, "search_path", row[1], !alone);
+        if (row[2] != null) {
+          set(mirror, "role", row[2], !alone);
+        }
+        s.execute(row[0]);
+      } finally {
+        if (alone) {
+          s.execute("reset search_path; reset role");
+        }
+      }
+      if (!alone) {
+        s.execute("reset role; set local search_path = pg_catalog");
+        Triggers.disableNew(mirror);
+      }
+    }
+  }
+
+  private static void set(Connection c, String what, String value, boolean local)
+      throws SQLException {
+    try (PreparedStatement s = c.prepareStatement("select pg_catalog.set_config(?, ?, ?)")) {
+      s.setString(1, what);
+      s.setString(2, value);
+      s.setBoolean(3, local);
+      s.execute();
+    }
+  }
+
+  private void rows(Connection mirror, List<RowChange> changes, Marker marker, ApplyLimits limits)
       throws SQLException, CountMismatchException {
     List<Step> steps = new ArrayList<>();
     Set<Table> tables = new HashSet<>();

@@ -295,8 +295,18 @@ public final class Replayer implements AutoCloseable {
           fresh.add(u);
         }
       }
-      if (!fresh.isEmpty()) {
-        process(r, fresh);
+      // statements that travel as text run where they stand among the units: what comes behind may
+      // need what they made
+      for (int from = 0; from < fresh.size(); ) {
+        int to = from;
+        while (to < fresh.size() && !fresh.get(to).intent.statements()) {
+          to++;
+        }
+        if (to == from) {
+          to++;
+        }
+        process(r, fresh.subList(from, to));
+        from = to;
       }
       if (!units.isEmpty()) {
         settle(r); // most often nothing was in flight
@@ -502,7 +512,14 @@ public final class Replayer implements AutoCloseable {
     }
   }
 
-  private void apply(Round r, List<Unit> units) throws SQLException, ConvergenceException {
+  private void apply(Round r, List<Unit> given) throws SQLException, ConvergenceException {
+    List<Unit> units = new ArrayList<>(given.size());
+    for (Unit u : given) {
+      if (u.intent.statements()) {
+        StatementReplay.run(r.engine, journal.writer(), u.intent, u.doubtful);
+      }
+      units.add(truncated(u));
+    }
     Map<TableName, Map<List<String>, Boolean>> keys = keys(r.engine, units);
     List<Unsettled> unsettled = new ArrayList<>();
     Set<TableName> suspects = Set.of();
@@ -549,6 +566,33 @@ public final class Replayer implements AutoCloseable {
     } else {
       waiting.add(new Waiting(units.stream().map(u -> u.intent.sequence()).toList(), unsettled));
     }
+  }
+
+  /**
+   * A TRUNCATE is not done again over what others may have written since: the table becomes suspect
+   * and is made equal as a whole, which also brings the rows that the unit itself put there.
+   */
+  private Unit truncated(Unit u) {
+    Set<TableName> tables = new LinkedHashSet<>();
+    for (RowChange c : u.intent.changes()) {
+      if (c.kind() == RowChange.Kind.TRUNCATE) {
+        tables.add(c.table());
+      }
+    }
+    if (tables.isEmpty()) {
+      return u;
+    }
+    suspect(tables, u.intent, "a TRUNCATE did not reach the mirror at once");
+    Intent i = u.intent;
+    List<RowChange> rest =
+        i.changes().stream()
+            .filter(c -> c.kind() != RowChange.Kind.TRUNCATE)
+            .filter(c -> !(c.keyless() && tables.contains(c.table())))
+            .toList();
+    return new Unit(
+        new Intent(
+            i.sequence(), i.wallMicros(), i.epoch(), i.incarnation(), i.xid(), i.pid(), rest),
+        u.doubtful);
   }
 
   /** The keys of the rows that keyless rows refer to. */
@@ -653,7 +697,10 @@ public final class Replayer implements AutoCloseable {
     try {
       for (Unit u : units) {
         for (RowChange change : u.intent.changes()) {
-          if (change.keyless() || change.rows().length == 0) {
+          if (change.keyless()
+              || change.rows().length == 0
+              || change.kind() == RowChange.Kind.STATEMENT
+              || change.kind() == RowChange.Kind.TRUNCATE) {
             continue;
           }
           if (c == null) {
@@ -802,7 +849,7 @@ public final class Replayer implements AutoCloseable {
                   + " values (?::text::uuid, ?, ?::text, ?, ?) on conflict (writer) do update set"
                   + " resolved_through = greatest(w.resolved_through, excluded.resolved_through),"
                   + " heartbeat = now(), host = excluded.host, pending = excluded.pending, goodbye = excluded.goodbye;\n"
-                  + "delete from dualwrite.marker where writer = ?::text::uuid and sequence <= ?")) {
+                  + "delete from dualwrite.marker where writer = ?::text::uuid and abs(sequence) <= ?")) {
         int p = MirrorWriter.pins(s, ApplyLimits.DEFAULT, "pg_catalog");
         s.setString(p++, writer);
         s.setLong(p++, through);

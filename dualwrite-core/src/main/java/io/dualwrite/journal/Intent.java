@@ -43,4 +43,14 @@ public record Intent(
     }
     return false;
   }
+
+  /** Whether it holds statements that travel as text. */
+  public boolean statements() {
+    for (RowChange c : changes) {
+      if (c.kind() == RowChange.Kind.STATEMENT) {
+        return true;
+      }
+    }
+    return false;
+  }
 }

@@ -227,6 +227,8 @@ final class Records {
       case INSERT -> 2;
       case DELETE -> 3;
       case REKEY -> 4;
+      case TRUNCATE -> 5;
+      case STATEMENT -> 6;
     };
   }
 
@@ -236,6 +238,8 @@ final class Records {
       case 2 -> RowChange.Kind.INSERT;
       case 3 -> RowChange.Kind.DELETE;
       case 4 -> RowChange.Kind.REKEY;
+      case 5 -> RowChange.Kind.TRUNCATE;
+      case 6 -> RowChange.Kind.STATEMENT;
       default -> throw new DamagedException("unknown kind of change");
     };
   }

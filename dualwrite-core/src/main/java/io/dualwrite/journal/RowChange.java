@@ -41,7 +41,58 @@ public record RowChange(
     /** Keyed: the row with this key goes. */
     DELETE,
     /** Keyed: the row with the old key becomes this row, with a new key. */
-    REKEY
+    REKEY,
+    /**
+     * The table is empty from here on. Its only row is {@code snapshot, incarnation}: the primary's
+     * snapshot right after the TRUNCATE, which sees the end of everybody who wrote before. Changes
+     * of this kind that follow each other are one TRUNCATE.
+     */
+    TRUNCATE,
+    /**
+     * A statement that travels as text: DDL. The table is {@link #NO_TABLE}; see {@link
+     * #statement}.
+     */
+    STATEMENT
+  }
+
+  /** Stands for a table where a change has none. */
+  public static final TableName NO_TABLE = new TableName("*", "*");
+
+  private static final List<String> STATEMENT_COLUMNS =
+      List.of("sql", "search_path", "role", "alone");
+
+  /**
+   * A statement that travels as text.
+   *
+   * @param sql the text
+   * @param searchPath the search path under which it ran
+   * @param role the role that SET ROLE had chosen; null if none
+   * @param alone whether the server runs it in no transaction (CREATE INDEX CONCURRENTLY)
+   */
+  public static RowChange statement(String sql, String searchPath, String role, boolean alone) {
+    return new RowChange(
+        Kind.STATEMENT,
+        NO_TABLE,
+        STATEMENT_COLUMNS,
+        null,
+        List.of(),
+        new String[][] {{sql, searchPath, role, alone ? "true" : "false"}});
+  }
+
+  /** A table that was truncated; see {@link Kind#TRUNCATE}. */
+  public static RowChange truncate(TableName table, String snapshot, String incarnation) {
+    return new RowChange(
+        Kind.TRUNCATE,
+        table,
+        List.of("snapshot", "incarnation"),
+        null,
+        List.of(),
+        new String[][] {{snapshot, incarnation}});
+  }
+
+  /** Of a {@link Kind#STATEMENT}: whether it runs in no transaction. */
+  public boolean alone() {
+    return kind == Kind.STATEMENT && "true".equals(rows[0][3]);
   }
 
   /** Copies the lists of names, not the rows. */
@@ -70,9 +121,9 @@ public record RowChange(
   public long size() {
     long n = 64;
     for (String[] row : rows) {
-      n += 16;
+      n += 24;
       for (String v : row) {
-        n += 8 + (v == null ? 0 : v.length());
+        n += v == null ? 4 : 60 + v.length(); // a String is two objects with headers
       }
     }
     return n;

@@ -133,6 +133,7 @@ final class Parser {
       understood = false;
     }
     s.functions = List.copyOf(functions);
+    s.writingCtes = List.copyOf(s.writingCtes);
     if (s.table != null) {
       tables.add(s.table);
     }
@@ -179,7 +180,7 @@ final class Parser {
           SECURITY,
           IMPORT,
           REASSIGN ->
-          kind(Kind.DDL);
+          ddl();
       case CALL -> call();
       case DO -> kind(Kind.DO);
       case SET -> set();
@@ -211,6 +212,28 @@ final class Parser {
         yield t.is(at, '(') ? query() : t.is(at, '{') && escape();
       }
     };
+  }
+
+  private boolean ddl() {
+    boolean refresh = word() == Word.REFRESH;
+    // the words that say what it is about stand first: CREATE UNIQUE INDEX CONCURRENTLY …
+    for (int i = at + 1; i < Math.min(at + 5, to) && t.kind(i) == Token.WORD; i++) {
+      String word = t.name(i);
+      switch (word) {
+        case "role", "user", "group", "database", "tablespace", "system", "subscription" -> {
+          // REINDEX DATABASE is about this one; a table may be called so behind its kind
+          s.clusterWide |= i == at + 1 && t.word(at) != Word.REINDEX;
+          s.concurrently |= i == at + 1 && t.word(at) == Word.REINDEX;
+        }
+        case "concurrently" -> s.concurrently = !refresh;
+        default -> {}
+      }
+    }
+    for (int i = at + 1; i < to && !refresh && t.word(at) == Word.ALTER; i++) {
+      s.concurrently |= // ALTER TABLE … DETACH PARTITION … CONCURRENTLY
+          t.kind(i) == Token.WORD && i == to - 1 && t.name(i).equals("concurrently");
+    }
+    return kind(Kind.DDL);
   }
 
   // ---- the cursor
@@ -311,6 +334,7 @@ final class Parser {
       if (!skipWith()) {
         return false;
       }
+      s.mainStart = at < to ? t.start(at) : -1;
     }
     switch (word()) {
       case INSERT, UPDATE, DELETE, MERGE -> {
@@ -367,8 +391,9 @@ final class Parser {
       if (!isName(at)) {
         return false;
       }
-      at++;
-      if (is('(')) {
+      int name = at++;
+      boolean columns = is('(');
+      if (columns) {
         noCall.set(at);
         at = t.link(at) + 1;
       }
@@ -379,6 +404,15 @@ final class Parser {
       take(Word.MATERIALIZED);
       if (!is('(')) {
         return false;
+      }
+      int open = at;
+      switch (word(open + 1)) {
+        case INSERT, UPDATE, DELETE, MERGE, WITH -> {
+          if (t.link(open) > open) {
+            cte(name, columns, open);
+          }
+        }
+        default -> {}
       }
       at = t.link(at) + 1;
       if (word() == Word.SEARCH) {
@@ -395,6 +429,21 @@ final class Parser {
       }
     } while (take(','));
     return true;
+  }
+
+  private void cte(int name, boolean columns, int open) {
+    StatementInfo body = new Parser(t, open + 1, t.link(open), 0).parse();
+    switch (body.kind) {
+      case INSERT, UPDATE, DELETE, MERGE -> {
+        if (s.writingCtes.isEmpty()) {
+          s.writingCtes = new ArrayList<>(2);
+        }
+        s.writingCtes.add(
+            new Cte(
+                t.name(name), t.start(name), columns, t.end(open), t.start(t.link(open)), body));
+      }
+      default -> {}
+    }
   }
 
   // ---- what may stand at any depth
@@ -830,10 +879,12 @@ final class Parser {
       return false;
     }
     int end = returning(where);
+    s.clausesEnd = end < to ? t.start(end) : s.end;
     if (word(where) != Word.WHERE) {
       return true;
     }
     s.where = true;
+    s.whereBegin = t.end(where);
     if (word(where + 1) == Word.CURRENT && word(where + 2) == Word.OF) {
       s.currentOf = true;
     } else if (!s.from) {
@@ -1057,7 +1108,7 @@ final class Parser {
   }
 
   private boolean create() {
-    s.kind = Kind.DDL;
+    ddl();
     boolean relation = false;
     for (at++; at < to && !relation; at++) {
       switch (word()) {

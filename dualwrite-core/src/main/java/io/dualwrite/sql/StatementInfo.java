@@ -49,6 +49,12 @@ public final class StatementInfo {
   boolean local;
   int firstParameter;
   int parameters;
+  int whereBegin = -1;
+  int clausesEnd = -1;
+  int mainStart = -1;
+  List<Cte> writingCtes = List.of();
+  boolean concurrently;
+  boolean clusterWide;
 
   StatementInfo(int start, int end) {
     this.start = start;
@@ -218,6 +224,39 @@ public final class StatementInfo {
   /** Whether UPDATE or DELETE has a WHERE. */
   public boolean where() {
     return where;
+  }
+
+  /** Where the condition begins, right behind WHERE, of an UPDATE or DELETE; else -1. */
+  public int whereBegin() {
+    return whereBegin;
+  }
+
+  /**
+   * Where the condition of an UPDATE or DELETE ends, or where one could be inserted: before its
+   * RETURNING, or at {@link #end()}; else -1.
+   */
+  public int clausesEnd() {
+    return clausesEnd;
+  }
+
+  /** Where the statement behind its WITH begins; -1 if there is no WITH. */
+  public int mainStart() {
+    return mainStart;
+  }
+
+  /** The data-modifying queries of its WITH, in their order. Those deeper inside are not told. */
+  public List<Cte> writingCtes() {
+    return writingCtes;
+  }
+
+  /** Whether a DDL statement has CONCURRENTLY, or else is one that the server runs alone. */
+  public boolean concurrently() {
+    return concurrently;
+  }
+
+  /** Whether a DDL statement is about roles, databases, tablespaces or the server itself. */
+  public boolean clusterWide() {
+    return clusterWide;
   }
 
   /** Whether that is WHERE CURRENT OF a cursor. */

@@ -184,21 +184,15 @@ abstract class AbstractStatement extends ForwardingStatement {
   @Override
   public boolean getMoreResults() throws SQLException {
     state.checkOpen();
-    if (state.captured()) {
-      state.noMoreResults();
-      return false;
-    }
-    return raw().getMoreResults();
+    return state.captured() ? state.moreResults(true) : raw().getMoreResults();
   }
 
   @Override
   public boolean getMoreResults(int current) throws SQLException {
     state.checkOpen();
-    if (state.captured()) {
-      state.noMoreResults();
-      return false;
-    }
-    return raw().getMoreResults(current);
+    return state.captured()
+        ? state.moreResults(current != KEEP_CURRENT_RESULT)
+        : raw().getMoreResults(current);
   }
 
   @Override

@@ -17,12 +17,12 @@ import io.dualwrite.converge.Convergence;
 import io.dualwrite.converge.CountMismatchException;
 import io.dualwrite.converge.Marker;
 import io.dualwrite.converge.MirrorWriter;
-import io.dualwrite.converge.Reconcile;
 import io.dualwrite.converge.Replayer;
 import io.dualwrite.journal.Intent;
 import io.dualwrite.journal.Journal;
 import io.dualwrite.journal.JournalException;
 import io.dualwrite.journal.Outcome;
+import io.dualwrite.journal.RowChange;
 import io.dualwrite.journal.Suspect;
 import io.dualwrite.shadow.ShadowReads;
 import io.dualwrite.sql.RowOrder;
@@ -101,6 +101,8 @@ final class DualWriter implements AutoCloseable {
   private final boolean async;
   private final boolean audit;
   private final long unitMaxBytes;
+  final int readBackMaxRows;
+  private final Healer healer;
   private final ApplyLimits limits;
   private final Duration flushTimeout;
   private final Path rolesFile;
@@ -113,6 +115,10 @@ final class DualWriter implements AutoCloseable {
   private final Cache<Object, String> incarnations = Caffeine.newBuilder().weakKeys().build();
   private final ReentrantLock changing = new ReentrantLock();
   private final Thread checker;
+  private final ReentrantLock catalogs = new ReentrantLock();
+  private final AtomicInteger routines = new AtomicInteger();
+  private final AtomicInteger catalogVersion = new AtomicInteger();
+  private volatile boolean compared;
   private volatile Map<TableName, Boolean> sameOnBoth = Map.of();
   private volatile boolean closed;
   private volatile Epoch epoch;
@@ -126,6 +132,7 @@ final class DualWriter implements AutoCloseable {
     async = settings.choice(Setting.MIRROR).equals("async");
     audit = settings.bool(Setting.AUDIT);
     unitMaxBytes = settings.bytes(Setting.UNIT_MAX_BYTES);
+    readBackMaxRows = settings.integer(Setting.READBACK_MAX_ROWS);
     flushTimeout = settings.duration(Setting.MIRROR_FLUSH_TIMEOUT);
     limits =
         new ApplyLimits(
@@ -166,6 +173,7 @@ final class DualWriter implements AutoCloseable {
     checker = new Thread(this::prepareMirror, "dualwrite-mirror-check");
     checker.setDaemon(true);
     checker.start();
+    healer = new Healer(this, settings.choice(Setting.RECONCILE).equals("auto"));
   }
 
   Epoch now() {
@@ -203,25 +211,81 @@ final class DualWriter implements AutoCloseable {
    *     its own
    */
   Plan plan(
-      Epoch epoch, String sql, List<String> keys, Connection primary, Cache<Epoch.Key, Plan> cache)
+      Planner planner,
+      String sql,
+      List<String> keys,
+      Connection primary,
+      Cache<Epoch.Key, Plan> cache)
       throws SQLException {
     Epoch.Key key = new Epoch.Key(sql, keys);
     Plan plan = cache.getIfPresent(key);
     if (plan == null) {
-      plan = epoch.planner().plan(texts.get(sql), keys, primary);
-      if (plan instanceof Plan.Refuse r
-          && settings.choice(r.kind().policy()).equals("primary-only")) {
-        plan = new Plan.PrimaryOnly(r.kind());
-      }
-      if (!(plan instanceof Plan.PassOnce)) {
+      int version = catalogVersion.get();
+      plan = byPolicy(planner.plan(texts.get(sql), keys, primary));
+      if (!(plan instanceof Plan.PassOnce) && version == catalogVersion.get()) {
         cache.put(key, plan);
       }
     }
     return plan;
   }
 
-  UnitOfWork newUnit() {
-    return new UnitOfWork(unitMaxBytes);
+  /** What the operator wants done with a statement whose text does not tell what it writes. */
+  private Plan byPolicy(Plan plan) {
+    Unmirrored kind =
+        plan instanceof Plan.Observed o
+            ? o.kind()
+            : plan instanceof Plan.Ddl
+                ? Unmirrored.DDL
+                : plan instanceof Plan.Truncate
+                    ? Unmirrored.TRUNCATE
+                    : plan instanceof Plan.Refuse r ? r.kind() : null;
+    if (kind == null) {
+      return plan;
+    }
+    return switch (settings.choice(kind.policy())) {
+      case "primary-only" -> new Plan.PrimaryOnly(kind);
+      case "reject" ->
+          plan instanceof Plan.Refuse
+              ? plan
+              : new Plan.Refuse(
+                  kind,
+                  "dualwrite refuses this statement: its text does not tell every row that it writes ("
+                      + kind.policy().key()
+                      + "=reject)");
+      default -> plan;
+    };
+  }
+
+  UnitOfWork newUnit(Epoch epoch, Connection primary) {
+    return new UnitOfWork(unitMaxBytes, changes -> spill(epoch, primary, changes));
+  }
+
+  /** See {@link UnitOfWork}: a part of a large transaction, which is still open. */
+  private long spill(Epoch epoch, Connection primary, List<RowChange> changes) throws SQLException {
+    Xact x = xact(primary);
+    long sequence = journal.nextSequence();
+    try {
+      if (journal.append(intent(epoch, sequence, x, changes))) {
+        counters.spilled.increment();
+        return sequence;
+      }
+      return -1;
+    } catch (JournalException e) {
+      throw unrecorded(e);
+    }
+  }
+
+  /** The large transaction was rolled back, or a savepoint was that came before these parts. */
+  void dropped(List<UnitOfWork.Part> parts) {
+    parts.forEach(p -> journal.resolved(p.sequence()));
+  }
+
+  /** The connection is gone, and with it what became of the transaction. */
+  void unknown(UnitOfWork unit) {
+    unit.parts().forEach(p -> journal.release(p.sequence(), Outcome.UNKNOWN));
+    if (!unit.parts().isEmpty()) {
+      now().replayer().wake();
+    }
   }
 
   // ---- commit
@@ -257,25 +321,19 @@ final class DualWriter implements AutoCloseable {
   void commit(Epoch epoch, Connection primary, UnitOfWork unit) throws SQLException {
     counters.units.increment();
     steps.at(CommitStep.ASKED);
-    long xid;
-    int pid;
-    try (Statement s = primary.createStatement();
-        ResultSet r =
-            s.executeQuery(
-                "select pg_catalog.pg_current_xact_id()::text, pg_catalog.pg_backend_pid()")) {
-      r.next();
-      xid = Long.parseLong(r.getString(1));
-      pid = r.getInt(2);
+    Xact x = xact(primary);
+    suspects(primary, unit, x);
+    if (!unit.parts().isEmpty()) {
+      unit.spill(); // the last part joins the others
     }
-    String incarnation = incarnation(primary);
-    if (!unit.tooLarge().isEmpty()) {
-      commitSuspect(primary, unit, incarnation, xid);
+    if (unit.changes().isEmpty()) {
+      commitParts(epoch, primary, unit);
       return;
     }
     long sequence = journal.nextSequence();
     Flushed flushed;
     try {
-      flushed = async ? null : flush(epoch, unit, sequence);
+      flushed = async || unit.alone() ? null : flush(epoch, unit, sequence);
     } catch (Error e) {
       journal.resolved(sequence); // a number that was handed out has to come to an end
       throw e;
@@ -283,25 +341,13 @@ final class DualWriter implements AutoCloseable {
     steps.at(CommitStep.FLUSHED);
     boolean recorded;
     try {
-      recorded =
-          journal.append(
-              new Intent(
-                  sequence,
-                  System.currentTimeMillis() * 1000,
-                  epoch.roles().epoch(),
-                  incarnation,
-                  xid,
-                  pid,
-                  unit.changes()));
+      recorded = journal.append(intent(epoch, sequence, x, unit.changes()));
     } catch (JournalException e) {
       if (flushed != null) {
         flushed.rollback();
       }
       rollbackQuietly(primary);
-      throw new SQLException(
-          "the transaction was rolled back, because it could not be recorded: " + e.getMessage(),
-          "58030",
-          e);
+      throw unrecorded(e);
     }
     steps.at(CommitStep.INTENT_APPENDED);
     try {
@@ -311,13 +357,7 @@ final class DualWriter implements AutoCloseable {
         flushed.rollback();
       }
       if (recorded) {
-        if (e instanceof SQLException s && aborted(primary, s)) {
-          journal.resolved(sequence);
-        } else {
-          counters.unknownOutcome.increment();
-          journal.release(sequence, Outcome.UNKNOWN);
-          epoch.replayer().wake();
-        }
+        ended(epoch, List.of(sequence), outcome(primary, e));
       }
       throw e;
     }
@@ -325,8 +365,7 @@ final class DualWriter implements AutoCloseable {
     if (flushed == null) {
       counters.left.increment();
       if (recorded) {
-        journal.release(sequence, Outcome.COMMITTED);
-        epoch.replayer().wake();
+        ended(epoch, List.of(sequence), Optional.of(Outcome.COMMITTED));
       }
       return;
     }
@@ -367,31 +406,92 @@ final class DualWriter implements AutoCloseable {
     }
   }
 
-  /**
-   * More was written than is kept in memory: the tables become suspects, durably and before the
-   * primary commits.
-   */
-  private void commitSuspect(Connection primary, UnitOfWork unit, String incarnation, long xid)
-      throws SQLException {
-    counters.tooLarge.increment();
+  /** A unit of which everything is in the journal already, or that only opened suspects. */
+  private void commitParts(Epoch epoch, Connection primary, UnitOfWork unit) throws SQLException {
+    List<Long> sequences = unit.parts().stream().map(UnitOfWork.Part::sequence).toList();
+    steps.at(CommitStep.INTENT_APPENDED);
     try {
-      for (TableName t : unit.tooLarge()) {
+      primary.commit();
+    } catch (SQLException | RuntimeException | Error e) {
+      ended(epoch, sequences, outcome(primary, e));
+      throw e;
+    }
+    steps.at(CommitStep.PRIMARY_COMMITTED);
+    if (!sequences.isEmpty()) {
+      counters.left.increment();
+      ended(epoch, sequences, Optional.of(Outcome.COMMITTED));
+    }
+  }
+
+  /** What the primary's failure to answer COMMIT says of the transaction: empty if it aborted. */
+  private Optional<Outcome> outcome(Connection primary, Throwable e) {
+    if (e instanceof SQLException s && aborted(primary, s)) {
+      return Optional.empty();
+    }
+    counters.unknownOutcome.increment();
+    return Optional.of(Outcome.UNKNOWN);
+  }
+
+  /** No commit works on these intents any more. */
+  private void ended(Epoch epoch, List<Long> sequences, Optional<Outcome> outcome) {
+    for (long s : sequences) {
+      if (outcome.isEmpty()) {
+        journal.resolved(s);
+      } else {
+        journal.release(s, outcome.get());
+      }
+    }
+    if (outcome.isPresent()) {
+      epoch.replayer().wake();
+    }
+  }
+
+  /** The unit's suspects, durably and before the primary commits (rule 8). */
+  private void suspects(Connection primary, UnitOfWork unit, Xact x) throws SQLException {
+    if (unit.suspects().isEmpty()) {
+      return;
+    }
+    try {
+      for (Map.Entry<TableName, String> s : unit.suspects().entrySet()) {
         journal.suspect(
             new Suspect(
-                t,
-                "a transaction wrote more than dualwrite.unit.max-bytes",
-                System.currentTimeMillis() * 1000,
-                incarnation,
-                xid));
+                s.getKey(), s.getValue(), System.currentTimeMillis() * 1000, x.incarnation, x.xid));
       }
     } catch (JournalException e) {
       rollbackQuietly(primary);
-      throw new SQLException(
-          "the transaction was rolled back, because it could not be recorded: " + e.getMessage(),
-          "58030",
-          e);
+      throw unrecorded(e);
     }
-    primary.commit();
+    healer.wake();
+  }
+
+  private static SQLException unrecorded(JournalException e) {
+    return new SQLException(
+        "the transaction was rolled back, because it could not be recorded: " + e.getMessage(),
+        "58030",
+        e);
+  }
+
+  private record Xact(long xid, int pid, String incarnation) {}
+
+  private Xact xact(Connection primary) throws SQLException {
+    try (Statement s = primary.createStatement();
+        ResultSet r =
+            s.executeQuery(
+                "select pg_catalog.pg_current_xact_id()::text, pg_catalog.pg_backend_pid()")) {
+      r.next();
+      return new Xact(Long.parseLong(r.getString(1)), r.getInt(2), incarnation(primary));
+    }
+  }
+
+  private static Intent intent(Epoch epoch, long sequence, Xact x, List<RowChange> changes) {
+    return new Intent(
+        sequence,
+        System.currentTimeMillis() * 1000,
+        epoch.roles().epoch(),
+        x.incarnation,
+        x.xid,
+        x.pid,
+        changes);
   }
 
   private static void rollbackQuietly(Connection primary) {
@@ -425,7 +525,7 @@ final class DualWriter implements AutoCloseable {
       return null;
     }
     long start = System.nanoTime();
-    Marker marker = unit.keyless() ? new Marker(journal.writer(), sequence) : null;
+    Marker marker = unit.marked() ? new Marker(journal.writer(), sequence) : null;
     for (int attempt = 0; ; attempt++) {
       Connection mirror = null;
       boolean kept = false;
@@ -516,6 +616,82 @@ final class DualWriter implements AutoCloseable {
     return known;
   }
 
+  // ---- the catalog
+
+  int catalogVersion() {
+    return catalogVersion.get();
+  }
+
+  /** DDL has been committed: what is known of the tables, and every plan, is old. */
+  void catalogChanged() {
+    Epoch e = now();
+    catalogs.lock();
+    try {
+      catalogVersion.incrementAndGet();
+      sameOnBoth = Map.of();
+      compared = false;
+    } finally {
+      catalogs.unlock();
+    }
+    e.primary().catalog.invalidate();
+    e.mirror().catalog.invalidate();
+    e.plans().invalidateAll();
+    LockSupport.unpark(checker);
+  }
+
+  // ---- routines that commit by themselves
+
+  /** The suspect that stands for every table, while a routine runs that commits by itself. */
+  record Everything(String incarnation, long xid) {}
+
+  Everything suspectEverything(Connection primary) throws SQLException {
+    routines.incrementAndGet();
+    try {
+      Xact x = xact(primary);
+      journal.suspect(
+          new Suspect(
+              RowChange.NO_TABLE,
+              "a routine that commits by itself was running",
+              System.currentTimeMillis() * 1000,
+              x.incarnation,
+              x.xid));
+      return new Everything(x.incarnation, x.xid);
+    } catch (SQLException | RuntimeException e) {
+      routines.decrementAndGet();
+      throw e;
+    }
+  }
+
+  /** It is over: only these tables are suspect. */
+  void suspectOnly(Everything all, Set<TableName> tables, Connection primary) throws SQLException {
+    Xact x = xact(primary);
+    for (TableName t : tables) {
+      counters.suspects.increment();
+      journal.suspect(
+          new Suspect(
+              t,
+              "a routine that commits by itself wrote to it",
+              System.currentTimeMillis() * 1000,
+              x.incarnation,
+              x.xid));
+    }
+    if (routines.decrementAndGet() == 0) {
+      for (Suspect s : journal.suspects()) {
+        if (s.table().equals(RowChange.NO_TABLE)
+            && s.xid() == all.xid
+            && s.incarnation().equals(all.incarnation)) {
+          journal.closeSuspect(s);
+        }
+      }
+    }
+    healer.wake();
+  }
+
+  /** Whether such a routine runs now: what it writes is not all there yet. */
+  boolean routineRuns() {
+    return routines.get() > 0;
+  }
+
   // ---- the mirror, prepared in the background
 
   /**
@@ -524,17 +700,23 @@ final class DualWriter implements AutoCloseable {
    */
   private void prepareMirror() {
     boolean told = false;
+    boolean started = false;
     while (!closed) {
+      if (started && compared) {
+        LockSupport.park(this);
+        continue;
+      }
       try (Connection t = target.engine();
           Connection s = source.engine()) {
-        if (!ready()) {
+        if (!compared) {
           compare(s, t);
         }
-        if (now().capturing()) {
+        if (!started && now().capturing()) {
           // from the first flip on the source is mirror, and has had the schema since then
           ControlSchema.install(t);
           now().replayer().start();
-          return;
+          started = true;
+          continue;
         }
       } catch (SQLException | RuntimeException e) {
         if (!told && !closed) {
@@ -548,6 +730,7 @@ final class DualWriter implements AutoCloseable {
   }
 
   private void compare(Connection s, Connection t) throws SQLException {
+    int version = catalogVersion.get();
     Map<TableName, Boolean> same = new HashMap<>();
     Map<TableName, Table> there = new HashMap<>();
     for (Table x : target.catalog.tables(t)) {
@@ -564,7 +747,16 @@ final class DualWriter implements AutoCloseable {
       }
       same.put(x.name(), y != null && sameColumns(x, y));
     }
-    sameOnBoth = Map.copyOf(same);
+    catalogs.lock();
+    try {
+      if (version == catalogVersion.get()) {
+        sameOnBoth = Map.copyOf(same);
+        catalogVersion.incrementAndGet(); // plans that were made without knowing are old
+        compared = true;
+      }
+    } finally {
+      catalogs.unlock();
+    }
     now().plans().invalidateAll();
   }
 
@@ -705,7 +897,7 @@ final class DualWriter implements AutoCloseable {
 
   /** Makes every suspect table equal and closes its suspect. */
   int reconcile() throws SQLException {
-    return new Reconcile(now().convergence(), journal).run();
+    return healer.run();
   }
 
   /** The roles exchanged: called by {@link Cutover} with the gate shut and everything drained. */
@@ -782,7 +974,7 @@ final class DualWriter implements AutoCloseable {
 
   /** Whether both catalogs have been compared. */
   boolean ready() {
-    return !sameOnBoth.isEmpty();
+    return compared;
   }
 
   Database source() {
@@ -825,6 +1017,7 @@ final class DualWriter implements AutoCloseable {
       Thread.currentThread().interrupt();
     }
     shadow.close();
+    healer.close();
     now().replayer().close();
     journal.close();
     source.close();

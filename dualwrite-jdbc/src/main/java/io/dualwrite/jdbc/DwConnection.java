@@ -1,6 +1,11 @@
 package io.dualwrite.jdbc;
 
 import com.github.benmanes.caffeine.cache.Cache;
+import io.dualwrite.catalog.Catalog;
+import io.dualwrite.catalog.TableName;
+import io.dualwrite.control.Incarnation;
+import io.dualwrite.journal.RowChange;
+import io.dualwrite.sql.Kind;
 import io.dualwrite.sql.TransactionCommand;
 import java.sql.CallableStatement;
 import java.sql.Connection;
@@ -23,6 +28,9 @@ import java.util.Set;
 import java.util.concurrent.Executor;
 import org.postgresql.core.BaseConnection;
 import org.postgresql.core.TransactionState;
+import org.postgresql.util.GT;
+import org.postgresql.util.PSQLException;
+import org.postgresql.util.PSQLState;
 
 /**
  * A connection of the application: to the primary of the moment, with every write remembered until
@@ -49,8 +57,18 @@ final class DwConnection extends ForwardingConnection {
 
   private boolean autoCommit = true;
   private boolean inTransaction;
+
+  /** The open transaction was begun by a BEGIN in autocommit, and ends with a COMMIT as text. */
+  private boolean textual;
+
   private boolean closed;
   private UnitOfWork unit;
+
+  /** Not null once the transaction ran a statement whose text does not tell what it writes. */
+  private Observation observation;
+
+  /** Not null once the transaction ran DDL: what others see of the catalog is not what it sees. */
+  private Catalog ownCatalog;
 
   // for the audit
   private boolean accounted;
@@ -68,6 +86,9 @@ final class DwConnection extends ForwardingConnection {
    * Not null while the search path is not the one that connections begin with: plans depend on it.
    */
   private Cache<Epoch.Key, Plan> ownPlans;
+
+  /** Whether that is so beyond the transaction. */
+  private boolean ownPath;
 
   // session state, for the next primary
   private final Map<String, Session> session = new LinkedHashMap<>();
@@ -180,6 +201,15 @@ final class DwConnection extends ForwardingConnection {
 
     /** Executes it so that what it writes is known, and tells {@link #wrote}. */
     T captured(Plan plan) throws SQLException;
+
+    /** Executes its statements one after the other, each by {@link #run}. */
+    T several(Plan.Several plan) throws SQLException;
+
+    /** It has been done by other means; there is no result. */
+    T done() throws SQLException;
+
+    /** The text with its values, for a server that gets it as it is. */
+    String text() throws SQLException;
   }
 
   /**
@@ -207,19 +237,39 @@ final class DwConnection extends ForwardingConnection {
 
   private Plan plan(Planned planned) throws SQLException {
     Cache<Epoch.Key, Plan> cache = ownPlans == null ? epoch.plans() : ownPlans;
-    return planned.plan(epoch, cache, raw, writer);
+    Planner planner = ownCatalog == null ? epoch.planner() : new Planner(ownCatalog, t -> false);
+    return planned.plan(planner, cache, raw, writer);
+  }
+
+  private Catalog catalog() {
+    return ownCatalog == null ? epoch.primary().catalog : ownCatalog;
   }
 
   private <T> T dispatch(Planned planned, Plan plan, Execution<T> x) throws SQLException {
     if (plan instanceof Plan.Values || plan instanceof Plan.Rows) {
       return epoch.capturing() ? x.captured(plan) : x.pass(plan);
     }
-    if (plan instanceof Plan.Refuse r && epoch.capturing()) {
-      writer.counters.refused(r.kind());
-      throw new SQLFeatureNotSupportedException(r.sentence(), "0A000");
+    if (epoch.capturing()) {
+      if (plan instanceof Plan.Refuse r) {
+        writer.counters.refused(r.kind());
+        throw new SQLFeatureNotSupportedException(r.sentence(), "0A000");
+      }
+      if (plan instanceof Plan.Observed o) {
+        return observed(o, x);
+      }
+      if (plan instanceof Plan.Truncate t) {
+        return truncate(t, x);
+      }
+      if (plan instanceof Plan.Ddl d && !d.alone()) {
+        return ddl(d, x);
+      }
+      if (plan instanceof Plan.Several several) {
+        return x.several(several);
+      }
     }
     if (plan instanceof Plan.PrimaryOnly p) {
-      ownPlans = Epoch.cache(256); // it may have been DDL: names may mean something else now
+      ownPath = true; // it may have been DDL: names may mean something else now
+      ownPlans = Epoch.cache(256);
       if (epoch.capturing()) {
         writer.counters.primaryOnly(p.kind());
       }
@@ -242,11 +292,138 @@ final class DwConnection extends ForwardingConnection {
     begin();
     try {
       Plan plan = plan(planned); // the gate may have been shut a while: everything may be new
-      return epoch.capturing() && (plan instanceof Plan.Values || plan instanceof Plan.Rows)
-          ? transaction(() -> x.captured(plan))
-          : dispatch(planned, plan, x);
+      if (!epoch.capturing()) {
+        return dispatch(planned, plan, x);
+      }
+      if (plan instanceof Plan.Several s && s.control()) {
+        leave(); // each of them begins by itself
+        return x.several(s);
+      }
+      if (plan instanceof Plan.Ddl d && d.alone()) {
+        return aloneOnServer(x, plan);
+      }
+      if (plan instanceof Plan.Values
+          || plan instanceof Plan.Rows
+          || plan instanceof Plan.Observed
+          || plan instanceof Plan.Ddl
+          || plan instanceof Plan.Truncate
+          || plan instanceof Plan.Several) {
+        try {
+          return transaction(() -> dispatch(planned, plan, x));
+        } catch (SQLException e) {
+          if (plan instanceof Plan.Observed o
+              && o.kind() == Unmirrored.ROUTINE
+              && "2D000".equals(e.getSQLState())) {
+            return committingRoutine(x, plan); // it ends transactions itself; nothing has happened
+          }
+          throw e;
+        }
+      }
+      return dispatch(planned, plan, x);
     } finally {
-      leave();
+      if (!textual) {
+        leave();
+      }
+    }
+  }
+
+  // ---- what a statement's text does not tell
+
+  /** From here to the commit the primary's own counts are watched. */
+  void observe() throws SQLException {
+    if (observation == null) {
+      observation = Observation.begin(writer, raw, unit);
+    }
+    if (unit == null) {
+      unit = writer.newUnit(epoch, raw);
+    }
+  }
+
+  private <T> T observed(Plan.Observed plan, Execution<T> x) throws SQLException {
+    writer.counters.observed(plan.kind());
+    observe();
+    T result;
+    if (plan.then() instanceof Plan.Truncate t) {
+      result = truncate(t, x);
+    } else if (plan.then() != null) {
+      result = x.captured(plan.then());
+    } else {
+      result = x.pass(plan);
+    }
+    if (plan.text()) {
+      observation.text(x.text());
+      // a function may have made or changed tables
+      ownCatalog = new Catalog();
+      ownPlans = Epoch.cache(256);
+    }
+    return result;
+  }
+
+  private <T> T truncate(Plan.Truncate plan, Execution<T> x) throws SQLException {
+    writer.counters.observed(Unmirrored.TRUNCATE);
+    T result = x.pass(plan);
+    try (Statement s = raw.createStatement();
+        ResultSet r =
+            s.executeQuery("select pg_catalog.pg_current_snapshot()::text, " + Incarnation.SQL)) {
+      r.next();
+      for (TableName t : plan.tables()) {
+        wrote(Kind.TRUNCATE, RowChange.truncate(t, r.getString(1), r.getString(2)));
+        if (observation != null) {
+          observation.rewritten(t); // the server's counts begin anew
+        }
+      }
+    }
+    return result;
+  }
+
+  private <T> T ddl(Plan.Ddl plan, Execution<T> x) throws SQLException {
+    writer.counters.observed(Unmirrored.DDL);
+    if (unit == null) {
+      unit = writer.newUnit(epoch, raw);
+    }
+    DdlCapture capture = DdlCapture.begin(raw, plan.makes());
+    T result = x.pass(plan);
+    ownCatalog = new Catalog();
+    ownPlans = Epoch.cache(256);
+    capture.complete(raw, x.text(), ownCatalog, this);
+    return result;
+  }
+
+  /** The table's rows may differ afterwards. */
+  void suspect(TableName table, String why) {
+    writer.counters.suspects.increment();
+    unit.suspect(table, why);
+  }
+
+  /**
+   * DDL that runs in no transaction: done first, then recorded; the replayer does it on the mirror.
+   */
+  private <T> T aloneOnServer(Execution<T> x, Plan plan) throws SQLException {
+    writer.counters.observed(Unmirrored.DDL);
+    T result = x.pass(plan);
+    transaction(
+        () -> {
+          String[] session = DdlCapture.session(raw);
+          wrote(Kind.DDL, RowChange.statement(x.text(), session[0], session[1], true));
+          return null;
+        });
+    writer.catalogChanged();
+    return result;
+  }
+
+  /**
+   * A routine that commits by itself. What it commits cannot wait for an intent, so everything is
+   * suspect, durably, before it begins; when it is over the primary tells which tables are.
+   */
+  private <T> T committingRoutine(Execution<T> x, Plan plan) throws SQLException {
+    DualWriter.Everything all = writer.suspectEverything(raw);
+    Observation watch = Observation.begin(writer, raw, null);
+    try {
+      return x.pass(plan);
+    } finally {
+      if (!raw.isClosed()) {
+        writer.suspectOnly(all, watch.touched(raw), raw);
+      }
     }
   }
 
@@ -291,7 +468,7 @@ final class DwConnection extends ForwardingConnection {
       }
       throw e;
     } finally {
-      unit = null;
+      forgetUnit();
       if (!raw.isClosed()) {
         raw.setAutoCommit(true);
       }
@@ -324,42 +501,94 @@ final class DwConnection extends ForwardingConnection {
   private void undo(Throwable because) {
     try {
       raw.rollback();
+      dropUnit();
     } catch (SQLException e) {
       because.addSuppressed(e);
     }
   }
 
   /** Remembers what a statement wrote; it is shipped when the transaction commits. */
-  void wrote(io.dualwrite.journal.RowChange change) {
+  void wrote(Kind statement, RowChange change) throws SQLException {
     if (unit == null) {
-      unit = writer.newUnit();
+      unit = writer.newUnit(epoch, raw);
+    }
+    if (observation != null) {
+      observation.captured(statement, change);
     }
     unit.add(change);
   }
 
-  /** Commits the primary's transaction; what it answers goes to the caller. */
-  private void endTransaction() throws SQLException {
+  /** The transaction came to nothing: its parts in the journal do too. */
+  private void dropUnit() {
     UnitOfWork u = unit;
     unit = null;
+    observation = null;
+    ended(false);
+    if (u != null) {
+      writer.dropped(u.parts());
+    }
+  }
+
+  /** Whatever became of the transaction. */
+  private void forgetUnit() {
+    UnitOfWork u = unit;
+    unit = null;
+    observation = null;
+    ended(false);
+    if (u != null) {
+      writer.unknown(u);
+    }
+  }
+
+  /** After a transaction: what only it saw of the catalog is gone, or everybody sees it. */
+  private void ended(boolean committed) {
+    if (ownCatalog != null) {
+      ownCatalog = null;
+      ownPlans = ownPath ? Epoch.cache(256) : null;
+      if (committed) {
+        writer.catalogChanged();
+      }
+    }
+  }
+
+  /** Commits the primary's transaction; what it answers goes to the caller. */
+  private void endTransaction() throws SQLException {
     namedSavepoints.clear();
     boolean failed =
         driver.getTransactionState() == TransactionState.FAILED; // COMMIT will answer ROLLBACK
-    if (u == null || u.isEmpty() || failed) {
-      if (writer.audits() && epoch.capturing() && !failed && !accounted) {
-        audit();
+    boolean done = false;
+    try {
+      if (!failed && observation != null) {
+        observation.complete(raw, catalog(), unit);
       }
-      raw.commit();
-    } else {
-      boolean done = false;
-      try {
+      UnitOfWork u = unit;
+      if (u == null || u.isEmpty() || failed) {
+        if (writer.audits() && epoch.capturing() && !failed && !accounted && observation == null) {
+          audit();
+        }
+        raw.commit();
+        done = true;
+        if (failed) {
+          dropUnit();
+        }
+      } else {
+        unit = null; // the commit sees to its parts, whatever happens
         writer.commit(epoch, raw, u);
         done = true;
-      } finally {
-        // it failed before the primary was asked: a second commit() would commit what is not
-        // shipped any more
-        if (!done && !raw.isClosed() && driver.getTransactionState() != TransactionState.IDLE) {
-          raw.rollback();
-        }
+      }
+    } finally {
+      // it failed before the primary was asked: a second commit() would commit what is not
+      // shipped any more
+      if (!done && !raw.isClosed() && driver.getTransactionState() != TransactionState.IDLE) {
+        raw.rollback();
+        dropUnit();
+      }
+      UnitOfWork left = unit;
+      unit = null;
+      observation = null;
+      ended(done && !failed);
+      if (left != null) {
+        writer.unknown(left);
       }
     }
   }
@@ -389,6 +618,7 @@ final class DwConnection extends ForwardingConnection {
     }
     raw.setAutoCommit(on);
     autoCommit = on;
+    textual = false; // a transaction that a BEGIN began goes on as one of the connection's own
   }
 
   @Override
@@ -401,8 +631,8 @@ final class DwConnection extends ForwardingConnection {
   public void commit() throws SQLException {
     raw();
     if (autoCommit) {
-      raw.commit(); // the driver's own complaint
-      return;
+      throw new PSQLException(
+          GT.tr("Cannot commit when autoCommit is enabled."), PSQLState.NO_ACTIVE_SQL_TRANSACTION);
     }
     try {
       endTransaction();
@@ -414,11 +644,21 @@ final class DwConnection extends ForwardingConnection {
   @Override
   public void rollback() throws SQLException {
     raw();
-    unit = null;
+    if (autoCommit) {
+      throw new PSQLException(
+          GT.tr("Cannot rollback when autoCommit is enabled."),
+          PSQLState.NO_ACTIVE_SQL_TRANSACTION);
+    }
+    rollbackTransaction();
+  }
+
+  private void rollbackTransaction() throws SQLException {
     namedSavepoints.clear();
     try {
       raw.rollback();
+      dropUnit();
     } finally {
+      forgetUnit();
       leave();
     }
   }
@@ -488,13 +728,13 @@ final class DwConnection extends ForwardingConnection {
     if (at < 0) {
       raw.rollback(); // the server has undone we know not how much: nothing of this transaction
       // may be shipped
-      unit = null;
+      dropUnit();
       throw new SQLException(
           "the transaction was rolled back: dualwrite does not know the savepoint, and so not what was undone",
           "3B001");
     }
     if (unit != null) {
-      unit.truncate(namedSavepoints.get(at).mark);
+      writer.dropped(unit.truncate(namedSavepoints.get(at).mark));
     }
     namedSavepoints.subList(at + 1, namedSavepoints.size()).clear();
   }
@@ -528,15 +768,74 @@ final class DwConnection extends ForwardingConnection {
       case SET_TRANSACTION -> {
         return x.pass(plan);
       }
-      case BEGIN, COMMIT, ROLLBACK -> {
-        if (!epoch.capturing()) {
-          return x.pass(plan);
+      case BEGIN -> {
+        if (!epoch.capturing() || textual || !autoCommit) {
+          return x.pass(plan); // there is a transaction: the server warns
         }
-        throw refuse(
-            command,
-            "as text it is not followed; use setAutoCommit(false), commit() and rollback() of the connection");
+        raw.setAutoCommit(false);
+        textual = true;
+        try (Statement s = raw.createStatement()) {
+          String modes = plan.modes();
+          s.execute(modes.isEmpty() ? "show transaction_isolation" : "set transaction " + modes);
+        } catch (SQLException e) {
+          endOfText();
+          throw e;
+        }
+        return x.done();
+      }
+      case COMMIT, ROLLBACK -> {
+        if (!epoch.capturing() && !textual || autoCommit && !textual) {
+          return x.pass(plan); // there is no transaction, or nothing of it is captured
+        }
+        String modes = command.chain() ? modes() : null;
+        boolean text = textual;
+        try {
+          if (command.action() == TransactionCommand.Action.COMMIT) {
+            endTransaction();
+          } else {
+            rollbackTransaction();
+          }
+        } finally {
+          if (text) {
+            endOfText();
+          }
+          leave();
+        }
+        if (command.chain()) {
+          begin();
+          if (text) {
+            raw.setAutoCommit(false);
+            textual = true;
+          }
+          try (Statement s = raw.createStatement()) {
+            s.execute("set transaction " + modes);
+          }
+        }
+        return x.done();
       }
       default -> throw refuse(command, "two-phase commit cannot be mirrored");
+    }
+  }
+
+  private void endOfText() throws SQLException {
+    textual = false;
+    if (!raw.isClosed()) {
+      raw.setAutoCommit(true);
+    }
+  }
+
+  /** The characteristics of the transaction, for the one that AND CHAIN begins. */
+  private String modes() throws SQLException {
+    if (driver.getTransactionState() == TransactionState.FAILED) {
+      return "isolation level read committed";
+    }
+    try (Statement s = raw.createStatement();
+        ResultSet r =
+            s.executeQuery(
+                "select 'isolation level ' || current_setting('transaction_isolation') ||"
+                    + " case when current_setting('transaction_read_only') = 'on' then ', read only' else ', read write' end")) {
+      r.next();
+      return r.getString(1);
     }
   }
 
@@ -549,6 +848,7 @@ final class DwConnection extends ForwardingConnection {
   /** A SET or its like has run on the primary. */
   void sessionChanged(Plan.Session plan) {
     if (plan.forgetPlans()) {
+      ownPath = true;
       ownPlans = Epoch.cache(256);
     }
     if (plan.remember() && plan.text() != null) {
@@ -611,6 +911,7 @@ final class DwConnection extends ForwardingConnection {
   @Override
   public void setSchema(String schema) throws SQLException {
     remember("schema", c -> c.setSchema(schema));
+    ownPath = true;
     ownPlans = Epoch.cache(256);
   }
 
@@ -723,10 +1024,10 @@ final class DwConnection extends ForwardingConnection {
       return;
     }
     closed = true;
-    unit = null;
     try {
       raw.close();
     } finally {
+      forgetUnit();
       leave();
       writer.gate.unregister(pass);
     }
@@ -751,6 +1052,7 @@ final class DwConnection extends ForwardingConnection {
     try {
       raw.abort(executor);
     } finally {
+      forgetUnit();
       writer.gate.unregister(pass);
     }
   }

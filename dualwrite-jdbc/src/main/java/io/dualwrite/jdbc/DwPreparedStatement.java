@@ -1,6 +1,5 @@
 package io.dualwrite.jdbc;
 
-import io.dualwrite.journal.RowChange;
 import io.dualwrite.sql.RowOrder;
 import java.io.InputStream;
 import java.io.Reader;
@@ -114,6 +113,24 @@ final class DwPreparedStatement extends AbstractStatement implements PreparedSta
           state.rows(connection, DwPreparedStatement.this, planned, (Plan.Rows) plan, parameters);
       return null;
     }
+
+    @Override
+    public T several(Plan.Several plan) throws SQLException {
+      executed =
+          state.several(connection, DwPreparedStatement.this, planned.keys, plan, parameters);
+      return null;
+    }
+
+    @Override
+    public T done() {
+      executed = state.keep(new Executed(null, 0, null), null);
+      return null;
+    }
+
+    @Override
+    public String text() throws SQLException {
+      return StatementState.text(connection, planned.sql, parameters);
+    }
   }
 
   private <T> T run(OnDriver<T> asGiven, Outcome<T> outcome) throws SQLException {
@@ -135,7 +152,7 @@ final class DwPreparedStatement extends AbstractStatement implements PreparedSta
     ResultSet returned = result ? DwResultSet.of(s.getResultSet(), this) : null;
     long count = result ? rows.size() : s.getLargeUpdateCount();
     if (count > 0) { // ZERO_NOT_SHIPPED
-      connection.wrote(Executed.change(plan, rows));
+      connection.wrote(plan.statement(), Executed.change(plan, rows));
     }
     connection.writer().counters.values.increment();
     return state.keep(
@@ -229,6 +246,37 @@ final class DwPreparedStatement extends AbstractStatement implements PreparedSta
             }
             return rowsBatch((Plan.Rows) plan, all);
           }
+
+          @Override
+          public long[] several(Plan.Several plan) throws SQLException {
+            long[] counts = new long[all.size()];
+            for (int i = 0; i < counts.length; i++) {
+              try {
+                StatementState one = new StatementState();
+                counts[i] =
+                    one.several(connection, DwPreparedStatement.this, null, plan, all.get(i))
+                        .count();
+                one.forget();
+              } catch (SQLException e) {
+                throw DwStatement.failed(counts, i, e);
+              }
+            }
+            return counts;
+          }
+
+          @Override
+          public long[] done() {
+            return new long[all.size()];
+          }
+
+          @Override
+          public String text() throws SQLException {
+            StringBuilder texts = new StringBuilder();
+            for (Parameters p : all) {
+              texts.append(StatementState.text(connection, planned.sql, p)).append(";\n");
+            }
+            return texts.toString();
+          }
         });
   }
 
@@ -257,7 +305,7 @@ final class DwPreparedStatement extends AbstractStatement implements PreparedSta
       }
     }
     if (!written.isEmpty()) {
-      connection.wrote(Executed.change(plan, written));
+      connection.wrote(plan.statement(), Executed.change(plan, written));
     }
     connection.writer().counters.values.increment();
     if (planned.keys != null) {
@@ -277,11 +325,7 @@ final class DwPreparedStatement extends AbstractStatement implements PreparedSta
             connection.raw().prepareStatement(plan.sql(), Statement.RETURN_GENERATED_KEYS))) {
       long[] counts = onDriver(s, all);
       try (ResultSet r = s.getGeneratedKeys()) {
-        List<String[]> written = Executed.rows(plan, r);
-        if (!written.isEmpty()) {
-          RowChange change = Executed.change(plan, written);
-          connection.wrote(change);
-        }
+        Executed.read(plan, r, connection);
       }
       connection.writer().counters.rows.increment();
       return counts;

@@ -70,6 +70,23 @@ final class DwStatement extends AbstractStatement {
       }
       return null;
     }
+
+    @Override
+    public T several(Plan.Several plan) throws SQLException {
+      executed = state.several(connection, DwStatement.this, planned.keys, plan, null);
+      return null;
+    }
+
+    @Override
+    public T done() {
+      executed = state.keep(new Executed(null, 0, null), null);
+      return null;
+    }
+
+    @Override
+    public String text() {
+      return planned.sql;
+    }
   }
 
   private <T> T run(String sql, List<String> keys, OnDriver<T> asGiven, Outcome<T> outcome)
@@ -98,7 +115,7 @@ final class DwStatement extends AbstractStatement {
     ResultSet returned = result ? DwResultSet.of(s.getResultSet(), this) : null;
     long count = result ? rows.size() : s.getLargeUpdateCount();
     if (count > 0) {
-      connection.wrote(Executed.change(plan, rows));
+      connection.wrote(plan.statement(), Executed.change(plan, rows));
     }
     connection.writer().counters.values.increment();
     return state.keep(

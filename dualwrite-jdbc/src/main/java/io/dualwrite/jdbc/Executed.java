@@ -2,10 +2,12 @@ package io.dualwrite.jdbc;
 
 import io.dualwrite.catalog.Column;
 import io.dualwrite.journal.RowChange;
+import io.dualwrite.sql.Kind;
 import io.dualwrite.sql.Operand;
 import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import org.postgresql.util.GT;
 import org.postgresql.util.PSQLException;
@@ -19,6 +21,9 @@ import org.postgresql.util.PSQLState;
  * @param keys the generated keys that it asked for, or null
  */
 record Executed(ResultSet result, long count, ResultSet keys) {
+
+  /** How many rows one change holds at most, and how many are fetched at once. */
+  static final int ROWS_AT_ONCE = 1000;
 
   /** For executeQuery: the driver's own complaint if there are no rows to return. */
   ResultSet query() throws SQLException {
@@ -77,10 +82,15 @@ record Executed(ResultSet result, long count, ResultSet keys) {
         rows.toArray(new String[0][]));
   }
 
-  /** Reads our columns, which are the last ones, from every row. */
-  static List<String[]> rows(Plan.Rows plan, ResultSet all) throws SQLException {
+  /**
+   * Reads our columns, which are the last ones, from every row, and tells the connection.
+   *
+   * @return how many rows there were
+   */
+  static long read(Plan.Rows plan, ResultSet all, DwConnection to) throws SQLException {
     int ours = plan.columns().size();
     int first = all.getMetaData().getColumnCount() - ours + 1;
+    long count = 0;
     List<String[]> rows = new ArrayList<>();
     while (all.next()) {
       String[] row = new String[ours];
@@ -88,12 +98,80 @@ record Executed(ResultSet result, long count, ResultSet keys) {
         row[j] = all.getString(first + j);
       }
       rows.add(row);
+      count++;
+      // the rows of one REKEY change together: they may exchange keys
+      if (rows.size() == ROWS_AT_ONCE && plan.kind() != RowChange.Kind.REKEY) {
+        tell(plan, rows, to);
+        rows.clear();
+      }
     }
-    return rows;
+    if (!rows.isEmpty()) {
+      tell(plan, rows, to);
+    }
+    return count;
   }
 
-  static RowChange change(Plan.Rows plan, List<String[]> rows) {
-    return new RowChange(
-        plan.kind(), plan.table(), plan.columns(), null, plan.key(), rows.toArray(new String[0][]));
+  private static void tell(Plan.Rows plan, List<String[]> rows, DwConnection to)
+      throws SQLException {
+    if (plan.statement() == Kind.MERGE) {
+      merged(plan, rows, to);
+    } else {
+      to.wrote(
+          plan.statement(),
+          new RowChange(
+              plan.kind(),
+              plan.table(),
+              plan.columns(),
+              null,
+              plan.key(),
+              rows.toArray(new String[0][])));
+    }
+  }
+
+  /** A MERGE's rows: action, old key, new row. */
+  private static void merged(Plan.Rows plan, List<String[]> rows, DwConnection to)
+      throws SQLException {
+    int keys = plan.key().size();
+    List<String> columns = plan.columns().subList(1 + keys, plan.columns().size());
+    List<String[]> gone = new ArrayList<>();
+    List<String[]> moved = new ArrayList<>();
+    List<String[]> there = new ArrayList<>();
+    for (String[] row : rows) {
+      String[] old = Arrays.copyOfRange(row, 1, 1 + keys);
+      String[] now = Arrays.copyOfRange(row, 1 + keys, row.length);
+      switch (row[0]) {
+        case "DELETE" -> gone.add(old);
+        case "INSERT" -> there.add(now);
+        default -> {
+          boolean same = true;
+          for (int i = 0; i < keys; i++) {
+            same &= old[i].equals(now[columns.indexOf(plan.key().get(i))]);
+          }
+          if (same) {
+            there.add(now);
+          } else {
+            moved.add(Arrays.copyOfRange(row, 1, row.length));
+          }
+        }
+      }
+    }
+    change(RowChange.Kind.DELETE, plan, plan.key(), gone, to);
+    change(RowChange.Kind.REKEY, plan, plan.columns().subList(1, plan.columns().size()), moved, to);
+    change(RowChange.Kind.UPSERT, plan, columns, there, to);
+  }
+
+  private static void change(
+      RowChange.Kind kind,
+      Plan.Rows plan,
+      List<String> columns,
+      List<String[]> rows,
+      DwConnection to)
+      throws SQLException {
+    if (!rows.isEmpty()) {
+      to.wrote(
+          Kind.MERGE,
+          new RowChange(
+              kind, plan.table(), columns, null, plan.key(), rows.toArray(new String[0][])));
+    }
   }
 }

@@ -70,6 +70,15 @@ final class Parameters {
     return new Parameters(this);
   }
 
+  /** The values of one of several statements. */
+  Parameters slice(int first, int count) {
+    Parameters p = new Parameters(count);
+    System.arraycopy(kinds, first - 1, p.kinds, 0, count);
+    System.arraycopy(primitives, first - 1, p.primitives, 0, count);
+    System.arraycopy(references, first - 1, p.references, 0, count);
+    return p;
+  }
+
   void clear() {
     Arrays.fill(kinds, UNSET);
     Arrays.fill(references, null);

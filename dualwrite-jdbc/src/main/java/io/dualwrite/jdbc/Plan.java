@@ -4,6 +4,7 @@ import io.dualwrite.catalog.Column;
 import io.dualwrite.catalog.Table;
 import io.dualwrite.catalog.TableName;
 import io.dualwrite.journal.RowChange;
+import io.dualwrite.sql.Kind;
 import io.dualwrite.sql.Operand;
 import io.dualwrite.sql.RowOrder;
 import io.dualwrite.sql.StatementInfo;
@@ -40,8 +41,46 @@ sealed interface Plan {
   /** Not mirrored, and the operator said that this is wanted for the kind; counted. */
   record PrimaryOnly(Unmirrored kind) implements Plan {}
 
-  /** Transaction control as text. */
-  record Transaction(StatementInfo statement) implements Plan {}
+  /**
+   * Transaction control as text.
+   *
+   * @param modes what follows BEGIN or START TRANSACTION; empty if nothing does
+   */
+  record Transaction(StatementInfo statement, String modes) implements Plan {}
+
+  /**
+   * What it writes does not show, or not all of it: the primary itself is asked before the commit
+   * which tables the transaction changed, and what was not captured is read back. See {@link
+   * Observation}.
+   *
+   * @param then how it is executed: the capture of what does show, or null: as it is
+   * @param text whether the text is run on the mirror too if it changed the catalog (DO, CALL, a
+   *     function)
+   */
+  record Observed(Unmirrored kind, Plan then, boolean text) implements Plan {}
+
+  /**
+   * DDL: travels as text, in its order among the rows.
+   *
+   * @param alone whether the server runs it in no transaction
+   * @param makes the table that it makes and fills (CREATE TABLE AS, SELECT INTO), as written; else
+   *     null
+   */
+  record Ddl(boolean alone, String makes) implements Plan {}
+
+  /** TRUNCATE of these tables and of all that goes with them. */
+  record Truncate(List<TableName> tables) implements Plan {}
+
+  /**
+   * Several statements in one text, of which one may write: executed one after the other.
+   *
+   * @param parts where each stands, with the number of its first parameter and their count
+   * @param control whether one of them begins or ends a transaction
+   */
+  record Several(List<Part> parts, boolean control) implements Plan {}
+
+  /** One of several statements. */
+  record Part(String sql, int firstParameter, int parameters) {}
 
   /**
    * Changes the session: handed on, remembered, and given to the new primary after a change of
@@ -63,7 +102,13 @@ sealed interface Plan {
       List<Column> columns,
       List<List<Operand>> rows,
       Rows otherwise)
-      implements Plan {}
+      implements Plan {
+
+    /** INSERT or DELETE. */
+    Kind statement() {
+      return otherwise.statement();
+    }
+  }
 
   /**
    * Written rows are read back with RETURNING.
@@ -72,8 +117,11 @@ sealed interface Plan {
    * @param sql the extended text
    * @param columns the columns that were added at the end of the RETURNING list, as shipped
    * @param applicationReturning whether the application's own text has a RETURNING list
+   * @param statement INSERT, UPDATE, DELETE or MERGE. For MERGE the first of our columns is the
+   *     action, then come the key's old values, then the row's
    */
   record Rows(
+      Kind statement,
       RowChange.Kind kind,
       TableName table,
       List<String> key,

@@ -15,6 +15,7 @@ final class Planned {
   final List<String> keys;
   private Cache<Epoch.Key, Plan> from;
   private Plan plan;
+  private int version;
 
   /**
    * @param keys the generated keys that the application wants: null for none, empty for all
@@ -25,11 +26,13 @@ final class Planned {
     this.keys = keys;
   }
 
-  Plan plan(Epoch epoch, Cache<Epoch.Key, Plan> cache, Connection primary, DualWriter writer)
+  Plan plan(Planner planner, Cache<Epoch.Key, Plan> cache, Connection primary, DualWriter writer)
       throws SQLException {
-    if (plan == null || from != cache || plan instanceof Plan.PassOnce) {
-      plan = writer.plan(epoch, sql, keys, primary, cache);
+    int now = writer.catalogVersion();
+    if (plan == null || from != cache || version != now || plan instanceof Plan.PassOnce) {
+      plan = writer.plan(planner, sql, keys, primary, cache);
       from = cache;
+      version = now;
     }
     return plan;
   }

@@ -19,6 +19,7 @@ import java.sql.SQLException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
@@ -58,81 +59,64 @@ final class Planner {
     if (statements.size() == 1) {
       return plan(sql, statements.get(0), keys, primary);
     }
+    boolean control = false;
+    boolean pass = true;
     for (StatementInfo s : statements) {
-      Plan p = plan(sql, s, null, primary);
-      if (p instanceof Plan.Refuse) {
-        return p;
-      }
-      if (!(p instanceof Plan.Pass)) {
-        return refuse(
-            Unmirrored.FORM,
-            "a text with several statements of which one is "
-                + s.kind()
-                + " is not captured; send the statements one at a time");
-      }
+      control |= s.kind() == Kind.TRANSACTION;
+      pass = pass && (s.kind() == Kind.READ || s.kind() == Kind.PRIMARY_ONLY);
+      // one may make what the next needs, so only reads are looked at beforehand
+      pass = pass && plan(sql, s, null, primary) instanceof Plan.Pass;
     }
-    return PASS;
+    if (pass) {
+      return PASS;
+    }
+    List<Plan.Part> parts = new ArrayList<>(statements.size());
+    for (StatementInfo s : statements) {
+      parts.add(
+          new Plan.Part(
+              sql.text().substring(s.start(), s.end()), s.firstParameter(), s.parameters()));
+    }
+    return new Plan.Several(parts, control);
   }
 
   private Plan plan(Sql sql, StatementInfo s, List<String> keys, Connection primary)
       throws SQLException {
     switch (s.kind()) {
       case TRANSACTION:
-        return new Plan.Transaction(s);
+        return new Plan.Transaction(s, modes(sql.text().substring(s.start(), s.end())));
       case SESSION:
         return session(sql, s);
-      case READ, PRIMARY_ONLY:
+      case READ, PRIMARY_ONLY, COPY_OUT:
         break;
       case INSERT:
-        return s.hiddenWrite()
-            ? form("a writable CTE")
-            : relation(sql, s, primary, t -> insert(sql, s, t, keys), primary);
+        return with(s, relation(sql, s, primary, t -> insert(sql, s, t, keys)));
       case UPDATE:
-        return s.hiddenWrite()
-            ? form("a writable CTE")
-            : relation(sql, s, primary, t -> update(sql, s, t, keys, primary), primary);
+        return with(s, relation(sql, s, primary, t -> update(sql, s, t, keys, primary)));
       case DELETE:
-        return s.hiddenWrite()
-            ? form("a writable CTE")
-            : relation(sql, s, primary, t -> delete(sql, s, t, keys), primary);
+        return with(s, relation(sql, s, primary, t -> delete(sql, s, t, keys)));
       case MERGE:
-        return form("MERGE");
+        return with(s, relation(sql, s, primary, t -> merge(sql, s, t, keys, primary)));
       case TRUNCATE:
-        if (temporary(s.tables(), primary)) {
-          return ONCE;
-        }
-        return refuse(
-            Unmirrored.TRUNCATE,
-            "TRUNCATE is not captured; DELETE the rows of a keyed table instead");
+        return truncate(s, primary);
       case COPY_IN:
-        return refuse(Unmirrored.COPY, "COPY … FROM is not captured; use batched INSERTs");
-      case COPY_OUT:
-        break;
+        return copy(s, primary);
       case CALL, DO:
-        return refuse(
-            Unmirrored.ROUTINE,
-            s.kind() + " runs statements that are not captured; send them from the application");
+        return new Plan.Observed(Unmirrored.ROUTINE, null, true);
       case DDL:
-        if (s.temporary()) {
-          Plan writing = functions(s, primary);
-          // from here on a name may mean a temporary table to this connection
-          return writing == null ? new Plan.Session(true, false, null) : writing;
-        }
-        return refuse(
-            Unmirrored.DDL,
-            "DDL is not mirrored; run it on both databases with your schema tool, past dualwrite");
-      case PREPARE, EXECUTE:
-        return form("SQL-level " + s.kind());
+        return ddl(s, primary);
+      case PREPARE:
+        return new Plan.Session(false, true, sql.text());
+      case EXECUTE:
+        return new Plan.Observed(Unmirrored.FORM, null, false);
       default:
         parse(sql, primary);
-        return form("a statement that is not understood");
+        return new Plan.Observed(Unmirrored.FORM, null, true);
     }
     if (s.hiddenWrite()) {
-      return form("a write inside a " + s.kind());
+      return new Plan.Observed(Unmirrored.FORM, null, false);
     }
-    Plan writing = functions(s, primary);
-    if (writing != null) {
-      return writing;
+    if (writingFunction(s, primary)) {
+      return new Plan.Observed(Unmirrored.ROUTINE, null, true);
     }
     if (s.functions().stream()
         .anyMatch(
@@ -162,17 +146,31 @@ final class Planner {
     }
   }
 
-  private Plan functions(StatementInfo s, Connection primary) throws SQLException {
+  /** What follows BEGIN [WORK | TRANSACTION] or START TRANSACTION. */
+  private static String modes(String text) {
+    String[] words = text.strip().split("\\s+", 2);
+    String rest = words.length < 2 ? "" : words[1].strip();
+    words = rest.split("\\s+", 2);
+    if (words[0].equalsIgnoreCase("work") || words[0].equalsIgnoreCase("transaction")) {
+      rest = words.length < 2 ? "" : words[1].strip();
+    }
+    return rest;
+  }
+
+  /** A statement with a second write in its WITH. */
+  private static Plan with(StatementInfo s, Plan plan) {
+    return s.hiddenWrite() && (plan instanceof Plan.Values || plan instanceof Plan.Rows)
+        ? new Plan.Observed(Unmirrored.FORM, plan, false)
+        : plan;
+  }
+
+  private boolean writingFunction(StatementInfo s, Connection primary) throws SQLException {
     for (String f : s.functions()) {
       if (catalog.functionMayWrite(primary, f)) {
-        return refuse(
-            Unmirrored.ROUTINE,
-            "the function "
-                + f
-                + " may write, and what it writes is not captured; declare it STABLE if it does not write, or send its statements from the application");
+        return true;
       }
     }
-    return null;
+    return false;
   }
 
   private boolean temporary(List<String> references, Connection primary) throws SQLException {
@@ -182,6 +180,74 @@ final class Planner {
       }
     }
     return !references.isEmpty();
+  }
+
+  // ---- what is not made of rows
+
+  private Plan ddl(StatementInfo s, Connection primary) throws SQLException {
+    if (s.temporary()) {
+      return writingFunction(s, primary)
+          ? new Plan.Observed(Unmirrored.ROUTINE, null, false)
+          // from here on a name may mean a temporary table to this connection
+          : new Plan.Session(true, false, null);
+    }
+    if (s.clusterWide()) {
+      return new Plan.PrimaryOnly(Unmirrored.DDL);
+    }
+    return new Plan.Ddl(s.concurrently(), s.hiddenWrite() ? s.table() : null);
+  }
+
+  private Plan truncate(StatementInfo s, Connection primary) throws SQLException {
+    if (temporary(s.tables(), primary)) {
+      return ONCE;
+    }
+    Set<TableName> all = new LinkedHashSet<>();
+    boolean observed = false;
+    for (String r : s.tables()) {
+      Optional<Table> t = table(r, primary);
+      if (t.isEmpty()) {
+        return new Plan.Observed(Unmirrored.TRUNCATE, null, true); // an error, most likely
+      }
+      if (t.get().kind() == Table.Kind.INHERITED || t.get().kind() == Table.Kind.FOREIGN) {
+        return new Plan.Observed(Unmirrored.TRUNCATE, null, true);
+      }
+      if (!t.get().temporary()) {
+        observed |= truncated(t.get(), all, primary);
+      }
+    }
+    Plan plan = new Plan.Truncate(List.copyOf(all));
+    return observed ? new Plan.Observed(Unmirrored.TRUNCATE, plan, false) : plan;
+  }
+
+  /**
+   * The table and those that CASCADE takes along; without CASCADE there are none, or the primary
+   * refuses.
+   *
+   * @return whether one of them has triggers
+   */
+  private boolean truncated(Table t, Set<TableName> all, Connection primary) throws SQLException {
+    if (!all.add(t.name())) {
+      return false;
+    }
+    boolean triggers = !t.userTriggers().isEmpty();
+    for (ForeignKey k : t.referencedBy()) {
+      Optional<Table> child = catalog.table(primary, k.child());
+      if (child.isPresent()) {
+        triggers |= truncated(child.get(), all, primary);
+      }
+    }
+    return triggers;
+  }
+
+  private Plan copy(StatementInfo s, Connection primary) throws SQLException {
+    Optional<Table> t = table(s.table(), primary);
+    if (t.isPresent() && t.get().temporary()) {
+      return ONCE;
+    }
+    if (t.isPresent() && t.get().kind() == Table.Kind.FOREIGN) {
+      return foreign(t.get());
+    }
+    return new Plan.Observed(Unmirrored.COPY, null, false);
   }
 
   private static Plan session(Sql sql, StatementInfo s) {
@@ -199,16 +265,8 @@ final class Planner {
     Plan plan(Table table) throws SQLException;
   }
 
-  private Plan relation(
-      Sql sql, StatementInfo s, Connection primary, ForTable then, Connection functions)
+  private Plan relation(Sql sql, StatementInfo s, Connection primary, ForTable then)
       throws SQLException {
-    if (s.currentOf()) {
-      return form(s.kind() + " … WHERE CURRENT OF");
-    }
-    Plan writing = functions(s, functions);
-    if (writing != null) {
-      return writing;
-    }
     Optional<Table> table = table(s.table(), primary);
     if (table.isPresent() && stale(table.get(), s)) {
       catalog.invalidate();
@@ -218,40 +276,56 @@ final class Planner {
       // it does not exist: the primary says so itself, and nothing is remembered of a table that
       // may come
       parse(sql, primary);
-      return form("a write to " + s.table() + ", which appeared just now,");
+      return new Plan.Refuse(
+          Unmirrored.FORM,
+          "dualwrite refuses this statement: "
+              + s.table()
+              + " appeared just now; execute it again");
     }
     Table t = table.get();
+    boolean functions = writingFunction(s, primary);
     if (t.temporary()) {
-      return ONCE;
+      return functions ? new Plan.Observed(Unmirrored.ROUTINE, null, false) : ONCE;
     }
-    String why =
-        switch (t.kind()) {
-          case PLAIN, PARTITIONED, PARTITION -> null;
-          case VIEW -> "is a view";
-          case FOREIGN -> "is a foreign table";
-          case INHERITED -> "is part of a table inheritance";
-        };
-    if (why == null && t.rules()) {
-      why = "has rewrite rules";
+    switch (t.kind()) {
+      case FOREIGN:
+        return foreign(t);
+      case VIEW:
+        return new Plan.Observed(Unmirrored.RELATION, null, false);
+      case INHERITED:
+        if (s.kind() != Kind.INSERT && !s.only()) {
+          return new Plan.Observed(Unmirrored.RELATION, null, false); // its children's rows too
+        }
+        break;
+      default:
     }
-    if (why == null && !t.userTriggers().isEmpty()) {
-      why = "has triggers (" + String.join(", ", t.userTriggers()) + ")";
+    if (t.rules()) {
+      return new Plan.Observed(Unmirrored.RELATION, null, false);
     }
-    if (why == null && s.kind() != Kind.INSERT) {
-      why = cascades(t, primary, new HashSet<>());
+    Plan plan = then.plan(t);
+    if (!(plan instanceof Plan.Values || plan instanceof Plan.Rows)) {
+      return plan;
     }
-    if (why == null
-        && s.kind() == Kind.INSERT
-        && t.columns().stream().anyMatch(c -> c.def() == Column.Default.ROUTINE)) {
-      why =
-          "has a default that calls a function of yours which may write (declare it STABLE if it does not)";
+    if (!t.userTriggers().isEmpty() || s.kind() != Kind.INSERT && cascades(t, primary)) {
+      // BEFORE triggers have changed the row by the time that it is returned
+      return new Plan.Observed(
+          Unmirrored.RELATION, plan instanceof Plan.Values v ? v.otherwise() : plan, false);
     }
-    if (why != null) {
-      return refuse(
-          Unmirrored.RELATION,
-          t.name() + " " + why + ", and writes that go through it are not captured");
-    }
-    return then.plan(t);
+    return functions
+            || s.kind() == Kind.INSERT
+                && t.columns().stream().anyMatch(c -> c.def() == Column.Default.ROUTINE)
+        ? new Plan.Observed(Unmirrored.ROUTINE, plan, false)
+        : plan;
+  }
+
+  private static Plan foreign(Table t) {
+    return new Plan.Refuse(
+        Unmirrored.RELATION,
+        "dualwrite refuses this statement: "
+            + t.name()
+            + " is a foreign table, so both databases would write to the same place ("
+            + Unmirrored.RELATION.policy().key()
+            + "=primary-only lets it pass)");
   }
 
   private Optional<Table> table(String reference, Connection primary) throws SQLException {
@@ -277,25 +351,23 @@ final class Planner {
    * that runs code of its own then: what that writes is not captured, and the mirror's triggers are
    * off.
    */
-  private String cascades(Table t, Connection primary, Set<TableName> seen) throws SQLException {
+  private boolean cascades(Table t, Connection primary) throws SQLException {
+    return cascades(t, primary, new HashSet<>());
+  }
+
+  private boolean cascades(Table t, Connection primary, Set<TableName> seen) throws SQLException {
     for (ForeignKey k : t.referencedBy()) {
       if ((k.onDelete().changesChild() || k.onUpdate().changesChild()) && seen.add(k.child())) {
         Optional<Table> child = catalog.table(primary, k.child());
-        if (child.isEmpty()) {
-          continue;
-        }
-        if (!child.get().userTriggers().isEmpty() || child.get().rules()) {
-          return "is referred to by "
-              + k.child()
-              + ", which has triggers or rules and is changed along with it";
-        }
-        String further = cascades(child.get(), primary, seen);
-        if (further != null) {
-          return further;
+        if (child.isPresent()
+            && (!child.get().userTriggers().isEmpty()
+                || child.get().rules()
+                || cascades(child.get(), primary, seen))) {
+          return true;
         }
       }
     }
-    return null;
+    return false;
   }
 
   // ---- INSERT
@@ -303,14 +375,11 @@ final class Planner {
   private Plan insert(Sql sql, StatementInfo s, Table t, List<String> keys) {
     if (s.onConflict() && !s.onConflictDoNothing()) {
       if (!t.keyed()) {
-        return refuse(
-            Unmirrored.KEYLESS,
-            t.name()
-                + " has no primary key, so INSERT … ON CONFLICT DO UPDATE cannot be mirrored; give it one");
+        return new Plan.Observed(Unmirrored.KEYLESS, null, false);
       }
       for (String c : s.setColumns()) {
         if (t.key().contains(c)) {
-          return form("INSERT … ON CONFLICT DO UPDATE of the key column " + c + " of " + t.name());
+          return new Plan.Observed(Unmirrored.FORM, null, false);
         }
       }
     }
@@ -388,9 +457,7 @@ final class Planner {
   private Plan update(Sql sql, StatementInfo s, Table t, List<String> keys, Connection primary)
       throws SQLException {
     if (!t.keyed()) {
-      return refuse(
-          Unmirrored.KEYLESS,
-          t.name() + " has no primary key, so UPDATE cannot be mirrored row by row; give it one");
+      return new Plan.Observed(Unmirrored.KEYLESS, null, false);
     }
     boolean rekeys = false;
     for (String c : s.setColumns()) {
@@ -400,10 +467,7 @@ final class Planner {
       return rows(sql, s, t, RowChange.Kind.UPSERT, names(t.writableColumns()), keys, "");
     }
     if (primary.getMetaData().getDatabaseMajorVersion() < 18) {
-      return form(
-          "an UPDATE that assigns the key of "
-              + t.name()
-              + " (before PostgreSQL 18 the old key cannot be read back)");
+      return rekeyed(sql, s, t, keys);
     }
     List<String> columns = new ArrayList<>(t.key());
     columns.addAll(names(t.writableColumns()));
@@ -414,13 +478,109 @@ final class Planner {
     return rows(sql, s, t, RowChange.Kind.REKEY, columns, keys, old.toString());
   }
 
+  /**
+   * Before PostgreSQL 18 RETURNING shows the new row only. The statement is joined with the table
+   * itself, under names that nothing else has, so that the old key is there too.
+   */
+  private static Plan rekeyed(Sql sql, StatementInfo s, Table t, List<String> keys) {
+    if (s.currentOf() || s.clausesEnd() < 0) {
+      return new Plan.Observed(Unmirrored.FORM, null, false);
+    }
+    String text = sql.text();
+    String target = s.alias() != null ? TableName.quote(s.alias()) : s.table();
+    StringBuilder from = new StringBuilder(s.from() ? ", " : " FROM ").append("(SELECT ");
+    StringBuilder join = new StringBuilder();
+    StringBuilder old = new StringBuilder();
+    for (int i = 0; i < t.key().size(); i++) {
+      String k = TableName.quote(t.key().get(i));
+      from.append(i == 0 ? "" : ", ").append(k).append(" AS dualwrite_old_").append(i);
+      join.append(i == 0 ? "" : " AND ").append(target).append('.').append(k);
+      join.append(" = dualwrite_old.dualwrite_old_").append(i);
+      old.append(", dualwrite_old.dualwrite_old_").append(i).append("::text");
+    }
+    from.append(" FROM ").append(s.only() ? "ONLY " : "").append(t.name().sql()).append(")");
+    from.append(" dualwrite_old WHERE ").append(join);
+    int where = s.where() ? s.whereBegin() - "where".length() : s.clausesEnd();
+    StringBuilder joined = new StringBuilder(text.substring(0, where));
+    joined.append(' ').append(from);
+    if (s.where()) {
+      joined.append(" AND (").append(text, s.whereBegin(), s.clausesEnd()).append(") ");
+    }
+    joined.append(text.substring(s.clausesEnd()));
+    Sql again = Sql.analyze(joined.toString());
+    if (again.statements().size() != 1 || again.statements().get(0).kind() != Kind.UPDATE) {
+      return new Plan.Observed(Unmirrored.FORM, null, false);
+    }
+    List<String> columns = new ArrayList<>(t.key());
+    columns.addAll(names(t.writableColumns()));
+    // its own RETURNING * would show the old key as well
+    StatementInfo a = again.statements().get(0);
+    if (keys != null && keys.isEmpty() || a.returning() >= 0) {
+      return star(again, a, t, columns, keys, old.toString());
+    }
+    return rows(again, a, t, RowChange.Kind.REKEY, columns, keys, old.toString());
+  }
+
+  /** As {@link #rows}, where a star in the application's list means the table's columns alone. */
+  private static Plan star(
+      Sql sql, StatementInfo s, Table t, List<String> columns, List<String> keys, String old) {
+    String target = s.alias() != null ? TableName.quote(s.alias()) : s.table();
+    if (s.returning() < 0) {
+      Sql with =
+          Sql.analyze(
+              sql.text().substring(0, s.returningInsertAt())
+                  + " RETURNING "
+                  + target
+                  + ".*"
+                  + sql.text().substring(s.returningInsertAt()));
+      Plan.Rows r =
+          rows(with, with.statements().get(0), t, RowChange.Kind.REKEY, columns, keys, old);
+      return new Plan.Rows(
+          r.statement(), r.kind(), r.table(), r.key(), r.sql(), r.columns(), false);
+    }
+    String list = sql.text().substring(s.returning(), s.end()).strip();
+    if (list.equals("*")) {
+      Sql with =
+          Sql.analyze(
+              sql.text().substring(0, s.returning())
+                  + " "
+                  + target
+                  + ".*"
+                  + sql.text().substring(s.end()));
+      return rows(with, with.statements().get(0), t, RowChange.Kind.REKEY, columns, keys, old);
+    }
+    return list.indexOf('*') >= 0
+        ? new Plan.Observed(Unmirrored.FORM, null, false)
+        : rows(sql, s, t, RowChange.Kind.REKEY, columns, keys, old);
+  }
+
+  // ---- MERGE
+
+  /**
+   * From PostgreSQL 18 on RETURNING tells action, old key and new row; before, what it did is read
+   * back as far as that is possible.
+   */
+  private Plan merge(Sql sql, StatementInfo s, Table t, List<String> keys, Connection primary)
+      throws SQLException {
+    if (!t.keyed() || primary.getMetaData().getDatabaseMajorVersion() < 18) {
+      return new Plan.Observed(Unmirrored.FORM, null, false);
+    }
+    List<String> columns = new ArrayList<>();
+    columns.add("");
+    columns.addAll(t.key());
+    columns.addAll(names(t.writableColumns()));
+    StringBuilder old = new StringBuilder(", merge_action()");
+    for (String k : t.key()) {
+      old.append(", old.").append(TableName.quote(k)).append("::text");
+    }
+    return rows(sql, s, t, RowChange.Kind.REKEY, columns, keys, old.toString());
+  }
+
   // ---- DELETE
 
   private Plan delete(Sql sql, StatementInfo s, Table t, List<String> keys) {
     if (!t.keyed()) {
-      return refuse(
-          Unmirrored.KEYLESS,
-          t.name() + " has no primary key, so DELETE cannot be mirrored row by row; give it one");
+      return new Plan.Observed(Unmirrored.KEYLESS, null, false);
     }
     Plan.Rows rows = rows(sql, s, t, RowChange.Kind.DELETE, t.key(), keys, "");
     List<KeyTerm> terms = s.equalities();
@@ -469,9 +629,12 @@ final class Planner {
       List<String> keys,
       String prefix) {
     String text = sql.text();
-    String qualifier = s.alias() != null ? s.alias() : s.table();
+    String qualifier = s.alias() != null ? TableName.quote(s.alias()) : s.table();
     StringBuilder ours = new StringBuilder();
-    List<String> own = prefix.isEmpty() ? columns : columns.subList(t.key().size(), columns.size());
+    List<String> own =
+        prefix.isEmpty()
+            ? columns
+            : columns.subList(columns.size() - t.writableColumns().size(), columns.size());
     ours.append(prefix);
     for (String c : own) {
       ours.append(", ").append(qualifier).append('.').append(TableName.quote(c)).append("::text");
@@ -496,21 +659,10 @@ final class Planner {
       }
       x.append(text, s.returningInsertAt(), text.length());
     }
-    return new Plan.Rows(kind, t.name(), t.key(), x.toString(), columns, has);
+    return new Plan.Rows(s.kind(), kind, t.name(), t.key(), x.toString(), columns, has);
   }
 
   private static List<String> names(List<Column> columns) {
     return columns.stream().map(Column::name).toList();
-  }
-
-  private static Plan form(String what) {
-    return refuse(
-        Unmirrored.FORM, what + " is not captured; use plain INSERT, UPDATE or DELETE statements");
-  }
-
-  private static Plan refuse(Unmirrored kind, String sentence) {
-    return new Plan.Refuse(
-        kind,
-        "dualwrite refuses this statement: " + sentence + " (" + kind.policy().key() + "=reject)");
   }
 }

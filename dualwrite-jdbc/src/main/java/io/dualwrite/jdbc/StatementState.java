@@ -5,7 +5,11 @@ import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Deque;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -26,10 +30,13 @@ final class StatementState {
   /** What the driver is executing now, for cancel() from another thread. */
   private volatile Statement running;
 
-  /** The statement of the last captured write: closed with the next execution. */
-  private Statement last;
+  /** The statements of the last captured writes: closed with the next execution. */
+  private final List<Statement> open = new ArrayList<>(1);
 
   private Executed outcome;
+
+  /** What further statements of the same text had as outcomes. */
+  private final Deque<Executed> further = new ArrayDeque<>(0);
 
   // ---- options
 
@@ -73,11 +80,11 @@ final class StatementState {
   /** Before every execution: the results of the one before go. */
   void forget() throws SQLException {
     outcome = null;
-    Statement s = last;
-    last = null;
-    if (s != null) {
+    further.clear();
+    for (Statement s : open) {
       s.close();
     }
+    open.clear();
   }
 
   void close() throws SQLException {
@@ -90,13 +97,23 @@ final class StatementState {
    */
   Executed keep(Executed executed, Statement statement) {
     outcome = executed;
-    last = statement;
+    if (statement != null) {
+      open.add(statement);
+    }
     return executed;
+  }
+
+  /** The outcomes of all statements of a text; the first is the one to begin with. */
+  Executed keepAll(List<Executed> all) {
+    further.clear();
+    further.addAll(all.subList(1, all.size()));
+    outcome = all.get(0);
+    return outcome;
   }
 
   /** The driver's statement of the last captured write, if its warnings are there; else null. */
   Statement last() {
-    return last;
+    return open.isEmpty() ? null : open.get(open.size() - 1);
   }
 
   boolean captured() {
@@ -115,37 +132,138 @@ final class StatementState {
     return outcome.keys();
   }
 
-  /** There is never a second result. */
-  void noMoreResults() throws SQLException {
-    if (outcome.result() != null) {
+  /**
+   * Goes to the outcome of the next statement of the text.
+   *
+   * @return whether that is a result
+   */
+  boolean moreResults(boolean close) throws SQLException {
+    if (close && outcome.result() != null) {
       outcome.result().close();
     }
-    outcome = new Executed(null, -1, outcome.keys());
+    Executed next = further.poll();
+    outcome = next == null ? new Executed(null, -1, outcome.keys()) : next;
+    return outcome.result() != null;
+  }
+
+  // ---- several statements in one text
+
+  /** One of several statements, as it is executed by itself. */
+  private final class One implements DwConnection.Execution<Executed> {
+    private final DwConnection connection;
+    private final AbstractStatement owner;
+    private final Planned planned;
+    private final Parameters parameters;
+
+    One(DwConnection c, AbstractStatement owner, Planned planned, Parameters parameters) {
+      this.connection = c;
+      this.owner = owner;
+      this.planned = planned;
+      this.parameters = parameters;
+    }
+
+    @Override
+    public Executed pass(Plan plan) throws SQLException {
+      Connection raw = connection.raw();
+      Statement s;
+      boolean rows;
+      if (parameters == null) {
+        s = configure(raw.createStatement(owner.type, owner.concurrency));
+        running(s);
+        rows = s.execute(planned.sql);
+      } else {
+        PreparedStatement p =
+            configure(raw.prepareStatement(planned.sql, owner.type, owner.concurrency));
+        parameters.apply(p);
+        s = p;
+        running(s);
+        rows = p.execute();
+      }
+      return keep(
+          new Executed(
+              rows ? DwResultSet.of(s.getResultSet(), owner) : null,
+              rows ? -1 : s.getLargeUpdateCount(),
+              null),
+          s);
+    }
+
+    @Override
+    public Executed captured(Plan plan) throws SQLException {
+      Plan.Rows rows = plan instanceof Plan.Values v ? v.otherwise() : (Plan.Rows) plan;
+      return rows(connection, owner, planned, rows, parameters);
+    }
+
+    @Override
+    public Executed several(Plan.Several plan) {
+      throw new AssertionError("one statement: " + planned.sql);
+    }
+
+    @Override
+    public Executed done() {
+      return keep(new Executed(null, 0, null), null);
+    }
+
+    @Override
+    public String text() throws SQLException {
+      return StatementState.text(connection, planned.sql, parameters);
+    }
+  }
+
+  /** Executes the statements of a text one after the other. */
+  Executed several(
+      DwConnection c,
+      AbstractStatement owner,
+      List<String> keys,
+      Plan.Several plan,
+      Parameters parameters)
+      throws SQLException {
+    List<Executed> all = new ArrayList<>(plan.parts().size());
+    for (Plan.Part part : plan.parts()) {
+      Parameters its =
+          parameters == null ? null : parameters.slice(part.firstParameter(), part.parameters());
+      Planned planned = new Planned(part.sql(), keys);
+      all.add(c.run(planned, new One(c, owner, planned, its)));
+    }
+    return keepAll(all);
+  }
+
+  /** The text with its values as literals. */
+  static String text(DwConnection c, String sql, Parameters parameters) throws SQLException {
+    if (parameters == null) {
+      return sql;
+    }
+    try (PreparedStatement p = c.raw().prepareStatement(sql)) {
+      parameters.apply(p);
+      return p.toString();
+    }
   }
 
   // ---- captured writes
 
-  /** A text for the driver, executed; null parameters: it has none. */
+  /**
+   * A text for the driver, executed; null parameters: it has none. Where the application sees
+   * nothing of the rows they are fetched in portions, and never all of them in memory.
+   */
   Executed rows(
       DwConnection c, Statement owner, Planned planned, Plan.Rows plan, Parameters parameters)
       throws SQLException {
     Connection raw = c.raw();
     Statement s;
     boolean rows;
+    boolean seen = planned.keys != null || plan.applicationReturning();
+    int type = seen ? ResultSet.TYPE_SCROLL_INSENSITIVE : ResultSet.TYPE_FORWARD_ONLY;
     if (parameters == null) {
-      s =
-          configure(
-              raw.createStatement(ResultSet.TYPE_SCROLL_INSENSITIVE, ResultSet.CONCUR_READ_ONLY));
+      s = configure(raw.createStatement(type, ResultSet.CONCUR_READ_ONLY));
       s.setMaxRows(0); // every row that was written has to be seen
+      s.setFetchSize(seen ? 0 : Executed.ROWS_AT_ONCE);
       running(s);
       rows = s.execute(plan.sql());
     } else {
       PreparedStatement p =
-          configure(
-              raw.prepareStatement(
-                  plan.sql(), ResultSet.TYPE_SCROLL_INSENSITIVE, ResultSet.CONCUR_READ_ONLY));
+          configure(raw.prepareStatement(plan.sql(), type, ResultSet.CONCUR_READ_ONLY));
       s = p;
       s.setMaxRows(0);
+      s.setFetchSize(seen ? 0 : Executed.ROWS_AT_ONCE);
       parameters.apply(p);
       running(s);
       rows = p.execute();
@@ -155,12 +273,9 @@ final class StatementState {
       throw new SQLException("RETURNING gave no rows for: " + plan.sql(), "XX000");
     }
     ResultSet all = s.getResultSet();
-    var written = Executed.rows(plan, all);
-    if (!written.isEmpty()) {
-      c.wrote(Executed.change(plan, written));
-    }
-    c.writer().counters.rows.increment();
     int visible = all.getMetaData().getColumnCount() - plan.columns().size();
+    long count = Executed.read(plan, all, c);
+    c.writer().counters.rows.increment();
     ResultSet result = null;
     ResultSet keys = null;
     if (visible == 0) {
@@ -174,6 +289,6 @@ final class StatementState {
         result = ours;
       }
     }
-    return keep(new Executed(result, written.size(), keys), s);
+    return keep(new Executed(result, count, keys), s);
   }
 }

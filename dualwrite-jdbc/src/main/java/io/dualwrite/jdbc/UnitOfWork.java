@@ -2,72 +2,170 @@ package io.dualwrite.jdbc;
 
 import io.dualwrite.catalog.TableName;
 import io.dualwrite.journal.RowChange;
+import java.sql.SQLException;
 import java.util.ArrayList;
+import java.util.Iterator;
+import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 
-/** What one transaction wrote so far, in order. Belongs to one connection. */
+/**
+ * What one transaction wrote so far, in order. Belongs to one connection.
+ *
+ * <p>Memory is bounded: past {@code dualwrite.unit.max-bytes} what there is goes to the journal as
+ * an intent of its own, undecided until the transaction ends. Such a unit is not flushed to the
+ * mirror directly but left to the replayer, all of it.
+ */
 final class UnitOfWork {
 
-  private final long maxBytes;
-  private final List<RowChange> changes = new ArrayList<>();
-  private long bytes;
-
-  /** Tables of which more was written than fits: they become suspects. */
-  private Set<TableName> tooLarge = Set.of();
-
-  UnitOfWork(long maxBytes) {
-    this.maxBytes = maxBytes;
+  /** Where parts go that do not fit into memory. */
+  @FunctionalInterface
+  interface Spill {
+    /** Appends an intent; returns its sequence, or -1 if tables were made suspects instead. */
+    long append(List<RowChange> changes) throws SQLException;
   }
 
-  void add(RowChange change) {
-    if (!tooLarge.isEmpty()) {
-      tooLarge.add(change.table());
-      return;
-    }
+  /** A part in the journal: the changes with the numbers from (inclusive) to (exclusive). */
+  record Part(long sequence, int from, int to, Set<TableName> tables) {}
+
+  private final long maxBytes;
+  private final Spill spill;
+  private final List<RowChange> changes = new ArrayList<>();
+  private final List<Part> parts = new ArrayList<>();
+  private final Map<TableName, String> suspects = new LinkedHashMap<>();
+  private long bytes;
+
+  /** How many changes went to the journal already. */
+  private int gone;
+
+  UnitOfWork(long maxBytes, Spill spill) {
+    this.maxBytes = maxBytes;
+    this.spill = spill;
+  }
+
+  void add(RowChange change) throws SQLException {
     changes.add(change);
     bytes += change.size();
     if (bytes > maxBytes) {
-      tooLarge = new LinkedHashSet<>();
-      changes.forEach(c -> tooLarge.add(c.table()));
-      changes.clear();
+      spill();
     }
+  }
+
+  /** Sends what is in memory to the journal. */
+  void spill() throws SQLException {
+    if (changes.isEmpty()) {
+      return;
+    }
+    Set<TableName> tables = new LinkedHashSet<>();
+    changes.forEach(c -> tables.add(c.table()));
+    long sequence = spill.append(changes);
+    if (sequence >= 0) {
+      parts.add(new Part(sequence, gone, gone + changes.size(), tables));
+    }
+    gone += changes.size();
+    changes.clear();
+    bytes = 0;
+  }
+
+  /** A table that may differ afterwards in rows that are not known. */
+  void suspect(TableName table, String reason) {
+    suspects.putIfAbsent(table, reason);
   }
 
   /** Where {@link #truncate} goes back to. */
   int mark() {
-    return changes.size();
+    return gone + changes.size();
   }
 
   /**
-   * Forgets what came after the mark. What was too large stays a suspect: harmless, and its parts
-   * are not known any more.
+   * ROLLBACK_TO_TRUNCATES: forgets what came after the mark. Suspects stay: harmless.
+   *
+   * @return the parts in the journal that come to nothing. One that the mark divides goes as a
+   *     whole, and its tables become suspects
    */
-  void truncate(int mark) {
-    while (changes.size() > mark) {
+  List<Part> truncate(int mark) {
+    while (!changes.isEmpty() && gone + changes.size() > mark) {
       bytes -= changes.remove(changes.size() - 1).size();
+    }
+    List<Part> dropped = new ArrayList<>();
+    for (Iterator<Part> i = parts.iterator(); i.hasNext(); ) {
+      Part p = i.next();
+      if (p.to > mark) {
+        if (p.from < mark) {
+          p.tables.forEach(t -> suspect(t, "a savepoint divided what a large transaction wrote"));
+        }
+        dropped.add(p);
+        i.remove();
+      }
+    }
+    gone = Math.min(gone, mark);
+    return dropped;
+  }
+
+  /** Replaces every change of the table by others, at the end; only if no part went out. */
+  void replace(TableName table, List<RowChange> by) throws SQLException {
+    for (int i = 0; i < changes.size(); i++) {
+      RowChange c = changes.get(i);
+      if (c.table().equals(table)) {
+        bytes -= c.size();
+        // marks are numbers of changes: none may go
+        changes.set(
+            i,
+            new RowChange(
+                c.kind(), c.table(), c.columns(), c.types(), c.keyColumns(), new String[0][]));
+      }
+    }
+    for (RowChange c : by) {
+      add(c);
     }
   }
 
   boolean isEmpty() {
-    return changes.isEmpty() && tooLarge.isEmpty();
+    return changes.isEmpty() && parts.isEmpty() && suspects.isEmpty();
   }
 
   List<RowChange> changes() {
     return changes;
   }
 
-  Set<TableName> tooLarge() {
-    return tooLarge;
+  List<Part> parts() {
+    return parts;
   }
 
-  boolean keyless() {
+  Map<TableName, String> suspects() {
+    return suspects;
+  }
+
+  /** Whether a replay must not apply it twice. */
+  boolean marked() {
     for (RowChange c : changes) {
-      if (c.keyless()) {
+      if (c.keyless() || c.kind() == RowChange.Kind.STATEMENT) {
         return true;
       }
     }
     return false;
+  }
+
+  /** Whether it holds a statement that cannot be flushed within a transaction. */
+  boolean alone() {
+    for (RowChange c : changes) {
+      if (c.alone()) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** How many rows of the table it holds in memory. */
+  long rows(TableName table) {
+    long n = 0;
+    for (RowChange c : changes) {
+      if (c.table().equals(table)) {
+        n += c.rows().length;
+      }
+    }
+    return n;
   }
 }

@@ -4,7 +4,7 @@ import io.dualwrite.config.Setting;
 import java.util.Locale;
 
 /**
- * The kinds of statement that cannot be mirrored faithfully; each has a policy, {@code
+ * The kinds of statement whose text does not tell what they write; each has a policy, {@code
  * dualwrite.policy.<kind>}.
  */
 enum Unmirrored {
@@ -24,7 +24,9 @@ enum Unmirrored {
    * MERGE, writable CTEs, several statements in one text, cursors, PREPARE: writes in a form that
    * is not captured.
    */
-  FORM;
+  FORM,
+  /** Large objects. */
+  LARGE_OBJECT;
 
   /** The setting that says what becomes of it. */
   Setting policy() {
@@ -36,11 +38,12 @@ enum Unmirrored {
       case KEYLESS -> Setting.POLICY_KEYLESS;
       case RELATION -> Setting.POLICY_RELATION;
       case FORM -> Setting.POLICY_FORM;
+      case LARGE_OBJECT -> Setting.POLICY_LARGE_OBJECT;
     };
   }
 
   /** Its name in counters. */
   String key() {
-    return name().toLowerCase(Locale.ROOT);
+    return name().toLowerCase(Locale.ROOT).replace('_', '-');
   }
 }

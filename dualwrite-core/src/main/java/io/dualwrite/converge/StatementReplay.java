@@ -1,0 +1,144 @@
+package io.dualwrite.converge;
+
+import io.dualwrite.journal.Intent;
+import io.dualwrite.journal.RowChange;
+import java.sql.Connection;
+import java.sql.PreparedStatement;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.sql.Savepoint;
+import java.util.UUID;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The statements of a pending unit that travel as text (DDL), in one mirror transaction that claims
+ * their marker by inserting it: once, whatever became of the direct flush. Those that run in no
+ * transaction have no marker; run twice, they find that there is nothing to do.
+ */
+final class StatementReplay {
+
+  private static final Logger LOG = LoggerFactory.getLogger(StatementReplay.class);
+
+  private StatementReplay() {}
+
+  /**
+   * Runs them, unless they ran.
+   *
+   * @param doubtful whether the primary's transaction may have aborted and nobody can tell any more
+   * @throws ConvergenceException if that is so: only a person can tell
+   * @throws SQLException if the mirror refuses one
+   */
+  static void run(Convergence engine, UUID writer, Intent unit, boolean doubtful)
+      throws SQLException, ConvergenceException {
+    if (doubtful) {
+      throw new ConvergenceException(
+          "it is not known whether the transaction committed that ran "
+              + shortened(first(unit))
+              + " before the primary crashed; compare the schemas, then replay or skip the unit");
+    }
+    Connection m = Session.open(engine.mirror());
+    try {
+      boolean inTransaction = false;
+      for (RowChange c : unit.changes()) {
+        if (c.kind() != RowChange.Kind.STATEMENT) {
+          continue;
+        }
+        if (c.alone()) {
+          m.commit();
+          m.setAutoCommit(true);
+          try {
+            MirrorWriter.statement(m, c);
+          } catch (SQLException e) {
+            if (!done(e, c.rows()[0][0])) {
+              throw e;
+            }
+          } finally {
+            m.setAutoCommit(false);
+          }
+          continue;
+        }
+        if (!inTransaction) {
+          if (!claim(m, writer, unit.sequence())) {
+            return;
+          }
+          inTransaction = true;
+        }
+        Savepoint before = m.setSavepoint();
+        try {
+          MirrorWriter.statement(m, c);
+        } catch (SQLException e) {
+          if (!done(e, c.rows()[0][0])) {
+            throw e;
+          }
+          LOG.warn(
+              "the mirror had what {} makes (or drops) already: {}",
+              shortened(c.rows()[0][0]),
+              e.getMessage());
+          m.rollback(before);
+        }
+      }
+      MirrorWriter.commit(m);
+    } finally {
+      Session.close(m);
+      engine.invalidate();
+    }
+  }
+
+  private static boolean claim(Connection m, UUID writer, long sequence) throws SQLException {
+    try (PreparedStatement s =
+        m.prepareStatement(
+            "insert into dualwrite.marker (writer, sequence) values (?::text::uuid, ?) on conflict do nothing returning 1;\n"
+                // markers up to here are gone (rule 10); read after the claim
+                + "select resolved_through from dualwrite.writer where writer = ?::text::uuid")) {
+      s.setString(1, writer.toString());
+      s.setLong(2, -sequence);
+      s.setString(3, writer.toString());
+      s.execute();
+      boolean claimed;
+      try (ResultSet r = s.getResultSet()) {
+        claimed = r.next();
+      }
+      s.getMoreResults();
+      try (ResultSet r = s.getResultSet()) {
+        return claimed && !(r.next() && r.getLong(1) >= sequence);
+      }
+    }
+  }
+
+  /**
+   * Whether the error says that somebody did the same there by hand: then there is nothing left to
+   * do. Only for what makes or drops whole things: an ALTER may do several.
+   */
+  private static boolean done(SQLException e, String text) {
+    String state = e.getSQLState() == null ? "" : e.getSQLState();
+    String t = text.stripLeading();
+    if (t.regionMatches(true, 0, "create", 0, 6)) {
+      return switch (state) {
+        case "42P07", "42710", "42P06", "42723" -> true; // there is one of that name
+        default -> false;
+      };
+    }
+    if (t.regionMatches(true, 0, "drop", 0, 4)) {
+      return switch (state) {
+        case "42P01", "42704", "42883", "3F000" -> true; // there is none
+        default -> false;
+      };
+    }
+    return false;
+  }
+
+  private static String first(Intent unit) {
+    for (RowChange c : unit.changes()) {
+      if (c.kind() == RowChange.Kind.STATEMENT) {
+        return c.rows()[0][0];
+      }
+    }
+    throw new IllegalArgumentException("no statement in unit " + unit.sequence());
+  }
+
+  private static String shortened(String sql) {
+    String one = sql.strip().replace('\n', ' ');
+    return '“' + (one.length() > 80 ? one.substring(0, 79) + "…" : one) + '”';
+  }
+}

@@ -1,0 +1,184 @@
+package io.dualwrite.jdbc;
+
+import io.dualwrite.catalog.Catalog;
+import io.dualwrite.catalog.Column;
+import io.dualwrite.catalog.Table;
+import io.dualwrite.catalog.TableName;
+import io.dualwrite.converge.Triggers;
+import io.dualwrite.journal.RowChange;
+import io.dualwrite.sql.Kind;
+import java.sql.Connection;
+import java.sql.PreparedStatement;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.sql.Statement;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.stream.Collectors;
+
+/**
+ * One DDL statement in a transaction. Its text travels; what it did to rows does not follow from
+ * it: a table that it filled is shipped with its rows, and one whose rows it wrote anew (a default
+ * that calls a clock, a conversion) becomes a suspect.
+ */
+final class DdlCapture {
+
+  private static final int ROWS_AT_ONCE = 1000;
+
+  private static final String FILES =
+      "select c.oid::bigint, c.relfilenode::bigint, coalesce(rn.nspname, n.nspname), coalesce(r.relname, c.relname),"
+          + " pg_catalog.pg_relation_size(c.oid) > 0"
+          + " from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
+          + " left join pg_catalog.pg_class r on c.relispartition and r.oid = pg_catalog.pg_partition_root(c.oid)"
+          + " left join pg_catalog.pg_namespace rn on rn.oid = r.relnamespace"
+          + " where c.relkind = 'r' and c.relpersistence <> 't' and n.nspname not in ('pg_catalog', 'information_schema', 'dualwrite')"
+          + " and n.nspname not like 'pg\\_%'";
+
+  /** Tables that got a column whose rows share one value that may be the clock's. */
+  private static final String FILLED =
+      "select distinct coalesce(rn.nspname, n.nspname), coalesce(r.relname, c.relname)"
+          + " from pg_catalog.pg_attribute a join pg_catalog.pg_class c on c.oid = a.attrelid"
+          + " join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
+          + " join pg_catalog.pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum"
+          + " left join pg_catalog.pg_class r on c.relispartition and r.oid = pg_catalog.pg_partition_root(c.oid)"
+          + " left join pg_catalog.pg_namespace rn on rn.oid = r.relnamespace"
+          + " where a.atthasmissing and a.xmin = any("
+          + Triggers.OWN_XIDS
+          + ") and c.relpersistence <> 't' and pg_catalog.pg_relation_size(c.oid) > 0"
+          + " and pg_catalog.pg_get_expr(d.adbin, d.adrelid) ~* '\\(|current|local|session|user'";
+
+  private record File(long node, TableName table, boolean rows) {}
+
+  private final Map<Long, File> before;
+  private final String makes;
+  private final boolean existed;
+
+  private DdlCapture(Map<Long, File> before, String makes, boolean existed) {
+    this.before = before;
+    this.makes = makes;
+    this.existed = existed;
+  }
+
+  /**
+   * Before the statement.
+   *
+   * @param makes the table that it makes and fills, as written; null if none
+   */
+  static DdlCapture begin(Connection raw, String makes) throws SQLException {
+    boolean existed = false;
+    if (makes != null) {
+      try (PreparedStatement s =
+          raw.prepareStatement("select pg_catalog.to_regclass(?) is not null")) {
+        s.setString(1, makes);
+        try (ResultSet r = s.executeQuery()) {
+          r.next();
+          existed = r.getBoolean(1);
+        }
+      }
+    }
+    return new DdlCapture(files(raw), makes, existed);
+  }
+
+  private static Map<Long, File> files(Connection raw) throws SQLException {
+    Map<Long, File> result = new HashMap<>();
+    try (Statement s = raw.createStatement();
+        ResultSet r = s.executeQuery(FILES)) {
+      while (r.next()) {
+        result.put(
+            r.getLong(1),
+            new File(r.getLong(2), new TableName(r.getString(3), r.getString(4)), r.getBoolean(5)));
+      }
+    }
+    return result;
+  }
+
+  /** The search path, and the role that SET ROLE chose (or null). */
+  static String[] session(Connection raw) throws SQLException {
+    try (Statement s = raw.createStatement();
+        ResultSet r =
+            s.executeQuery(
+                "select pg_catalog.current_setting('search_path'), nullif(pg_catalog.current_setting('role'), 'none')")) {
+      r.next();
+      return new String[] {r.getString(1), r.getString(2)};
+    }
+  }
+
+  /** After it: tells the connection what was written. */
+  void complete(Connection raw, String text, Catalog catalog, DwConnection to) throws SQLException {
+    String[] session = session(raw);
+    if (makes != null && !existed) {
+      Optional<TableName> name = catalog.resolve(raw, makes);
+      Optional<Table> made = name.isEmpty() ? Optional.empty() : catalog.table(raw, name.get());
+      if (made.isPresent() && made.get().kind() != Table.Kind.VIEW) {
+        to.wrote(
+            Kind.DDL, RowChange.statement(definition(made.get()), session[0], session[1], false));
+        rows(raw, made.get(), to);
+        return;
+      }
+    }
+    if (makes == null || !existed) {
+      to.wrote(Kind.DDL, RowChange.statement(text, session[0], session[1], false));
+    }
+    for (Map.Entry<Long, File> e : files(raw).entrySet()) {
+      File old = before.get(e.getKey());
+      if (old != null && old.node != e.getValue().node && e.getValue().rows) {
+        to.suspect(e.getValue().table, "a statement that changed it wrote its rows anew");
+      }
+    }
+    try (Statement s = raw.createStatement();
+        ResultSet r = s.executeQuery(FILLED)) {
+      while (r.next()) {
+        to.suspect(
+            new TableName(r.getString(1), r.getString(2)),
+            "it got a column with a default that is not the same everywhere");
+      }
+    }
+  }
+
+  private static String definition(Table t) {
+    return "create table "
+        + t.name().sql()
+        + t.columns().stream()
+            .map(c -> c.sql() + " " + c.declaredType())
+            .collect(Collectors.joining(", ", " (", ")"));
+  }
+
+  private static void rows(Connection raw, Table t, DwConnection to) throws SQLException {
+    List<String> columns = t.writableColumns().stream().map(Column::name).toList();
+    if (columns.isEmpty()) {
+      return;
+    }
+    String list =
+        columns.stream().map(c -> TableName.quote(c) + "::text").collect(Collectors.joining(", "));
+    try (Statement s = raw.createStatement()) {
+      s.setFetchSize(ROWS_AT_ONCE);
+      try (ResultSet r = s.executeQuery("select " + list + " from " + t.name().sql())) {
+        List<String[]> rows = new ArrayList<>();
+        boolean more = r.next();
+        while (more) {
+          String[] row = new String[columns.size()];
+          for (int i = 0; i < row.length; i++) {
+            row[i] = r.getString(i + 1);
+          }
+          rows.add(row);
+          more = r.next();
+          if (rows.size() == ROWS_AT_ONCE || !more) {
+            to.wrote(
+                Kind.INSERT,
+                new RowChange(
+                    RowChange.Kind.INSERT,
+                    t.name(),
+                    columns,
+                    null,
+                    List.of(),
+                    rows.toArray(new String[0][])));
+            rows.clear();
+          }
+        }
+      }
+    }
+  }
+}

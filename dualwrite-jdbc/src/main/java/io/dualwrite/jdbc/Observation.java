@@ -1,0 +1,552 @@
+package io.dualwrite.jdbc;
+
+import io.dualwrite.catalog.Catalog;
+import io.dualwrite.catalog.Column;
+import io.dualwrite.catalog.Table;
+import io.dualwrite.catalog.TableName;
+import io.dualwrite.converge.Triggers;
+import io.dualwrite.journal.RowChange;
+import io.dualwrite.sql.Kind;
+import java.sql.Connection;
+import java.sql.PreparedStatement;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.sql.Statement;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+
+/**
+ * What a transaction writes behind the text of its statements: triggers, routines, rules, COPY. The
+ * primary itself is asked, twice.
+ *
+ * <p>PostgreSQL counts for each session and table how many rows the running transaction inserted,
+ * updated and deleted, whoever did it ({@code pg_stat_get_xact_tuples_…}; no privilege needed). The
+ * counts of transactions before may still be in them, so the difference between a reading before
+ * the first such statement and one before the commit is taken. It is an upper bound: what a
+ * savepoint took back is counted too. Tables that changed no more than what was captured need
+ * nothing.
+ *
+ * <p>From the others the rows are read back by their {@code xmin}: rows whose current version this
+ * transaction made. Those are all that changed if nothing was deleted and no key was updated, which
+ * the counts tell too (an update that is HOT changes no indexed column). A large table is not read
+ * as a whole: new rows most often are at its end, or have the highest keys, and the counts tell
+ * whether all were found there. What cannot be told exactly makes the table a suspect.
+ *
+ * <p>The rows are locked by this transaction, so their images are as good as any captured one.
+ */
+final class Observation {
+
+  private static final int SMALL_PAGES = 1024;
+  private static final int ROWS_AT_ONCE = 1000;
+
+  private static final String COUNTS =
+      "select c.oid::bigint, n.nspname, c.relname, c.ins, c.upd, c.del, c.hot, n.nspname = 'pg_catalog',"
+          + " pg_catalog.current_setting('track_counts') = 'on'"
+          + " from (select c.oid, c.relname, c.relnamespace, pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid) as ins,"
+          + " pg_catalog.pg_stat_get_xact_tuples_updated(c.oid) as upd, pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid) as del,"
+          + " pg_catalog.pg_stat_get_xact_tuples_hot_updated(c.oid) as hot from pg_catalog.pg_class c"
+          + " where c.relkind in ('r', 'm') and c.relpersistence <> 't' offset 0) c"
+          + " join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.ins + c.upd + c.del > 0"
+          + " and n.nspname not in ('information_schema', 'pg_toast', 'dualwrite')"
+          // one row that is always there, for the setting
+          + " union all select 0, '', '', 0, 0, 0, 0, false, pg_catalog.current_setting('track_counts') = 'on'";
+
+  /** Whether the transaction made, changed or dropped something that is not temporary. */
+  private static final String CATALOG_CHANGED =
+      "with own as materialized (select "
+          + Triggers.OWN_XIDS
+          + " as x), nsp as materialized (select n.oid, n.xmin from pg_catalog.pg_namespace n"
+          + " where n.nspname not like 'pg\\_temp\\_%' and n.nspname not like 'pg\\_toast%' and n.nspname not like '\\_timescaledb\\_%')"
+          + " select exists (select from own, pg_catalog.pg_class c join nsp on nsp.oid = c.relnamespace where c.xmin = any(own.x) and c.relpersistence <> 't')"
+          + " or exists (select from own, pg_catalog.pg_type t join nsp on nsp.oid = t.typnamespace where t.xmin = any(own.x))"
+          + " or exists (select from own, pg_catalog.pg_proc p where p.xmin = any(own.x))"
+          + " or exists (select from own, pg_catalog.pg_enum e where e.xmin = any(own.x))"
+          + " or exists (select from own, pg_catalog.pg_constraint k join nsp on nsp.oid = k.connamespace where k.xmin = any(own.x))"
+          + " or exists (select from own, pg_catalog.pg_trigger t join pg_catalog.pg_class c on c.oid = t.tgrelid where t.xmin = any(own.x) and c.relpersistence <> 't')"
+          + " or exists (select from own, pg_catalog.pg_attrdef d join pg_catalog.pg_class c on c.oid = d.adrelid where d.xmin = any(own.x) and c.relpersistence <> 't')"
+          + " or exists (select from own, nsp where nsp.xmin = any(own.x))"
+          + " or exists (select from own, pg_catalog.pg_extension e where e.xmin = any(own.x))";
+
+  /** System tables from which nothing is deleted but by DROP. */
+  private static final Set<String> DROPS =
+      Set.of("pg_class", "pg_proc", "pg_type", "pg_trigger", "pg_constraint", "pg_namespace");
+
+  /** User tables whose catalog row the transaction wrote: truncated, altered or new. */
+  private static final String TOUCHED_IN_CATALOG =
+      "select c.oid::bigint from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
+          + " where c.xmin = any("
+          + Triggers.OWN_XIDS
+          + ") and c.relkind in ('r', 'm') and c.relpersistence <> 't' and n.nspname not in ('pg_catalog', 'information_schema', 'dualwrite')"
+          + " and n.nspname not like 'pg\\_%' and n.nspname not like '\\_timescaledb\\_%'";
+
+  /** The table under whose name a partition's, or a hypertable's chunk's, rows are written. */
+  private static final String ROOTS =
+      "with recursive up(leaf, oid, n) as (select l, l, 0 from unnest(?::oid[]) l"
+          + " union all select up.leaf, i.inhparent, up.n + 1 from up join pg_catalog.pg_inherits i on i.inhrelid = up.oid"
+          + " join pg_catalog.pg_class c on c.oid = i.inhrelid join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
+          + " where c.relispartition or n.nspname like '\\_timescaledb\\_%')"
+          + " select distinct on (up.leaf) up.leaf::bigint, ln.nspname, l.relname, n.nspname, c.relname,"
+          + " pg_catalog.has_table_privilege(up.leaf, 'select'), pg_catalog.row_security_active(up.leaf),"
+          + " pg_catalog.pg_relation_size(up.leaf) / pg_catalog.current_setting('block_size')::bigint"
+          + " from up join pg_catalog.pg_class c on c.oid = up.oid join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
+          + " join pg_catalog.pg_class l on l.oid = up.leaf join pg_catalog.pg_namespace ln on ln.oid = l.relnamespace"
+          + " order by up.leaf, up.n desc";
+
+  private record Counts(TableName name, long ins, long upd, long del, long hot, boolean system) {
+    Counts minus(Counts before) {
+      return before == null
+          ? this
+          : new Counts(
+              name, ins - before.ins, upd - before.upd, del - before.del, hot - before.hot, system);
+    }
+
+    boolean any() {
+      return ins != 0 || upd != 0 || del != 0;
+    }
+  }
+
+  /** What was captured of one table since the first reading. */
+  private static final class Captured {
+    long written;
+    long updated;
+    long deleted;
+    long before;
+  }
+
+  /** A table that rows go into, with all the tables that they lie in. */
+  private static final class Place {
+    final TableName root;
+    final List<Leaf> leaves = new ArrayList<>();
+    long ins;
+    long upd;
+    long del;
+    long hot;
+    boolean readable = true;
+
+    Place(TableName root) {
+      this.root = root;
+    }
+  }
+
+  private record Leaf(TableName name, long ins, long pages) {}
+
+  private final DualWriter writer;
+  private final Map<Long, Counts> before;
+  private final boolean counting;
+  private final Map<TableName, Captured> captured = new HashMap<>();
+  private final List<String> texts = new ArrayList<>();
+  private final Set<TableName> rewritten = new LinkedHashSet<>();
+
+  private Observation(DualWriter writer, Map<Long, Counts> before) {
+    this.writer = writer;
+    this.before = before;
+    this.counting = before.remove(0L) != null;
+  }
+
+  /**
+   * Takes the first reading.
+   *
+   * @param unit what the transaction wrote before; null if nothing
+   */
+  static Observation begin(DualWriter writer, Connection raw, UnitOfWork unit) throws SQLException {
+    Observation o = new Observation(writer, counts(raw));
+    if (unit != null) {
+      for (RowChange c : unit.changes()) {
+        o.of(c.table()).before += c.rows().length;
+      }
+    }
+    return o;
+  }
+
+  private static Map<Long, Counts> counts(Connection raw) throws SQLException {
+    Map<Long, Counts> result = new HashMap<>();
+    try (Statement s = raw.createStatement();
+        ResultSet r = s.executeQuery(COUNTS)) {
+      while (r.next()) {
+        if (r.getLong(1) == 0 && !r.getBoolean(9)) {
+          continue;
+        }
+        result.put(
+            r.getLong(1),
+            new Counts(
+                new TableName(r.getString(2), r.getString(3)),
+                r.getLong(4),
+                r.getLong(5),
+                r.getLong(6),
+                r.getLong(7),
+                r.getBoolean(8)));
+      }
+    }
+    return result;
+  }
+
+  private Captured of(TableName table) {
+    return captured.computeIfAbsent(table, t -> new Captured());
+  }
+
+  /** Rows of which no more needs to be found out. */
+  void captured(Kind statement, RowChange change) {
+    Captured c = of(change.table());
+    switch (change.kind()) {
+      case DELETE -> c.deleted += change.rows().length;
+      case TRUNCATE, STATEMENT -> {}
+      default -> {
+        c.written += change.rows().length;
+        if (statement == Kind.UPDATE || statement == Kind.MERGE) {
+          c.updated += change.rows().length;
+        }
+      }
+    }
+  }
+
+  /** A statement that has to run on the mirror too if something in the catalog changed. */
+  void text(String sql) {
+    texts.add(sql);
+  }
+
+  /** DDL rewrote the table's rows, and may have made values anew. */
+  void rewritten(TableName table) {
+    rewritten.add(table);
+  }
+
+  /**
+   * Takes the second reading and completes the unit of work, right before the commit. Deferred
+   * triggers have run by then; if one fails, its error is the commit's.
+   */
+  void complete(Connection raw, Catalog catalog, UnitOfWork unit) throws SQLException {
+    try (Statement s = raw.createStatement()) {
+      s.execute("set constraints all immediate");
+    }
+    if (!counting) {
+      unit.suspect(
+          RowChange.NO_TABLE, "track_counts is off, so it is not known what a statement wrote");
+      return;
+    }
+    Map<Long, Counts> after = counts(raw);
+    after.remove(0L);
+    Map<Long, Counts> changed = new LinkedHashMap<>();
+    boolean system = false;
+    boolean dropped = false;
+    for (Map.Entry<Long, Counts> e : after.entrySet()) {
+      Counts d = e.getValue().minus(before.get(e.getKey()));
+      if (!d.any()) {
+        continue;
+      }
+      if (d.system) {
+        String name = d.name.name();
+        system |= !name.equals("pg_statistic") && !name.startsWith("pg_largeobject");
+        dropped |= d.del > 0 && DROPS.contains(name);
+      } else {
+        changed.put(e.getKey(), d);
+      }
+    }
+    boolean shipped = false;
+    Set<Long> touched = Set.of();
+    if (system) {
+      if (!texts.isEmpty()
+          && (is(raw, CATALOG_CHANGED)
+              // what was dropped leaves no trace; temporary tables come and go
+              || dropped && is(raw, "select pg_catalog.pg_my_temp_schema() = 0"))) {
+        String[] session = DdlCapture.session(raw);
+        for (String text : texts) {
+          unit.add(RowChange.statement(text, session[0], session[1], false));
+        }
+        shipped = true;
+      }
+      touched = oids(raw, TOUCHED_IN_CATALOG);
+    }
+    for (TableName t : rewritten) {
+      suspect(unit, t, "a statement rewrote its rows");
+    }
+    Set<Long> oids = new LinkedHashSet<>(changed.keySet());
+    if (!texts.isEmpty()) {
+      oids.addAll(touched);
+    }
+    if (oids.isEmpty()) {
+      return;
+    }
+    Map<TableName, Place> places = places(raw, oids, changed);
+    boolean pinned = false;
+    for (Place p : places.values()) {
+      if (explained(p) && p.leaves.stream().noneMatch(l -> l.ins < 0)) {
+        continue;
+      }
+      Optional<Table> table = catalog.table(raw, p.root);
+      if (table.isEmpty()) {
+        continue; // dropped since
+      }
+      if (table.get().temporary() || table.get().kind() == Table.Kind.VIEW) {
+        continue;
+      }
+      if (!pinned) {
+        pin(raw);
+        pinned = true;
+      }
+      String why =
+          shipped
+              ? "a statement that changed the catalog wrote to it"
+              : readBack(raw, table.get(), p, unit);
+      if (why != null) {
+        suspect(unit, p.root, why);
+      }
+    }
+  }
+
+  /** The tables that changed since the first reading, whoever changed them. */
+  Set<TableName> touched(Connection raw) throws SQLException {
+    if (!counting) {
+      return Set.of(RowChange.NO_TABLE);
+    }
+    Map<Long, Counts> changed = new LinkedHashMap<>();
+    for (Map.Entry<Long, Counts> e : counts(raw).entrySet()) {
+      Counts d = e.getValue().minus(before.get(e.getKey()));
+      if (e.getKey() != 0 && d.any() && !d.system) {
+        changed.put(e.getKey(), d);
+      }
+    }
+    return changed.isEmpty() ? Set.of() : places(raw, changed.keySet(), changed).keySet();
+  }
+
+  private void suspect(UnitOfWork unit, TableName table, String why) {
+    writer.counters.suspects.increment();
+    unit.suspect(table, why);
+  }
+
+  private static boolean is(Connection raw, String question) throws SQLException {
+    try (Statement s = raw.createStatement();
+        ResultSet r = s.executeQuery(question)) {
+      r.next();
+      return r.getBoolean(1);
+    }
+  }
+
+  private static Set<Long> oids(Connection raw, String question) throws SQLException {
+    Set<Long> result = new LinkedHashSet<>();
+    try (Statement s = raw.createStatement();
+        ResultSet r = s.executeQuery(question)) {
+      while (r.next()) {
+        result.add(r.getLong(1));
+      }
+    }
+    return result;
+  }
+
+  /** A table whose catalog row changed and whose counts did not has -1 inserted rows. */
+  private static Map<TableName, Place> places(
+      Connection raw, Set<Long> oids, Map<Long, Counts> changed) throws SQLException {
+    Map<TableName, Place> result = new LinkedHashMap<>();
+    try (PreparedStatement s = raw.prepareStatement(ROOTS)) {
+      s.setArray(1, raw.createArrayOf("oid", oids.toArray()));
+      try (ResultSet r = s.executeQuery()) {
+        while (r.next()) {
+          Place p =
+              result.computeIfAbsent(new TableName(r.getString(4), r.getString(5)), Place::new);
+          Counts c = changed.get(r.getLong(1));
+          p.leaves.add(
+              new Leaf(
+                  new TableName(r.getString(2), r.getString(3)),
+                  c == null ? -1 : c.ins,
+                  r.getLong(8)));
+          p.readable &= r.getBoolean(6) && !r.getBoolean(7);
+          if (c != null) {
+            p.ins += c.ins;
+            p.upd += c.upd;
+            p.del += c.del;
+            p.hot += c.hot;
+          }
+        }
+      }
+    }
+    return result;
+  }
+
+  private Captured capturedAt(Place p) {
+    Captured sum = new Captured();
+    Set<TableName> names = new LinkedHashSet<>();
+    names.add(p.root);
+    p.leaves.forEach(l -> names.add(l.name));
+    for (TableName t : names) {
+      Captured c = captured.get(t);
+      if (c != null) {
+        sum.written += c.written;
+        sum.updated += c.updated;
+        sum.deleted += c.deleted;
+        sum.before += c.before;
+      }
+    }
+    return sum;
+  }
+
+  private boolean explained(Place p) {
+    Captured c = capturedAt(p);
+    return p.ins + p.upd <= c.written && deleted(p, c) <= c.deleted;
+  }
+
+  /** An update that moves a row to another partition counts as a delete and an insert. */
+  private static long deleted(Place p, Captured c) {
+    long moved = p.leaves.size() > 1 ? Math.max(0, c.updated - p.upd) : 0;
+    return p.del - Math.min(p.del, moved);
+  }
+
+  /** The formats under which values travel; for the rest of the transaction, which ends now. */
+  private static void pin(Connection raw) throws SQLException {
+    try (Statement s = raw.createStatement()) {
+      s.execute(
+          "set local datestyle = iso; set local intervalstyle = postgres; set local timezone = utc;"
+              + " set local extra_float_digits = 3; set local bytea_output = hex; set local xmloption = content;"
+              + " set local lc_monetary = 'C'; set local enable_sort = on");
+    }
+  }
+
+  /** Reads what is not captured into the unit; the reason why not if it cannot be told exactly. */
+  private String readBack(Connection raw, Table t, Place p, UnitOfWork unit) throws SQLException {
+    Captured c = capturedAt(p);
+    if (p.leaves.stream().anyMatch(l -> l.ins < 0)) {
+      return "it was truncated or altered by a statement whose text does not say so";
+    }
+    if (!p.readable) {
+      return "the role may not read what was written to it";
+    }
+    if (t.kind() == Table.Kind.INHERITED && p.leaves.size() > 1 || t.kind() == Table.Kind.FOREIGN) {
+      return "it was written by a statement that is not captured";
+    }
+    if (deleted(p, c) > c.deleted) {
+      return "rows of it were deleted by a statement whose text does not say which";
+    }
+    if (p.upd > c.updated) {
+      if (!t.keyed()) {
+        return "rows of it were updated, and it has no key";
+      }
+      if (p.hot < p.upd) {
+        return "rows of it were updated by a statement whose text does not say which";
+      }
+    }
+    if (!t.keyed() && !unit.parts().isEmpty()) {
+      return "a large transaction wrote to it behind a statement's text";
+    }
+    if (p.ins + p.upd > writer.readBackMaxRows) {
+      return "more rows were written to it than are read back";
+    }
+    List<String> queries = new ArrayList<>();
+    boolean whole = true;
+    long rows = 0;
+    for (Leaf leaf : p.leaves) {
+      String mine = " where t.xmin = any(" + Triggers.OWN_XIDS + ")";
+      if (leaf.pages <= Math.max(SMALL_PAGES, leaf.ins / 4)) {
+        queries.add(" from only " + leaf.name.sql() + " t" + mine);
+        continue;
+      }
+      whole = false;
+      String found = c.before > 0 || p.upd > 0 ? null : partly(raw, t, leaf, mine);
+      if (found == null) {
+        return "its new rows could not be found among many others";
+      }
+      queries.add(found);
+    }
+    if (!t.keyed()) {
+      unit.replace(p.root, List.of()); // what was captured of it is among what is found
+    }
+    StringBuilder list = new StringBuilder("select ");
+    List<String> columns = t.writableColumns().stream().map(Column::name).toList();
+    for (String k : columns) {
+      list.append(list.length() == 7 ? "" : ", ").append(TableName.quote(k)).append("::text");
+    }
+    for (String q : queries) {
+      rows += rows(raw, list + q, t, columns, unit);
+    }
+    if (!whole && rows < p.ins) {
+      return "its new rows could not be found among many others";
+    }
+    writer.counters.readBack.add(rows);
+    return null;
+  }
+
+  /**
+   * FROM and WHERE that find the leaf's new rows without a look at every row, and all of them, as
+   * the count says; null if there is none.
+   */
+  private static String partly(Connection raw, Table t, Leaf leaf, String mine)
+      throws SQLException {
+    List<String> ways = new ArrayList<>();
+    if (raw.getMetaData().getDatabaseMajorVersion() >= 14) { // scans a range of ctid
+      long first = leaf.pages - Math.min(leaf.pages, 64 + leaf.ins / 4);
+      ways.add(
+          " from only "
+              + leaf.name.sql()
+              + " t"
+              + mine
+              + " and t.ctid >= '("
+              + first
+              + ",0)'::pg_catalog.tid");
+    }
+    if (t.keyed()) {
+      StringBuilder order = new StringBuilder();
+      for (String k : t.key()) {
+        order.append(order.isEmpty() ? "" : ", ").append(TableName.quote(k)).append(" desc");
+      }
+      ways.add(
+          " from (select *, xmin as dw_xmin from only "
+              + leaf.name.sql()
+              + " order by "
+              + order
+              + " limit "
+              + (2 * leaf.ins + 1000)
+              + ") t"
+              + mine.replace("t.xmin", "t.dw_xmin"));
+    }
+    for (String way : ways) {
+      try (Statement s = raw.createStatement();
+          ResultSet r = s.executeQuery("select count(*)" + way)) {
+        r.next();
+        if (r.getLong(1) >= leaf.ins) {
+          return way;
+        }
+      }
+    }
+    return null;
+  }
+
+  /** Streams rows into the unit. */
+  private static long rows(
+      Connection raw, String sql, Table t, List<String> columns, UnitOfWork unit)
+      throws SQLException {
+    long n = 0;
+    try (Statement s = raw.createStatement()) {
+      s.setFetchSize(ROWS_AT_ONCE);
+      try (ResultSet r = s.executeQuery(sql)) {
+        List<String[]> rows = new ArrayList<>();
+        boolean more = r.next();
+        while (more) {
+          String[] row = new String[columns.size()];
+          for (int i = 0; i < row.length; i++) {
+            row[i] = r.getString(i + 1);
+          }
+          rows.add(row);
+          n++;
+          more = r.next();
+          if (rows.size() == ROWS_AT_ONCE || !more) {
+            unit.add(change(t, columns, rows));
+            rows.clear();
+          }
+        }
+      }
+    }
+    return n;
+  }
+
+  private static RowChange change(Table t, List<String> columns, List<String[]> rows) {
+    return new RowChange(
+        t.keyed() ? RowChange.Kind.UPSERT : RowChange.Kind.INSERT,
+        t.name(),
+        columns,
+        null,
+        t.key(),
+        rows.toArray(new String[0][]));
+  }
+}
