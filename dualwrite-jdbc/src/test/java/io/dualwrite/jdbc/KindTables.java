@@ -120,17 +120,26 @@ final class KindTables {
           setval('free', 1, false)""";
   }
 
+  /** What the operator is told to do on the target. */
+  static final String TRIGGERS_OFF =
+      """
+      do $$ declare t regclass; begin
+        for t in select distinct g.tgrelid::regclass from pg_trigger g join pg_class c on c.oid = g.tgrelid join pg_namespace n on n.oid = c.relnamespace
+          where not g.tgisinternal and c.relkind in ('r', 'p') and n.nspname = $SCHEMA loop
+          execute format('alter table %s disable trigger user', t);
+        end loop; end $$""";
+
   /** What a schema is made of, one line for each part. */
   static final String STRUCTURE =
       """
       with s as (select oid from pg_namespace where nspname = $SCHEMA),
       c as (select * from pg_class where relnamespace in (select oid from s) and relkind <> 'i' and relkind <> 't')
-      select 'relation ' || relname || ' ' || relkind || relpersistence || relrowsecurity || ' ' || coalesce(reloptions::text, '') || ' '
+      select 'relation ' || relname || ' ' || relkind::text || relpersistence::text || relrowsecurity || ' ' || coalesce(reloptions::text, '') || ' '
         || coalesce(relacl::text, '') || ' ' || coalesce(obj_description(oid, 'pg_class'), '') || ' ' || coalesce(pg_get_expr(relpartbound, oid), '')
         || ' ' || pg_get_userbyid(relowner) as x from c
       union all select 'column ' || c.relname || '.' || a.attname || ' ' || format_type(a.atttypid, a.atttypmod) || ' ' || a.attnotnull || ' '
-        || coalesce(pg_get_expr(d.adbin, d.adrelid), '') || a.attidentity || a.attgenerated || ' ' || coalesce(col_description(c.oid, a.attnum), '')
-        || a.attstorage || coalesce(a.attacl::text, '')
+        || coalesce(pg_get_expr(d.adbin, d.adrelid), '') || a.attidentity::text || a.attgenerated::text || ' ' || coalesce(col_description(c.oid, a.attnum), '')
+        || a.attstorage::text || coalesce(a.attacl::text, '')
         from c join pg_attribute a on a.attrelid = c.oid left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum
         where a.attnum > 0 and not a.attisdropped
       union all select 'constraint ' || coalesce(conrelid::regclass::text, '') || ' ' || conname || ' ' || pg_get_constraintdef(oid) || convalidated
@@ -143,7 +152,7 @@ final class KindTables {
       union all select 'trigger ' || pg_get_triggerdef(t.oid) from pg_trigger t join c on c.oid = t.tgrelid where not tgisinternal
       union all select 'rule ' || pg_get_ruledef(r.oid) from pg_rewrite r join c on c.oid = r.ev_class where rulename <> '_RETURN'
       union all select 'policy ' || policyname || coalesce(qual, '') from pg_policies where schemaname = $SCHEMA
-      union all select 'type ' || typname || typtype || coalesce(format_type(nullif(typbasetype, 0), typtypmod), '') || typnotnull
+      union all select 'type ' || typname || typtype::text || coalesce(format_type(nullif(typbasetype, 0), typtypmod), '') || typnotnull
         || coalesce(typdefault, '') || coalesce((select string_agg(enumlabel, ',' order by enumsortorder) from pg_enum where enumtypid = t.oid), '')
         from pg_type t where typnamespace in (select oid from s) and typtype in ('e', 'd', 'c', 'r')
       union all select 'inherits ' || c.relname || ' ' || inhparent::regclass from pg_inherits join c on c.oid = inhrelid

@@ -14,6 +14,9 @@ final class KindsOfDefinition {
       insert into §k values ('l');
       """;
 
+  private static final String CLOCKS =
+      "create table §c(id int primary key, at timestamptz, rnd int); insert into §c values (1, '2001-01-01Z', 1), (2, null, 2)";
+
   static void in(Kind.Table t) {
     define(t, "create table", "create table §n(id int primary key, v int)", "insert into §n values (1, 1), (2, 2)", "update §n set v = 3 where id = 1");
     define(t, "create table keyless", "create table §n(v int)", "insert into §n values (1), (1)");
@@ -47,9 +50,9 @@ final class KindsOfDefinition {
     define(t, "swap tables by rename", "alter table §t rename to t_old", "create table §t(id int primary key, v int)", "insert into §t select id, v from §t_old", "drop table §t_old");
     define(t, "alter type", "alter table §t alter column v type bigint", "insert into §t values (5, 5000000000, 'five')");
     define(t, "alter type using", "alter table §t alter column v type text using 'v' || v", "insert into §t values (5, 'x', 'y')");
-    define(t, "alter type using volatile", "alter table §t alter column v type float8 using v + random()").once();
+    define(t, "alter type using volatile", "alter table §c alter column rnd type float8 using rnd + random()").on(CLOCKS);
     define(t, "set and drop default", "alter table §t alter column v set default 77", "insert into §t(id) values (5)", "alter table §t alter column v drop default", "insert into §t(id) values (6)");
-    define(t, "set default to the clock", "alter table §t alter column s set default clock_timestamp()::text", "insert into §t(id) values (5)");
+    define(t, "set default to the clock", "alter table §c alter column at set default clock_timestamp()", "insert into §c(id) values (5)").on(CLOCKS);
     define(t, "set not null", "alter table §t alter column v set not null");
     t.exact("set not null violated", "insert into §t(id) values (5)", "alter table §t alter column v set not null").on(DDL).structure().fails();
     define(t, "add constraint", "alter table §t add constraint positive check (v > 0) not valid", "alter table §t validate constraint positive", "alter table §t add unique (v)", "alter table §t drop constraint positive");

@@ -301,12 +301,14 @@ final class KindsOfType {
             new Keyed("boolean", "t"),
             new Keyed("ty.positive", "7"))) {
       t.exact("key of type " + k.type, a -> {
+        // a literal of a composite type has to be cast where it is compared
+        String cast = k.type.equals("ty.pair") ? "::ty.pair" : "";
         for (String v : k.values) {
           a.sql("insert into §t values ('" + v + "', 1)");
           a.bound("insert into §t values (?::" + k.type + ", 2) on conflict (id) do update set v = excluded.v + §t.v".replace("§t.v", "t.v").replace("into §t", "into §t as t"), v.replace("''", "'"));
-          a.sql("update §t set v = v + 1 where id = '" + v + "'");
+          a.sql("update §t set v = v + 1 where id = '" + v + "'" + cast);
         }
-        a.sql("delete from §t where id = '" + k.values[0] + "' returning v");
+        a.sql("delete from §t where id = '" + k.values[0] + "'" + cast + " returning v");
       }).on("create table §t(id " + k.type + " primary key, v int)");
     }
   }
