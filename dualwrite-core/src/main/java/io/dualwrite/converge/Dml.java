@@ -179,6 +179,72 @@ final class Dml {
         + where;
   }
 
+  /**
+   * Deletes as many rows as there are equal ones among those given. Values are compared as text
+   * too, because {@code =} holds for numbers of different scale; and with {@code =} where the type
+   * has it beyond doubt, because that can use an index.
+   *
+   * @param given the columns that are not NULL, one array parameter each
+   * @param empty those that are NULL in all of the rows
+   * @param rows how many rows there are
+   */
+  static String remove(Table table, List<Column> given, List<Column> empty, int rows) {
+    StringBuilder on = new StringBuilder();
+    StringBuilder partition = new StringBuilder();
+    for (int i = 0; i < given.size(); i++) {
+      Column c = given.get(i);
+      on.append(i == 0 ? "" : " and ");
+      if (comparable(c.type())) {
+        on.append("t.").append(c.sql()).append(" = cast(w.a").append(i).append(" as ");
+        on.append(c.type()).append(") and ");
+      }
+      on.append("t.").append(c.sql()).append("::text = w.a").append(i);
+      partition.append(i == 0 ? "a" : ", a").append(i);
+    }
+    for (Column c : empty) {
+      on.append(on.isEmpty() ? "t." : " and t.").append(c.sql()).append(" is null");
+    }
+    return "with w as materialized ("
+        + (given.isEmpty()
+            ? "select " + rows + "::bigint as n"
+            : "select "
+                + partition
+                + ", count(*) as n from "
+                + unnest(given.size())
+                + alias(given.size(), false)
+                + " group by "
+                + partition)
+        + "), v as materialized (select t.tableoid as o, t.ctid as c, w.n, row_number() over ("
+        + (given.isEmpty() ? "" : "partition by w." + partition.toString().replace(", a", ", w.a"))
+        + ") as k from w join "
+        + table.name().sql()
+        + " t on "
+        + on
+        + ") delete from "
+        + table.name().sql()
+        + " t using v where t.tableoid = v.o and t.ctid = v.c and v.k <= v.n";
+  }
+
+  private static boolean comparable(String type) {
+    return switch (type) {
+      case "smallint",
+          "integer",
+          "bigint",
+          "numeric",
+          "text",
+          "character varying",
+          "uuid",
+          "boolean",
+          "date",
+          "timestamp without time zone",
+          "timestamp with time zone",
+          "bytea",
+          "oid" ->
+          true;
+      default -> false;
+    };
+  }
+
   /** {@code in}: {@code keys} columns of the old key, then the columns written. */
   static String rekey(Table table, List<In> in, int keys, boolean bulk) {
     StringBuilder set = new StringBuilder();

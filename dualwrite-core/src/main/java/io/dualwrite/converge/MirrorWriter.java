@@ -15,6 +15,7 @@ import java.sql.Statement;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -49,9 +50,10 @@ public final class MirrorWriter {
    * @param sql the statements; each takes the same parameters
    * @param take which of the row's values the statements take
    * @param counted whether the statements' counts add up to the number of rows
+   * @param arrays whether they take arrays even for a single row
    */
   @SuppressWarnings("ArrayRecordComponent") // never compared
-  private record Text(Table table, List<String> sql, int[] take, boolean counted) {}
+  private record Text(Table table, List<String> sql, int[] take, boolean counted, boolean arrays) {}
 
   /** A text with its rows. */
   private record Step(Text text, List<String[]> rows) {}
@@ -211,7 +213,12 @@ public final class MirrorWriter {
         j++;
       }
       List<String[]> rows = rows(changes.subList(i, j));
-      if (!rows.isEmpty()) {
+      if (changes.get(i).kind() == Kind.REMOVE) {
+        for (Step step : removals(mirror, changes.get(i), rows)) {
+          steps.add(step);
+          tables.add(step.text.table);
+        }
+      } else if (!rows.isEmpty()) {
         Step step = new Step(text(mirror, changes.get(i), rows.size() > 1), rows);
         steps.add(step);
         tables.add(step.text.table);
@@ -301,7 +308,7 @@ public final class MirrorWriter {
   private static int bind(Connection c, PreparedStatement s, int from, Step step)
       throws SQLException {
     int p = from;
-    if (step.rows.size() == 1) {
+    if (step.rows.size() == 1 && !step.text.arrays) {
       String[] row = step.rows.get(0);
       for (int j : step.text.take) {
         s.setString(p++, row[j]);
@@ -333,6 +340,7 @@ public final class MirrorWriter {
     RowChange first = changes.get(0);
     if ((changes.size() == 1 && first.rows().length <= 1)
         || first.kind() == Kind.INSERT
+        || first.kind() == Kind.REMOVE
         || first.kind() == Kind.REKEY) {
       if (changes.size() == 1) {
         return Arrays.asList(first.rows());
@@ -355,16 +363,73 @@ public final class MirrorWriter {
     return new ArrayList<>(byKey.values());
   }
 
+  /** Rows without a key: one statement for each combination of columns that are NULL. */
+  private List<Step> removals(Connection mirror, RowChange change, List<String[]> rows)
+      throws SQLException {
+    if (rows.isEmpty()) {
+      return List.of();
+    }
+    Table table = table(mirror, change.table());
+    Map<BitSet, List<String[]>> byNulls = new LinkedHashMap<>();
+    for (String[] row : rows) {
+      BitSet nulls = new BitSet();
+      for (int j = 0; j < row.length; j++) {
+        nulls.set(j, row[j] == null);
+      }
+      byNulls.computeIfAbsent(nulls, k -> new ArrayList<>()).add(row);
+    }
+    List<Step> steps = new ArrayList<>();
+    for (Map.Entry<BitSet, List<String[]>> e : byNulls.entrySet()) {
+      List<Column> given = new ArrayList<>();
+      List<Column> empty = new ArrayList<>();
+      List<Integer> take = new ArrayList<>();
+      for (int j = 0; j < change.columns().size(); j++) {
+        Column c = column(table, change.columns().get(j));
+        if (e.getKey().get(j)) {
+          empty.add(c);
+        } else {
+          given.add(c);
+          take.add(j);
+        }
+      }
+      steps.add(
+          new Step(
+              new Text(
+                  table,
+                  List.of(Dml.remove(table, given, empty, e.getValue().size())),
+                  take.stream().mapToInt(Integer::intValue).toArray(),
+                  true,
+                  true),
+              e.getValue()));
+    }
+    return steps;
+  }
+
+  private Table table(Connection mirror, TableName name) throws SQLException {
+    return catalog
+        .table(mirror, name)
+        .orElseThrow(
+            () ->
+                new SQLException("the mirror has no table " + name + "; create it there", "42P01"));
+  }
+
+  private static Column column(Table table, String name) throws SQLException {
+    return table
+        .column(name)
+        .orElseThrow(
+            () ->
+                new SQLException(
+                    "the mirror's table "
+                        + table.name()
+                        + " has no column "
+                        + name
+                        + "; add it there",
+                    "42703"));
+  }
+
   @SuppressWarnings("ReferenceEquality") // the catalog hands out one instance until it reads anew
   private Text text(Connection mirror, RowChange change, boolean bulk) throws SQLException {
-    Table table =
-        catalog
-            .table(mirror, change.table())
-            .orElseThrow(
-                () ->
-                    new SQLException(
-                        "the mirror has no table " + change.table() + "; create it there",
-                        "42P01"));
+    Table table = table(mirror, change.table());
     Shape shape =
         new Shape(
             change.kind(),
@@ -386,19 +451,7 @@ public final class MirrorWriter {
     List<Dml.In> in = new ArrayList<>();
     List<Integer> take = new ArrayList<>();
     for (int j = 0; j < change.columns().size(); j++) {
-      String name = change.columns().get(j);
-      Column c =
-          table
-              .column(name)
-              .orElseThrow(
-                  () ->
-                      new SQLException(
-                          "the mirror's table "
-                              + table.name()
-                              + " has no column "
-                              + name
-                              + "; add it there",
-                          "42703"));
+      Column c = column(table, change.columns().get(j));
       if (!c.generated()) {
         in.add(new Dml.In(c, change.type(j)));
         take.add(j);
@@ -431,6 +484,7 @@ public final class MirrorWriter {
         }
       }
     }
-    return new Text(table, sql, take.stream().mapToInt(Integer::intValue).toArray(), counted);
+    return new Text(
+        table, sql, take.stream().mapToInt(Integer::intValue).toArray(), counted, false);
   }
 }

@@ -569,24 +569,28 @@ public final class Replayer implements AutoCloseable {
   }
 
   /**
-   * A TRUNCATE is not done again over what others may have written since: the table becomes suspect
-   * and is made equal as a whole, which also brings the rows that the unit itself put there.
+   * A TRUNCATE is not done again over what others may have written since, and rows without a key
+   * are not looked for among them: the table becomes suspect and is made equal as a whole, which
+   * also brings the rows that the unit itself put there.
    */
   private Unit truncated(Unit u) {
     Set<TableName> tables = new LinkedHashSet<>();
     for (RowChange c : u.intent.changes()) {
-      if (c.kind() == RowChange.Kind.TRUNCATE) {
+      if (c.kind() == RowChange.Kind.TRUNCATE || c.kind() == RowChange.Kind.REMOVE) {
         tables.add(c.table());
       }
     }
     if (tables.isEmpty()) {
       return u;
     }
-    suspect(tables, u.intent, "a TRUNCATE did not reach the mirror at once");
+    suspect(
+        tables,
+        u.intent,
+        "a TRUNCATE, or a change of rows without a key, did not reach the mirror at once");
     Intent i = u.intent;
     List<RowChange> rest =
         i.changes().stream()
-            .filter(c -> c.kind() != RowChange.Kind.TRUNCATE)
+            .filter(c -> c.kind() != RowChange.Kind.TRUNCATE && c.kind() != RowChange.Kind.REMOVE)
             .filter(c -> !(c.keyless() && tables.contains(c.table())))
             .toList();
     return new Unit(

@@ -23,18 +23,13 @@ public final class Triggers {
           + " and n.nspname not in ('dualwrite', 'information_schema') and n.nspname not like 'pg\\_%'"
           + " and n.nspname not like '\\_timescaledb\\_%' and t.tgname not in ('ts_insert_blocker', 'ts_cagg_invalidation_trigger')";
 
-  /** Numbers of the running transaction and its finished subtransactions. */
-  public static final String OWN_XIDS =
-      "array(select l.transactionid from pg_catalog.pg_locks l where l.locktype = 'transactionid'"
-          + " and l.pid = pg_catalog.pg_backend_pid() and l.granted and l.mode = 'ExclusiveLock')";
-
   private record Trigger(TableName table, String name, String enabled) {}
 
   private Triggers() {}
 
   /** Switches off those that the connection's own transaction made or enabled. */
   static void disableNew(Connection mirror) throws SQLException {
-    disable(mirror, " and t.xmin = any(" + OWN_XIDS + ")");
+    disable(mirror, " and " + new OwnXids(mirror).mineInCatalog("t.xmin"));
   }
 
   /**

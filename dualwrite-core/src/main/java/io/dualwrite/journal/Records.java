@@ -229,6 +229,7 @@ final class Records {
       case REKEY -> 4;
       case TRUNCATE -> 5;
       case STATEMENT -> 6;
+      case REMOVE -> 7;
     };
   }
 
@@ -240,6 +241,7 @@ final class Records {
       case 4 -> RowChange.Kind.REKEY;
       case 5 -> RowChange.Kind.TRUNCATE;
       case 6 -> RowChange.Kind.STATEMENT;
+      case 7 -> RowChange.Kind.REMOVE;
       default -> throw new DamagedException("unknown kind of change");
     };
   }

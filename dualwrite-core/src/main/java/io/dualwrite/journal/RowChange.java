@@ -40,6 +40,8 @@ public record RowChange(
     INSERT,
     /** Keyed: the row with this key goes. */
     DELETE,
+    /** Keyless: one row that is equal to this in every column goes. */
+    REMOVE,
     /** Keyed: the row with the old key becomes this row, with a new key. */
     REKEY,
     /**

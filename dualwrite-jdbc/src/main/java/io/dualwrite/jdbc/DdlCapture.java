@@ -4,7 +4,7 @@ import io.dualwrite.catalog.Catalog;
 import io.dualwrite.catalog.Column;
 import io.dualwrite.catalog.Table;
 import io.dualwrite.catalog.TableName;
-import io.dualwrite.converge.Triggers;
+import io.dualwrite.converge.OwnXids;
 import io.dualwrite.journal.RowChange;
 import io.dualwrite.sql.Kind;
 import java.sql.Connection;
@@ -45,10 +45,8 @@ final class DdlCapture {
           + " join pg_catalog.pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum"
           + " left join pg_catalog.pg_class r on c.relispartition and r.oid = pg_catalog.pg_partition_root(c.oid)"
           + " left join pg_catalog.pg_namespace rn on rn.oid = r.relnamespace"
-          + " where a.atthasmissing and a.xmin = any("
-          + Triggers.OWN_XIDS
-          + ") and c.relpersistence <> 't' and pg_catalog.pg_relation_size(c.oid) > 0"
-          + " and pg_catalog.pg_get_expr(d.adbin, d.adrelid) ~* '\\(|current|local|session|user'";
+          + " where a.atthasmissing and c.relpersistence <> 't' and pg_catalog.pg_relation_size(c.oid) > 0"
+          + " and pg_catalog.pg_get_expr(d.adbin, d.adrelid) ~* '\\(|current|local|session|user' and ";
 
   private record File(long node, TableName table, boolean rows) {}
 
@@ -129,7 +127,7 @@ final class DdlCapture {
       }
     }
     try (Statement s = raw.createStatement();
-        ResultSet r = s.executeQuery(FILLED)) {
+        ResultSet r = s.executeQuery(FILLED + new OwnXids(raw).mineInCatalog("a.xmin"))) {
       while (r.next()) {
         to.suspect(
             new TableName(r.getString(1), r.getString(2)),

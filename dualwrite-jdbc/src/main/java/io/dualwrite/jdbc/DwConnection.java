@@ -246,7 +246,7 @@ final class DwConnection extends ForwardingConnection {
   }
 
   private <T> T dispatch(Planned planned, Plan plan, Execution<T> x) throws SQLException {
-    if (plan instanceof Plan.Values || plan instanceof Plan.Rows) {
+    if (plan instanceof Plan.Values || plan instanceof Plan.Rows || plan instanceof Plan.Ctes) {
       return epoch.capturing() ? x.captured(plan) : x.pass(plan);
     }
     if (epoch.capturing()) {
@@ -304,6 +304,7 @@ final class DwConnection extends ForwardingConnection {
       }
       if (plan instanceof Plan.Values
           || plan instanceof Plan.Rows
+          || plan instanceof Plan.Ctes
           || plan instanceof Plan.Observed
           || plan instanceof Plan.Ddl
           || plan instanceof Plan.Truncate

@@ -109,6 +109,10 @@ final class DwPreparedStatement extends AbstractStatement implements PreparedSta
         }
         plan = v.otherwise();
       }
+      if (plan instanceof Plan.Ctes ctes) {
+        executed = state.ctes(connection, DwPreparedStatement.this, planned, ctes, parameters);
+        return null;
+      }
       executed =
           state.rows(connection, DwPreparedStatement.this, planned, (Plan.Rows) plan, parameters);
       return null;
@@ -244,7 +248,9 @@ final class DwPreparedStatement extends AbstractStatement implements PreparedSta
               }
               return valuesBatch(v, rows, all);
             }
-            return rowsBatch((Plan.Rows) plan, all);
+            return plan instanceof Plan.Ctes ctes
+                ? ctesBatch(ctes, all)
+                : rowsBatch((Plan.Rows) plan, all);
           }
 
           @Override
@@ -310,6 +316,20 @@ final class DwPreparedStatement extends AbstractStatement implements PreparedSta
     connection.writer().counters.values.increment();
     if (planned.keys != null) {
       state.keep(new Executed(null, -1, DwResultSet.of(raw().getGeneratedKeys(), this)), null);
+    }
+    return counts;
+  }
+
+  private long[] ctesBatch(Plan.Ctes plan, List<Parameters> all) throws SQLException {
+    long[] counts = new long[all.size()];
+    for (int i = 0; i < counts.length; i++) {
+      try {
+        StatementState one = new StatementState();
+        counts[i] = one.ctes(connection, this, planned, plan, all.get(i)).update();
+        one.forget();
+      } catch (SQLException e) {
+        throw DwStatement.failed(counts, i, e);
+      }
     }
     return counts;
   }

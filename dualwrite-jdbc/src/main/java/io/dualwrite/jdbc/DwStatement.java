@@ -65,6 +65,8 @@ final class DwStatement extends AbstractStatement {
         Statement s = raw();
         state.running(s);
         executed = values(v, rows, planned, s);
+      } else if (plan instanceof Plan.Ctes ctes) {
+        executed = state.ctes(connection, DwStatement.this, planned, ctes, null);
       } else {
         executed = state.rows(connection, DwStatement.this, planned, (Plan.Rows) plan, null);
       }

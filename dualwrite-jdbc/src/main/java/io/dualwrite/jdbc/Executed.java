@@ -111,10 +111,48 @@ record Executed(ResultSet result, long count, ResultSet keys) {
     return count;
   }
 
+  /**
+   * Reads the result of a {@link Plan.Ctes}: behind the application's columns the number of the
+   * query and its row as an array.
+   *
+   * @return how many rows the statement itself has; they come first
+   */
+  static long read(Plan.Ctes plan, ResultSet all, DwConnection to) throws SQLException {
+    int tag = all.getMetaData().getColumnCount() - 1;
+    long count = 0;
+    int current = 0;
+    List<String[]> rows = new ArrayList<>();
+    while (all.next()) {
+      int query = all.getInt(tag);
+      if (query != current || rows.size() == ROWS_AT_ONCE) {
+        flush(plan, current, rows, to);
+        current = query;
+      }
+      if (query == 0) {
+        count++;
+      }
+      if (plan.queries().get(query) != null) {
+        rows.add((String[]) all.getArray(tag + 1).getArray());
+      }
+    }
+    flush(plan, current, rows, to);
+    return count;
+  }
+
+  private static void flush(Plan.Ctes plan, int query, List<String[]> rows, DwConnection to)
+      throws SQLException {
+    if (!rows.isEmpty()) {
+      tell(plan.queries().get(query), rows, to);
+      rows.clear();
+    }
+  }
+
   private static void tell(Plan.Rows plan, List<String[]> rows, DwConnection to)
       throws SQLException {
     if (plan.statement() == Kind.MERGE) {
       merged(plan, rows, to);
+    } else if (plan.kind() == RowChange.Kind.REMOVE && plan.statement() == Kind.UPDATE) {
+      replaced(plan, rows, to);
     } else {
       to.wrote(
           plan.statement(),
@@ -126,6 +164,21 @@ record Executed(ResultSet result, long count, ResultSet keys) {
               plan.key(),
               rows.toArray(new String[0][])));
     }
+  }
+
+  /** An UPDATE's rows without a key: the old row, the new one. */
+  private static void replaced(Plan.Rows plan, List<String[]> rows, DwConnection to)
+      throws SQLException {
+    int n = plan.columns().size() / 2;
+    List<String[]> old = new ArrayList<>();
+    List<String[]> now = new ArrayList<>();
+    for (String[] row : rows) {
+      old.add(Arrays.copyOfRange(row, 0, n));
+      now.add(Arrays.copyOfRange(row, n, 2 * n));
+    }
+    List<String> columns = plan.columns().subList(0, n);
+    change(RowChange.Kind.REMOVE, plan, columns, old, to);
+    change(RowChange.Kind.INSERT, plan, columns, now, to);
   }
 
   /** A MERGE's rows: action, old key, new row. */
@@ -169,7 +222,7 @@ record Executed(ResultSet result, long count, ResultSet keys) {
       throws SQLException {
     if (!rows.isEmpty()) {
       to.wrote(
-          Kind.MERGE,
+          plan.statement(),
           new RowChange(
               kind, plan.table(), columns, null, plan.key(), rows.toArray(new String[0][])));
     }

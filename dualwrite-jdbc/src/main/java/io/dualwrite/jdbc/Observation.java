@@ -4,7 +4,7 @@ import io.dualwrite.catalog.Catalog;
 import io.dualwrite.catalog.Column;
 import io.dualwrite.catalog.Table;
 import io.dualwrite.catalog.TableName;
-import io.dualwrite.converge.Triggers;
+import io.dualwrite.converge.OwnXids;
 import io.dualwrite.journal.RowChange;
 import io.dualwrite.sql.Kind;
 import java.sql.Connection;
@@ -57,21 +57,22 @@ final class Observation {
           // one row that is always there, for the setting
           + " union all select 0, '', '', 0, 0, 0, 0, false, pg_catalog.current_setting('track_counts') = 'on'";
 
-  /** Whether the transaction made, changed or dropped something that is not temporary. */
+  /**
+   * Whether the transaction made or changed something that is not temporary; $ stands for the
+   * condition that a row is its own.
+   */
   private static final String CATALOG_CHANGED =
-      "with own as materialized (select "
-          + Triggers.OWN_XIDS
-          + " as x), nsp as materialized (select n.oid, n.xmin from pg_catalog.pg_namespace n"
+      "with nsp as materialized (select n.oid, n.xmin from pg_catalog.pg_namespace n"
           + " where n.nspname not like 'pg\\_temp\\_%' and n.nspname not like 'pg\\_toast%' and n.nspname not like '\\_timescaledb\\_%')"
-          + " select exists (select from own, pg_catalog.pg_class c join nsp on nsp.oid = c.relnamespace where c.xmin = any(own.x) and c.relpersistence <> 't')"
-          + " or exists (select from own, pg_catalog.pg_type t join nsp on nsp.oid = t.typnamespace where t.xmin = any(own.x))"
-          + " or exists (select from own, pg_catalog.pg_proc p where p.xmin = any(own.x))"
-          + " or exists (select from own, pg_catalog.pg_enum e where e.xmin = any(own.x))"
-          + " or exists (select from own, pg_catalog.pg_constraint k join nsp on nsp.oid = k.connamespace where k.xmin = any(own.x))"
-          + " or exists (select from own, pg_catalog.pg_trigger t join pg_catalog.pg_class c on c.oid = t.tgrelid where t.xmin = any(own.x) and c.relpersistence <> 't')"
-          + " or exists (select from own, pg_catalog.pg_attrdef d join pg_catalog.pg_class c on c.oid = d.adrelid where d.xmin = any(own.x) and c.relpersistence <> 't')"
-          + " or exists (select from own, nsp where nsp.xmin = any(own.x))"
-          + " or exists (select from own, pg_catalog.pg_extension e where e.xmin = any(own.x))";
+          + " select exists (select from pg_catalog.pg_class x join nsp on nsp.oid = x.relnamespace where $ and x.relpersistence <> 't')"
+          + " or exists (select from pg_catalog.pg_type x join nsp on nsp.oid = x.typnamespace where $)"
+          + " or exists (select from pg_catalog.pg_proc x where $)"
+          + " or exists (select from pg_catalog.pg_enum x where $)"
+          + " or exists (select from pg_catalog.pg_constraint x join nsp on nsp.oid = x.connamespace where $)"
+          + " or exists (select from pg_catalog.pg_trigger x join pg_catalog.pg_class c on c.oid = x.tgrelid where $ and c.relpersistence <> 't')"
+          + " or exists (select from pg_catalog.pg_attrdef x join pg_catalog.pg_class c on c.oid = x.adrelid where $ and c.relpersistence <> 't')"
+          + " or exists (select from nsp x where $)"
+          + " or exists (select from pg_catalog.pg_extension x where $)";
 
   /** System tables from which nothing is deleted but by DROP. */
   private static final Set<String> DROPS =
@@ -79,10 +80,8 @@ final class Observation {
 
   /** User tables whose catalog row the transaction wrote: truncated, altered or new. */
   private static final String TOUCHED_IN_CATALOG =
-      "select c.oid::bigint from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
-          + " where c.xmin = any("
-          + Triggers.OWN_XIDS
-          + ") and c.relkind in ('r', 'm') and c.relpersistence <> 't' and n.nspname not in ('pg_catalog', 'information_schema', 'dualwrite')"
+      "select x.oid::bigint from pg_catalog.pg_class x join pg_catalog.pg_namespace n on n.oid = x.relnamespace"
+          + " where $ and x.relkind in ('r', 'm') and x.relpersistence <> 't' and n.nspname not in ('pg_catalog', 'information_schema', 'dualwrite')"
           + " and n.nspname not like 'pg\\_%' and n.nspname not like '\\_timescaledb\\_%'";
 
   /** The table under whose name a partition's, or a hypertable's chunk's, rows are written. */
@@ -195,6 +194,11 @@ final class Observation {
     Captured c = of(change.table());
     switch (change.kind()) {
       case DELETE -> c.deleted += change.rows().length;
+      case REMOVE -> {
+        if (statement == Kind.DELETE) { // else it comes with the row that takes its place
+          c.deleted += change.rows().length;
+        }
+      }
       case TRUNCATE, STATEMENT -> {}
       default -> {
         c.written += change.rows().length;
@@ -248,33 +252,34 @@ final class Observation {
     }
     boolean shipped = false;
     Set<Long> touched = Set.of();
-    if (system) {
-      if (!texts.isEmpty()
-          && (is(raw, CATALOG_CHANGED)
-              // what was dropped leaves no trace; temporary tables come and go
-              || dropped && is(raw, "select pg_catalog.pg_my_temp_schema() = 0"))) {
+    OwnXids xids = new OwnXids(raw);
+    if (system && !texts.isEmpty()) {
+      String mine = xids.mineInCatalog("x.xmin");
+      if (is(raw, CATALOG_CHANGED.replace("$", mine))
+          // what was dropped leaves no trace; temporary tables come and go
+          || dropped && is(raw, "select pg_catalog.pg_my_temp_schema() = 0")) {
         String[] session = DdlCapture.session(raw);
         for (String text : texts) {
           unit.add(RowChange.statement(text, session[0], session[1], false));
         }
         shipped = true;
       }
-      touched = oids(raw, TOUCHED_IN_CATALOG);
+      touched = oids(raw, TOUCHED_IN_CATALOG.replace("$", mine));
     }
     for (TableName t : rewritten) {
       suspect(unit, t, "a statement rewrote its rows");
     }
     Set<Long> oids = new LinkedHashSet<>(changed.keySet());
-    if (!texts.isEmpty()) {
-      oids.addAll(touched);
-    }
+    oids.addAll(touched);
     if (oids.isEmpty()) {
       return;
     }
     Map<TableName, Place> places = places(raw, oids, changed);
     boolean pinned = false;
     for (Place p : places.values()) {
-      if (explained(p) && p.leaves.stream().noneMatch(l -> l.ins < 0)) {
+      // a table that the text makes, or empties, it makes or empties on the mirror too
+      boolean ran = shipped;
+      if (explained(p) && p.leaves.stream().allMatch(l -> l.ins >= 0 || ran && l.pages == 0)) {
         continue;
       }
       Optional<Table> table = catalog.table(raw, p.root);
@@ -291,7 +296,7 @@ final class Observation {
       String why =
           shipped
               ? "a statement that changed the catalog wrote to it"
-              : readBack(raw, table.get(), p, unit);
+              : readBack(raw, xids, table.get(), p, unit);
       if (why != null) {
         suspect(unit, p.root, why);
       }
@@ -405,7 +410,8 @@ final class Observation {
   }
 
   /** Reads what is not captured into the unit; the reason why not if it cannot be told exactly. */
-  private String readBack(Connection raw, Table t, Place p, UnitOfWork unit) throws SQLException {
+  private String readBack(Connection raw, OwnXids xids, Table t, Place p, UnitOfWork unit)
+      throws SQLException {
     Captured c = capturedAt(p);
     if (p.leaves.stream().anyMatch(l -> l.ins < 0)) {
       return "it was truncated or altered by a statement whose text does not say so";
@@ -437,13 +443,13 @@ final class Observation {
     boolean whole = true;
     long rows = 0;
     for (Leaf leaf : p.leaves) {
-      String mine = " where t.xmin = any(" + Triggers.OWN_XIDS + ")";
+      String all = " from only " + leaf.name.sql() + " t where ";
       if (leaf.pages <= Math.max(SMALL_PAGES, leaf.ins / 4)) {
-        queries.add(" from only " + leaf.name.sql() + " t" + mine);
+        queries.add(all + xids.mine("t.xmin", List.copyOf(counts(raw, all, xids).keySet())));
         continue;
       }
       whole = false;
-      String found = c.before > 0 || p.upd > 0 ? null : partly(raw, t, leaf, mine);
+      String found = c.before > 0 || p.upd > 0 ? null : partly(raw, xids, t, leaf, all);
       if (found == null) {
         return "its new rows could not be found among many others";
       }
@@ -471,19 +477,12 @@ final class Observation {
    * FROM and WHERE that find the leaf's new rows without a look at every row, and all of them, as
    * the count says; null if there is none.
    */
-  private static String partly(Connection raw, Table t, Leaf leaf, String mine)
+  private static String partly(Connection raw, OwnXids xids, Table t, Leaf leaf, String all)
       throws SQLException {
     List<String> ways = new ArrayList<>();
     if (raw.getMetaData().getDatabaseMajorVersion() >= 14) { // scans a range of ctid
       long first = leaf.pages - Math.min(leaf.pages, 64 + leaf.ins / 4);
-      ways.add(
-          " from only "
-              + leaf.name.sql()
-              + " t"
-              + mine
-              + " and t.ctid >= '("
-              + first
-              + ",0)'::pg_catalog.tid");
+      ways.add(all + "t.ctid >= '(" + first + ",0)'::pg_catalog.tid and ");
     }
     if (t.keyed()) {
       StringBuilder order = new StringBuilder();
@@ -491,25 +490,46 @@ final class Observation {
         order.append(order.isEmpty() ? "" : ", ").append(TableName.quote(k)).append(" desc");
       }
       ways.add(
-          " from (select *, xmin as dw_xmin from only "
+          " from (select *, xmin as dualwrite_xmin from only "
               + leaf.name.sql()
               + " order by "
               + order
               + " limit "
               + (2 * leaf.ins + 1000)
-              + ") t"
-              + mine.replace("t.xmin", "t.dw_xmin"));
+              + ") t where ");
     }
     for (String way : ways) {
-      try (Statement s = raw.createStatement();
-          ResultSet r = s.executeQuery("select count(*)" + way)) {
-        r.next();
-        if (r.getLong(1) >= leaf.ins) {
-          return way;
-        }
+      Map<String, Long> counts = counts(raw, way, xids);
+      List<String> numbers = List.copyOf(counts.keySet());
+      long mine = 0;
+      for (String own : xids.own(numbers)) {
+        mine += counts.get(own);
+      }
+      if (mine >= leaf.ins) {
+        return way + xids.mine(xmin(way), numbers);
       }
     }
     return null;
+  }
+
+  private static String xmin(String way) {
+    return way.contains("dualwrite_xmin") ? "t.dualwrite_xmin" : "t.xmin";
+  }
+
+  /** How many rows there are of each number that may be the transaction's own. */
+  private static Map<String, Long> counts(Connection raw, String from, OwnXids xids)
+      throws SQLException {
+    Map<String, Long> result = new HashMap<>();
+    String xmin = xmin(from);
+    try (Statement s = raw.createStatement();
+        ResultSet r =
+            s.executeQuery(
+                "select " + xmin + "::text, count(*)" + from + xids.maybe(xmin) + " group by 1")) {
+      while (r.next()) {
+        result.put(r.getString(1), r.getLong(2));
+      }
+    }
+    return result;
   }
 
   /** Streams rows into the unit. */

@@ -119,6 +119,8 @@ sealed interface Plan {
    * @param applicationReturning whether the application's own text has a RETURNING list
    * @param statement INSERT, UPDATE, DELETE or MERGE. For MERGE the first of our columns is the
    *     action, then come the key's old values, then the row's
+   * @param tail our part of the RETURNING list; null if the statement had to be changed elsewhere
+   *     too
    */
   record Rows(
       Kind statement,
@@ -127,6 +129,18 @@ sealed interface Plan {
       List<String> key,
       String sql,
       List<String> columns,
-      boolean applicationReturning)
+      boolean applicationReturning,
+      String tail)
+      implements Plan {}
+
+  /**
+   * A statement with data-modifying queries in its WITH, rewritten so that its result has the rows
+   * of all of them: first those of the statement itself, then each query's, behind the
+   * application's columns the number of the query and its captured columns as an array.
+   *
+   * @param queries what each is; the statement itself is number 0, and null there if it is a SELECT
+   * @param visible how many columns the application sees
+   */
+  record Ctes(String sql, List<Rows> queries, int visible, boolean applicationReturning)
       implements Plan {}
 }

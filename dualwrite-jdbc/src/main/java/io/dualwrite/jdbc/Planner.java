@@ -6,6 +6,7 @@ import io.dualwrite.catalog.ForeignKey;
 import io.dualwrite.catalog.Table;
 import io.dualwrite.catalog.TableName;
 import io.dualwrite.journal.RowChange;
+import io.dualwrite.sql.Cte;
 import io.dualwrite.sql.KeyTerm;
 import io.dualwrite.sql.Kind;
 import io.dualwrite.sql.Operand;
@@ -15,6 +16,7 @@ import io.dualwrite.sql.Sql;
 import io.dualwrite.sql.StatementInfo;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
+import java.sql.ResultSetMetaData;
 import java.sql.SQLException;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -88,14 +90,8 @@ final class Planner {
         return session(sql, s);
       case READ, PRIMARY_ONLY, COPY_OUT:
         break;
-      case INSERT:
-        return with(s, relation(sql, s, primary, t -> insert(sql, s, t, keys)));
-      case UPDATE:
-        return with(s, relation(sql, s, primary, t -> update(sql, s, t, keys, primary)));
-      case DELETE:
-        return with(s, relation(sql, s, primary, t -> delete(sql, s, t, keys)));
-      case MERGE:
-        return with(s, relation(sql, s, primary, t -> merge(sql, s, t, keys, primary)));
+      case INSERT, UPDATE, DELETE, MERGE:
+        return s.hiddenWrite() ? with(sql, s, keys, primary) : write(sql, s, keys, primary);
       case TRUNCATE:
         return truncate(s, primary);
       case COPY_IN:
@@ -110,7 +106,9 @@ final class Planner {
         return new Plan.Observed(Unmirrored.FORM, null, false);
       default:
         parse(sql, primary);
-        return new Plan.Observed(Unmirrored.FORM, null, true);
+        return s.writingCtes().isEmpty()
+            ? new Plan.Observed(Unmirrored.FORM, null, true)
+            : with(sql, s, keys, primary);
     }
     if (s.hiddenWrite()) {
       return new Plan.Observed(Unmirrored.FORM, null, false);
@@ -157,11 +155,188 @@ final class Planner {
     return rest;
   }
 
-  /** A statement with a second write in its WITH. */
-  private static Plan with(StatementInfo s, Plan plan) {
-    return s.hiddenWrite() && (plan instanceof Plan.Values || plan instanceof Plan.Rows)
-        ? new Plan.Observed(Unmirrored.FORM, plan, false)
-        : plan;
+  private Plan write(Sql sql, StatementInfo s, List<String> keys, Connection primary)
+      throws SQLException {
+    return switch (s.kind()) {
+      case INSERT -> relation(sql, s, primary, t -> insert(sql, s, t, keys));
+      case UPDATE -> relation(sql, s, primary, t -> update(sql, s, t, keys, primary));
+      case DELETE -> relation(sql, s, primary, t -> delete(sql, s, t, keys));
+      default -> relation(sql, s, primary, t -> merge(sql, s, t, keys, primary));
+    };
+  }
+
+  // ---- writes in a WITH
+
+  /**
+   * A statement with data-modifying queries in its WITH. Each is extended by a RETURNING list of
+   * ours under a name of ours; under its own name the others find what it returned before. The
+   * statement becomes one more of them, and the new one's result has the rows of all:
+   *
+   * <pre>
+   * with gone as (delete from q where … returning id) insert into log select id from gone
+   *
+   * with dualwrite_1(a1, o1, o2) as (delete from q where … returning id, q.id::text, q.v::text),
+   *   gone(id) as (select a1 from dualwrite_1),
+   *   dualwrite_0(o1, o2) as (insert into log select id from gone returning log.id::text, …)
+   * select 0, array[o1, o2] from dualwrite_0 union all select 1, array[o1, o2] from dualwrite_1
+   * </pre>
+   */
+  private Plan with(Sql sql, StatementInfo s, List<String> keys, Connection primary)
+      throws SQLException {
+    Plan plan = null;
+    if (s.mainStart() >= 0 && !s.writingCtes().isEmpty()) {
+      plan = ctes(sql, s, keys, primary);
+    }
+    if (plan != null) {
+      return plan;
+    }
+    // what the statement itself writes shows, the rest is looked for
+    Plan main = s.kind() == Kind.UNKNOWN ? null : write(sql, s, keys, primary);
+    return new Plan.Observed(
+        Unmirrored.FORM,
+        main instanceof Plan.Values || main instanceof Plan.Rows ? main : null,
+        false);
+  }
+
+  private Plan ctes(Sql sql, StatementInfo s, List<String> keys, Connection primary)
+      throws SQLException {
+    String text = sql.text();
+    List<Plan.Rows> queries = new ArrayList<>();
+    boolean observed = writingFunction(s, primary);
+    StringBuilder x = new StringBuilder(text.length() * 2);
+    queries.add(null);
+    int done = 0;
+    for (Cte cte : s.writingCtes()) {
+      StatementInfo body = cte.statement();
+      Plan plan = write(sql, body, null, primary);
+      if (plan instanceof Plan.Observed o && o.then() != null) {
+        observed = true;
+        plan = o.then();
+      }
+      Plan.Rows rows =
+          plan instanceof Plan.Values v ? v.otherwise() : plan instanceof Plan.Rows r ? r : null;
+      if (rows == null || rows.tail() == null || body.hiddenWrite() || body.with()) {
+        return null;
+      }
+      int number = queries.size();
+      queries.add(rows);
+      List<String> returned = List.of();
+      if (body.returning() >= 0) {
+        returned =
+            columns(
+                primary,
+                text.substring(0, cte.bodyEnd())
+                    + ") SELECT * FROM "
+                    + TableName.quote(cte.name()));
+        if (returned == null) {
+          return null;
+        }
+      }
+      int n = returned.size();
+      x.append(text, done, cte.nameStart());
+      x.append("dualwrite_").append(number).append('(');
+      x.append(list("a", n)).append(n > 0 ? ", " : "").append(list("o", rows.columns().size()));
+      x.append(") AS (").append(text, cte.bodyStart(), body.end());
+      x.append(n > 0 ? ", " : " RETURNING ").append(rows.tail()).append(')');
+      if (n > 0) {
+        x.append(", ");
+        if (cte.columns()) {
+          x.append(text, cte.nameStart(), cte.bodyStart() - 1);
+        } else {
+          x.append(TableName.quote(cte.name())).append('(');
+          for (int i = 0; i < n; i++) {
+            x.append(i == 0 ? "" : ", ").append(TableName.quote(returned.get(i)));
+          }
+          x.append(") AS ");
+        }
+        x.append("(SELECT ").append(list("a", n)).append(" FROM dualwrite_").append(number);
+        x.append(')');
+      }
+      done = cte.bodyEnd() + 1;
+    }
+    List<String> labels = List.of();
+    boolean returning = s.kind() == Kind.UNKNOWN || s.returning() >= 0;
+    Plan.Rows main = null;
+    String list = "";
+    if (s.kind() != Kind.UNKNOWN) {
+      Plan plan = write(sql, s, keys, primary);
+      if (plan instanceof Plan.Observed o && o.then() != null) {
+        observed = true;
+        plan = o.then();
+      }
+      main = plan instanceof Plan.Values v ? v.otherwise() : plan instanceof Plan.Rows r ? r : null;
+      if (main == null || main.tail() == null) {
+        return null;
+      }
+      queries.set(0, main);
+      if (s.returning() < 0 && keys != null) {
+        list =
+            keys.isEmpty() ? "*" : String.join(", ", keys.stream().map(TableName::quote).toList());
+      }
+    }
+    if (returning || !list.isEmpty()) {
+      labels =
+          columns(
+              primary,
+              list.isEmpty()
+                  ? text
+                  : text.substring(0, s.end()) + " RETURNING " + list + text.substring(s.end()));
+      if (labels == null) {
+        return null;
+      }
+    }
+    int n = labels.size();
+    x.append(text, done, s.mainStart());
+    x.append("\n, dualwrite_0(").append(list("a", n)); // behind a comment, perhaps
+    if (main != null) {
+      x.append(n > 0 ? ", " : "").append(list("o", main.columns().size()));
+    }
+    x.append(") AS (").append(text, s.mainStart(), s.end());
+    if (main != null) {
+      x.append(s.returning() >= 0 ? ", " : " RETURNING " + list + (list.isEmpty() ? "" : ", "));
+      x.append(main.tail());
+    }
+    x.append(")");
+    for (int q = 0; q < queries.size(); q++) {
+      x.append(q == 0 ? " SELECT " : " UNION ALL SELECT ");
+      for (int i = 0; i < n; i++) {
+        x.append(q == 0 ? "a" + (i + 1) + " AS " + TableName.quote(labels.get(i)) : "NULL");
+        x.append(", ");
+      }
+      Plan.Rows rows = queries.get(q);
+      x.append(q);
+      x.append(q == 0 ? " AS dualwrite_query, " : ", ");
+      x.append(
+          rows == null
+              ? "NULL::text[]"
+              : "ARRAY[" + list("o", rows.columns().size()) + "]::text[]");
+      x.append(" FROM dualwrite_").append(q);
+    }
+    Plan plan = new Plan.Ctes(x.toString(), queries, n, returning);
+    return observed ? new Plan.Observed(Unmirrored.FORM, plan, false) : plan;
+  }
+
+  private static String list(String prefix, int n) {
+    StringBuilder b = new StringBuilder();
+    for (int i = 1; i <= n; i++) {
+      b.append(i == 1 ? "" : ", ").append(prefix).append(i);
+    }
+    return b.toString();
+  }
+
+  /** The labels of a query's columns, as the primary tells them without executing it. */
+  private static List<String> columns(Connection primary, String query) throws SQLException {
+    try (PreparedStatement s = primary.prepareStatement(query)) {
+      ResultSetMetaData m = s.getMetaData();
+      if (m == null) {
+        return null;
+      }
+      List<String> labels = new ArrayList<>();
+      for (int i = 1; i <= m.getColumnCount(); i++) {
+        labels.add(m.getColumnLabel(i));
+      }
+      return labels;
+    }
   }
 
   private boolean writingFunction(StatementInfo s, Connection primary) throws SQLException {
@@ -457,7 +632,7 @@ final class Planner {
   private Plan update(Sql sql, StatementInfo s, Table t, List<String> keys, Connection primary)
       throws SQLException {
     if (!t.keyed()) {
-      return new Plan.Observed(Unmirrored.KEYLESS, null, false);
+      return keyless(sql, s, t, keys, primary);
     }
     boolean rekeys = false;
     for (String c : s.setColumns()) {
@@ -476,6 +651,22 @@ final class Planner {
       old.append(", old.").append(TableName.quote(k)).append("::text");
     }
     return rows(sql, s, t, RowChange.Kind.REKEY, columns, keys, old.toString());
+  }
+
+  /** Old and new rows as a whole, where the primary shows the old ones. */
+  private static Plan keyless(
+      Sql sql, StatementInfo s, Table t, List<String> keys, Connection primary)
+      throws SQLException {
+    if (primary.getMetaData().getDatabaseMajorVersion() < 18) {
+      return new Plan.Observed(Unmirrored.KEYLESS, null, false);
+    }
+    List<String> columns = new ArrayList<>(names(t.writableColumns()));
+    StringBuilder old = new StringBuilder();
+    for (String c : columns) {
+      old.append(", old.").append(TableName.quote(c)).append("::text");
+    }
+    columns.addAll(names(t.writableColumns()));
+    return rows(sql, s, t, RowChange.Kind.REMOVE, columns, keys, old.toString());
   }
 
   /**
@@ -516,9 +707,23 @@ final class Planner {
     // its own RETURNING * would show the old key as well
     StatementInfo a = again.statements().get(0);
     if (keys != null && keys.isEmpty() || a.returning() >= 0) {
-      return star(again, a, t, columns, keys, old.toString());
+      Plan plan = star(again, a, t, columns, keys, old.toString());
+      return plan instanceof Plan.Rows r ? withoutTail(r) : plan;
     }
-    return rows(again, a, t, RowChange.Kind.REKEY, columns, keys, old.toString());
+    return withoutTail(rows(again, a, t, RowChange.Kind.REKEY, columns, keys, old.toString()));
+  }
+
+  /** Our list of columns does not fit to the statement as it was given. */
+  private static Plan.Rows withoutTail(Plan.Rows r) {
+    return new Plan.Rows(
+        r.statement(),
+        r.kind(),
+        r.table(),
+        r.key(),
+        r.sql(),
+        r.columns(),
+        r.applicationReturning(),
+        null);
   }
 
   /** As {@link #rows}, where a star in the application's list means the table's columns alone. */
@@ -536,7 +741,7 @@ final class Planner {
       Plan.Rows r =
           rows(with, with.statements().get(0), t, RowChange.Kind.REKEY, columns, keys, old);
       return new Plan.Rows(
-          r.statement(), r.kind(), r.table(), r.key(), r.sql(), r.columns(), false);
+          r.statement(), r.kind(), r.table(), r.key(), r.sql(), r.columns(), false, null);
     }
     String list = sql.text().substring(s.returning(), s.end()).strip();
     if (list.equals("*")) {
@@ -580,7 +785,7 @@ final class Planner {
 
   private Plan delete(Sql sql, StatementInfo s, Table t, List<String> keys) {
     if (!t.keyed()) {
-      return new Plan.Observed(Unmirrored.KEYLESS, null, false);
+      return rows(sql, s, t, RowChange.Kind.REMOVE, names(t.writableColumns()), keys, "");
     }
     Plan.Rows rows = rows(sql, s, t, RowChange.Kind.DELETE, t.key(), keys, "");
     List<KeyTerm> terms = s.equalities();
@@ -659,7 +864,8 @@ final class Planner {
       }
       x.append(text, s.returningInsertAt(), text.length());
     }
-    return new Plan.Rows(s.kind(), kind, t.name(), t.key(), x.toString(), columns, has);
+    return new Plan.Rows(
+        s.kind(), kind, t.name(), t.key(), x.toString(), columns, has, ours.substring(2));
   }
 
   private static List<String> names(List<Column> columns) {

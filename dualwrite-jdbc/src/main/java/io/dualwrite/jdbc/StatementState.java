@@ -189,6 +189,9 @@ final class StatementState {
 
     @Override
     public Executed captured(Plan plan) throws SQLException {
+      if (plan instanceof Plan.Ctes ctes) {
+        return ctes(connection, owner, planned, ctes, parameters);
+      }
       Plan.Rows rows = plan instanceof Plan.Values v ? v.otherwise() : (Plan.Rows) plan;
       return rows(connection, owner, planned, rows, parameters);
     }
@@ -236,6 +239,35 @@ final class StatementState {
       parameters.apply(p);
       return p.toString();
     }
+  }
+
+  /** A statement with data-modifying queries in its WITH. */
+  Executed ctes(
+      DwConnection c, Statement owner, Planned planned, Plan.Ctes plan, Parameters parameters)
+      throws SQLException {
+    Connection raw = c.raw();
+    boolean seen = plan.visible() > 0;
+    int type = seen ? ResultSet.TYPE_SCROLL_INSENSITIVE : ResultSet.TYPE_FORWARD_ONLY;
+    PreparedStatement s =
+        configure(raw.prepareStatement(plan.sql(), type, ResultSet.CONCUR_READ_ONLY));
+    s.setMaxRows(0);
+    s.setFetchSize(seen ? 0 : Executed.ROWS_AT_ONCE);
+    if (parameters != null) {
+      parameters.apply(s);
+    }
+    running(s);
+    ResultSet all = s.executeQuery();
+    long count = Executed.read(plan, all, c);
+    c.writer().counters.rows.increment();
+    ResultSet ours = null;
+    if (seen) {
+      all.beforeFirst();
+      ours = new FirstRows(all, owner, plan.visible(), count);
+    } else {
+      all.close();
+    }
+    boolean keys = planned.keys != null;
+    return keep(new Executed(keys ? null : ours, count, keys ? ours : null), s);
   }
 
   // ---- captured writes

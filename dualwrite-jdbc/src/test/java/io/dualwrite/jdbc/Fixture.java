@@ -123,7 +123,19 @@ final class Fixture implements AutoCloseable {
   void assertEqualNow() throws SQLException {
     try (Connection s = pair.source();
         Connection t = pair.target()) {
-      assertEquals(contents(s), contents(t));
+      Map<String, List<String>> expected = contents(s);
+      Map<String, List<String>> actual = contents(t);
+      assertEquals(expected.keySet(), actual.keySet());
+      expected.forEach(
+          (table, rows) -> {
+            List<String> missing = new ArrayList<>(rows);
+            List<String> extra = new ArrayList<>(actual.get(table));
+            actual.get(table).forEach(missing::remove);
+            rows.forEach(extra::remove);
+            assertTrue(
+                missing.isEmpty() && extra.isEmpty(),
+                () -> table + " lacks " + missing + " and has " + extra);
+          });
     }
   }
 
