@@ -119,7 +119,27 @@ public final class Catalog {
       Optional<TableName> root,
       Optional<String> predicate,
       boolean rules,
-      boolean rowSecurity) {}
+      boolean rowSecurity,
+      String version) {}
+
+  /**
+   * An expression over {@code pg_class c}: other text after any change of the table, its columns,
+   * their defaults or its triggers. What VACUUM and ANALYZE write there leaves it as it is.
+   */
+  private static final String VERSION =
+      "c.xmin::text || '/' || coalesce((select pg_catalog.string_agg(a.xmin::text, ',' order by a.attnum)"
+          + " from pg_catalog.pg_attribute a where a.attrelid = c.oid and a.attnum > 0), '')"
+          + " || '/' || coalesce((select pg_catalog.string_agg(g.xmin::text, ',' order by g.oid)"
+          + " from pg_catalog.pg_trigger g where g.tgrelid = c.oid), '')";
+
+  /**
+   * A scalar query with one parameter, an array of oids: the versions of these tables by ascending
+   * oid, separated by semicolons. See {@link Table#version}.
+   */
+  public static final String VERSIONS =
+      "(select pg_catalog.string_agg("
+          + VERSION
+          + ", ';' order by c.oid) from pg_catalog.pg_class c where c.oid = any(?))";
 
   private static List<Table> load(Connection connection, String where, List<String> parameters)
       throws SQLException {
@@ -133,7 +153,8 @@ public final class Catalog {
                 + " and (i.inhrelid = c.oid or i.inhparent = c.oid"
                 // a hypertable's chunks are its children, but nobody writes to them by name
                 + " and not exists (select from pg_catalog.pg_class ch join pg_catalog.pg_namespace chn on chn.oid = ch.relnamespace"
-                + " where ch.oid = i.inhrelid and chn.nspname like '\\_timescaledb\\_%')))"
+                + " where ch.oid = i.inhrelid and chn.nspname like '\\_timescaledb\\_%'))), "
+                + VERSION
                 + " from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
                 + " left join pg_catalog.pg_class rc on c.relispartition and rc.oid = pg_catalog.pg_partition_root(c.oid)"
                 + " left join pg_catalog.pg_namespace rn on rn.oid = rc.relnamespace"
@@ -166,7 +187,8 @@ public final class Catalog {
                       : Optional.of(new TableName(r.getString(8), r.getString(9))),
                   Optional.ofNullable(r.getString(7)),
                   r.getBoolean(10),
-                  r.getBoolean(11)));
+                  r.getBoolean(11),
+                  r.getString(13)));
         }
       }
     }
@@ -214,7 +236,8 @@ public final class Catalog {
                   parents.getOrDefault(oid, List.of()),
                   triggers.getOrDefault(oid, List.of()),
                   h.rules,
-                  h.rowSecurity));
+                  h.rowSecurity,
+                  h.version));
         });
     return result;
   }

@@ -24,6 +24,7 @@ import java.util.Optional;
  * @param userTriggers the names of its enabled triggers that are not the server's own
  * @param rules whether it has rewrite rules
  * @param rowSecurity whether row security is on
+ * @param version tells this state of the table, its columns, defaults and triggers from any other
  */
 public record Table(
     TableName name,
@@ -40,7 +41,8 @@ public record Table(
     List<ForeignKey> referencedBy,
     List<String> userTriggers,
     boolean rules,
-    boolean rowSecurity) {
+    boolean rowSecurity,
+    String version) {
 
   /** What a relation is. */
   public enum Kind {

@@ -2,6 +2,7 @@ package io.dualwrite.jdbc;
 
 import com.github.benmanes.caffeine.cache.Cache;
 import com.github.benmanes.caffeine.cache.Caffeine;
+import io.dualwrite.catalog.Catalog;
 import io.dualwrite.catalog.Column;
 import io.dualwrite.catalog.Table;
 import io.dualwrite.catalog.TableName;
@@ -321,7 +322,10 @@ final class DualWriter implements AutoCloseable {
   void commit(Epoch epoch, Connection primary, UnitOfWork unit) throws SQLException {
     counters.units.increment();
     steps.at(CommitStep.ASKED);
-    Xact x = xact(primary);
+    Xact x = xact(primary, unit);
+    if (!x.asKnown) {
+      new Recapture(this, primary, unit).run();
+    }
     suspects(primary, unit, x);
     if (!unit.parts().isEmpty()) {
       unit.spill(); // the last part joins the others
@@ -471,15 +475,40 @@ final class DualWriter implements AutoCloseable {
         e);
   }
 
-  private record Xact(long xid, int pid, String incarnation) {}
+  /**
+   * The primary's transaction.
+   *
+   * @param asKnown whether the tables are still what they were when rows of them were captured
+   */
+  private record Xact(long xid, int pid, String incarnation, boolean asKnown) {}
 
   private Xact xact(Connection primary) throws SQLException {
-    try (Statement s = primary.createStatement();
-        ResultSet r =
-            s.executeQuery(
-                "select pg_catalog.pg_current_xact_id()::text, pg_catalog.pg_backend_pid()")) {
-      r.next();
-      return new Xact(Long.parseLong(r.getString(1)), r.getInt(2), incarnation(primary));
+    return xact(primary, new UnitOfWork(unitMaxBytes, c -> -1));
+  }
+
+  private Xact xact(Connection primary, UnitOfWork unit) throws SQLException {
+    try (PreparedStatement s =
+        primary.prepareStatement(
+            "select pg_catalog.pg_current_xact_id()::text, pg_catalog.pg_backend_pid(), "
+                + Catalog.VERSIONS)) {
+      StringBuilder versions = new StringBuilder();
+      unit.relied()
+          .values()
+          .forEach(t -> versions.append(versions.isEmpty() ? "" : ";").append(t.version()));
+      s.setArray(
+          1,
+          primary
+              .unwrap(PGConnection.class)
+              .createArrayOf(
+                  "oid", unit.relied().keySet().stream().mapToLong(Long::longValue).toArray()));
+      try (ResultSet r = s.executeQuery()) {
+        r.next();
+        return new Xact(
+            Long.parseLong(r.getString(1)),
+            r.getInt(2),
+            incarnation(primary),
+            Objects.requireNonNullElse(r.getString(3), "").contentEquals(versions));
+      }
     }
   }
 

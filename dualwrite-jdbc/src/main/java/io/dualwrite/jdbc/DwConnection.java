@@ -247,7 +247,7 @@ final class DwConnection extends ForwardingConnection {
 
   private <T> T dispatch(Planned planned, Plan plan, Execution<T> x) throws SQLException {
     if (plan instanceof Plan.Values || plan instanceof Plan.Rows || plan instanceof Plan.Ctes) {
-      return epoch.capturing() ? x.captured(plan) : x.pass(plan);
+      return epoch.capturing() ? captured(plan, x) : x.pass(plan);
     }
     if (epoch.capturing()) {
       if (plan instanceof Plan.Refuse r) {
@@ -285,6 +285,25 @@ final class DwConnection extends ForwardingConnection {
       sessionChanged(s);
     }
     return result;
+  }
+
+  /** The plan's knowledge of its tables is checked again at the commit. */
+  private <T> T captured(Plan plan, Execution<T> x) throws SQLException {
+    if (unit == null) {
+      unit = writer.newUnit(epoch, raw);
+    }
+    if (plan instanceof Plan.Values v) {
+      unit.rely(v.table());
+    } else if (plan instanceof Plan.Rows r) {
+      unit.rely(r.table());
+    } else {
+      for (Plan.Rows r : ((Plan.Ctes) plan).queries()) {
+        if (r != null) {
+          unit.rely(r.table());
+        }
+      }
+    }
+    return x.captured(plan);
   }
 
   /** A statement in autocommit that must not run while the roles change. */
@@ -347,7 +366,7 @@ final class DwConnection extends ForwardingConnection {
     if (plan.then() instanceof Plan.Truncate t) {
       result = truncate(t, x);
     } else if (plan.then() != null) {
-      result = x.captured(plan.then());
+      result = captured(plan.then(), x);
     } else {
       result = x.pass(plan);
     }

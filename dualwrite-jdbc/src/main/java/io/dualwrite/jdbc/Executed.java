@@ -158,7 +158,7 @@ record Executed(ResultSet result, long count, ResultSet keys) {
           plan.statement(),
           new RowChange(
               plan.kind(),
-              plan.table(),
+              plan.table().name(),
               plan.columns(),
               null,
               plan.key(),
@@ -224,7 +224,7 @@ record Executed(ResultSet result, long count, ResultSet keys) {
       to.wrote(
           plan.statement(),
           new RowChange(
-              kind, plan.table(), columns, null, plan.key(), rows.toArray(new String[0][])));
+              kind, plan.table().name(), columns, null, plan.key(), rows.toArray(new String[0][])));
     }
   }
 }

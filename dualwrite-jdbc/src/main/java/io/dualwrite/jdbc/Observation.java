@@ -400,12 +400,14 @@ final class Observation {
   }
 
   /** The formats under which values travel; for the rest of the transaction, which ends now. */
+  static final String PINS =
+      "set local datestyle = iso; set local intervalstyle = postgres; set local timezone = utc;"
+          + " set local extra_float_digits = 3; set local bytea_output = hex; set local xmloption = content;"
+          + " set local lc_monetary = 'C'; set local search_path = pg_catalog";
+
   private static void pin(Connection raw) throws SQLException {
     try (Statement s = raw.createStatement()) {
-      s.execute(
-          "set local datestyle = iso; set local intervalstyle = postgres; set local timezone = utc;"
-              + " set local extra_float_digits = 3; set local bytea_output = hex; set local xmloption = content;"
-              + " set local lc_monetary = 'C'; set local enable_sort = on");
+      s.execute(PINS);
     }
   }
 

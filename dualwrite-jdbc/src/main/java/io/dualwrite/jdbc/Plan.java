@@ -125,7 +125,7 @@ sealed interface Plan {
   record Rows(
       Kind statement,
       RowChange.Kind kind,
-      TableName table,
+      Table table,
       List<String> key,
       String sql,
       List<String> columns,

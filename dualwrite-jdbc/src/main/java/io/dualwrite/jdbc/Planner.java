@@ -864,8 +864,7 @@ final class Planner {
       }
       x.append(text, s.returningInsertAt(), text.length());
     }
-    return new Plan.Rows(
-        s.kind(), kind, t.name(), t.key(), x.toString(), columns, has, ours.substring(2));
+    return new Plan.Rows(s.kind(), kind, t, t.key(), x.toString(), columns, has, ours.substring(2));
   }
 
   private static List<String> names(List<Column> columns) {

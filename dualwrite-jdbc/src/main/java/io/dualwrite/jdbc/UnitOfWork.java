@@ -1,5 +1,6 @@
 package io.dualwrite.jdbc;
 
+import io.dualwrite.catalog.Table;
 import io.dualwrite.catalog.TableName;
 import io.dualwrite.journal.RowChange;
 import java.sql.SQLException;
@@ -10,6 +11,8 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.SortedMap;
+import java.util.TreeMap;
 
 /**
  * What one transaction wrote so far, in order. Belongs to one connection.
@@ -37,6 +40,9 @@ final class UnitOfWork {
   private final Map<TableName, String> suspects = new LinkedHashMap<>();
   private long bytes;
 
+  /** The tables that rows were captured of, as they were known then, by ascending oid. */
+  private final TreeMap<Long, Table> relied = new TreeMap<>();
+
   /** How many changes went to the journal already. */
   private int gone;
 
@@ -51,6 +57,16 @@ final class UnitOfWork {
     if (bytes > maxBytes) {
       spill();
     }
+  }
+
+  /** Rows of the table are captured as it is known now; the first that is known counts. */
+  void rely(Table table) {
+    relied.putIfAbsent(table.oid(), table);
+  }
+
+  /** See {@link #rely}. */
+  SortedMap<Long, Table> relied() {
+    return relied;
   }
 
   /** Sends what is in memory to the journal. */

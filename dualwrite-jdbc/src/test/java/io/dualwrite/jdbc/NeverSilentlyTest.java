@@ -236,6 +236,54 @@ class NeverSilentlyTest {
   }
 
   @Test
+  void aDefaultThatNoStatementNamesIsSeen() throws SQLException {
+    try (Fixture f =
+            Fixture.shared("create table t(id int primary key, v int); create table nokey(v int)")
+                .ready();
+        Connection c = f.connect();
+        PreparedStatement p = c.prepareStatement("insert into t(id, v) values (?, 1)");
+        PreparedStatement q = c.prepareStatement("insert into nokey(v) values (1)")) {
+      p.setInt(1, 1);
+      p.executeUpdate();
+      q.executeUpdate();
+      f.execute("delete from t; delete from nokey");
+      f.assertDrained();
+      // behind our back, as another process does it
+      f.pair.execute("alter table t add column at timestamptz default clock_timestamp()");
+      f.pair.execute("alter table nokey add column at timestamptz default clock_timestamp()");
+      p.setInt(1, 2);
+      p.executeUpdate();
+      q.executeUpdate();
+      Fixture.await("reconciled", () -> f.ds.status().suspects().isEmpty());
+      f.assertEqual();
+    }
+  }
+
+  @Test
+  void aTriggerThatNobodyToldUsOfMakesEverythingSuspect() throws SQLException {
+    try (Fixture f =
+        Fixture.shared(
+            "create table t(id int primary key); create table log(id serial primary key, what text)")) {
+      f.open(b -> b.set(Setting.RECONCILE, "manual")).ready();
+      try (Connection c = f.connect();
+          PreparedStatement p = c.prepareStatement("insert into t values (?)")) {
+        p.setInt(1, 1);
+        p.executeUpdate();
+        f.pair.executeSource(
+            "create function note() returns trigger language plpgsql as 'begin insert into log(what) values (tg_op); return null; end';"
+                + " create trigger note after insert on t for each row execute function note()");
+        p.setInt(1, 2);
+        p.executeUpdate();
+        assertEquals("*.*", f.ds.status().suspects().get(0).table().toString());
+        p.setInt(1, 3);
+        p.executeUpdate();
+      }
+      assertEquals(1, f.ds.reconcile());
+      f.assertEqual();
+    }
+  }
+
+  @Test
   void tooLargeATransactionGoesThroughTheJournal() throws SQLException {
     try (Fixture f =
         Fixture.shared("create table t(id int primary key, v int); create table nokey(v int)")) {

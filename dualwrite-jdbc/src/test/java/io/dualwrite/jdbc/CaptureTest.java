@@ -1,0 +1,147 @@
+package io.dualwrite.jdbc;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.dualwrite.config.Setting;
+import java.sql.Connection;
+import java.sql.SQLException;
+import java.sql.Statement;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/**
+ * Statements whose text does not tell what they write, and which are captured exactly all the same.
+ */
+class CaptureTest {
+
+  private static final String DDL =
+      """
+      create table t(id int primary key, v int);
+      create table nokey(a int, b text, c numeric, d json);
+      create table q(id serial primary key, payload text);
+      create table log(id bigserial primary key, what text, at timestamptz default clock_timestamp());
+      create table big(id bigserial primary key, v text);
+      create table audited(id int primary key, v int, changed timestamptz);
+      create function stamp() returns trigger language plpgsql as 'begin new.changed := clock_timestamp(); return new; end';
+      create trigger stamp before insert or update on audited for each row execute function stamp();
+      create function note() returns trigger language plpgsql as
+        'begin insert into log(what) values (tg_op); return null; end';
+      create trigger note after insert or update or delete on audited for each row execute function note();
+      create table parent(id int primary key);
+      create table child(id int primary key, p int references parent on delete cascade);
+      create table parts(id int, k int, v text, primary key (id, k)) partition by range (k);
+      create table parts_1 partition of parts for values from (0) to (100);
+      create table parts_2 partition of parts for values from (100) to (200);
+      create function add(n int) returns int language plpgsql as
+        'begin insert into log(what) select ''f'' || g from generate_series(1, n) g; return n; end';
+      create procedure work() language plpgsql as 'begin insert into log(what) values (''p''); end';
+      create table base(id int primary key, v int);
+      create table derived() inherits (base);
+      create view seen as select * from t;
+      create table ruled(id int primary key);
+      create rule r as on insert to ruled do also insert into log(what) values ('rule');
+      """;
+
+  private static final String ROWS =
+      """
+      insert into t select g, g from generate_series(1, 20) g;
+      insert into nokey select g % 3, case when g % 2 = 0 then 'x' end, g % 2, '{"a": 1}' from generate_series(1, 12) g;
+      insert into q(payload) select 'job ' || g from generate_series(1, 10) g;
+      insert into audited select g, g from generate_series(1, 5) g;
+      insert into parent select g from generate_series(1, 5) g;
+      insert into child select g, 1 + g % 5 from generate_series(1, 20) g;
+      insert into parts select g, g * 20, 'x' from generate_series(1, 9) g;
+      insert into base values (1, 1);
+      insert into derived values (2, 2);
+      """;
+
+  private static Fixture fixture;
+
+  @BeforeAll
+  static void start() throws SQLException {
+    fixture = Fixture.shared(DDL);
+    fixture.open(b -> b.set(Setting.RECONCILE, "manual")).ready();
+    fixture.pair.executeTarget(
+        "alter table audited disable trigger user; alter table ruled disable rule r");
+    fixture.execute(ROWS);
+    fixture.assertEqual();
+  }
+
+  @AfterAll
+  static void stop() {
+    fixture.close();
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "with gone as (delete from q where id <= 2 returning *) insert into log(what) select payload from gone",
+        "with gone as (delete from q where id <= 4 returning id, payload || '!') select * from gone order by 1 desc",
+        "with a as (insert into t values (101, 1) returning id), b as (update t set v = 0 where id = 3 returning v), c as (delete from t where id = 4) select a.id, b.v from a, b -- end",
+        "with moved(x, y) as materialized (delete from t where id in (5, 6) returning *) insert into t select x + 200, y from moved returning id",
+        "with one as (select 7 as n), u as (update t set v = -1 from one where id = n returning t.id as \"The Id\") select \"The Id\" from u /* x */;",
+        "delete from nokey where a = 1",
+        "update nokey set c = c + 1.50 where a = 2",
+        "update nokey set b = b || 'y', d = '{\"b\": 2}' where a = 0",
+        "insert into audited values (100, 1)",
+        "update audited set v = v + 1 where id < 3",
+        "delete from audited where id = 4",
+        "delete from parent where id = 2",
+        "select add(3)",
+        "select add(1500)",
+        "call work()",
+        "do $$ begin insert into log(what) values ('do'); insert into big(v) values ('do'); end $$",
+        "merge into t using (values (1), (2), (500)) s(id) on t.id = s.id when matched and t.id = 1 then delete when matched then update set v = 9 when not matched then insert values (s.id, 5)",
+        "update t set id = id + 1000 where id in (10, 11)",
+        "update parts set k = k + 100 where k < 100",
+        "insert into base values (10, 10)",
+        "update only base set v = 7",
+        "insert into derived values (11, 11)",
+        "insert into seen values (700, 7)",
+        "insert into ruled values (1)",
+        "truncate child",
+        "truncate parent cascade",
+        "create table made as select g as id, clock_timestamp() as at, 'x' || g as v from generate_series(1, 10) g",
+        "select id, v into made2 from t",
+        "create table fresh(id int primary key, v text); insert into fresh values (1, 'a'); alter table fresh add column w int default 5; update fresh set w = 6",
+        "create index concurrently on t(v)",
+        "create type mood as enum ('good', 'bad'); create table moods(id int primary key, m mood); insert into moods values (1, 'good')",
+        "do $$ begin create table in_do(id int primary key); exception when duplicate_table then null; end $$",
+        "prepare p(int) as insert into t values ($1, $1); execute p(801)",
+        "begin; insert into t values (901, 1); savepoint s; insert into t values (902, 1); rollback to s; commit",
+        "insert into t values (903, 1); begin; insert into t values (904, 1); rollback; insert into t values (905, 1)",
+      })
+  void exactlyAndWithoutSuspects(String sql) throws SQLException {
+    try (Connection c = fixture.connect();
+        Statement s = c.createStatement()) {
+      s.execute(sql);
+    }
+    assertEquals("[]", fixture.ds.status().suspects().toString());
+    fixture.assertEqual();
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "update seen set id = id + 5000 where id = 12",
+        "delete from seen where id = 13",
+        "do $$ begin delete from t where id = 14; end $$",
+        "update base set v = 8",
+        "alter table t add column r double precision default random()",
+        "with gone as (delete from seen where id = 15 returning id) insert into log(what) select id from gone",
+      })
+  void asSuspectsThatReconcileCloses(String sql) throws SQLException {
+    try (Connection c = fixture.connect();
+        Statement s = c.createStatement()) {
+      s.execute(sql);
+    }
+    assertTrue(fixture.ds.status().suspects().size() > 0);
+    fixture.assertDrained();
+    fixture.ds.reconcile();
+    assertEquals("[]", fixture.ds.status().suspects().toString());
+    fixture.assertEqual();
+  }
+}
