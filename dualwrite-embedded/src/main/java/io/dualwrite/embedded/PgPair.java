@@ -3,6 +3,8 @@ package io.dualwrite.embedded;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.sql.Statement;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /**
@@ -14,19 +16,23 @@ public final class PgPair implements AutoCloseable {
 
   private static final AtomicInteger NUMBER = new AtomicInteger();
 
-  private static final class Shared {
-    static final PgServer SOURCE = PgServer.start();
-    static final PgServer TARGET = PgServer.start();
+  private record Servers(PgServer source, PgServer target) {
+    static Servers start(int major) {
+      return new Servers(PgServer.start(major), PgServer.start(major));
+    }
   }
+
+  /** By major version. */
+  private static final Map<Integer, Servers> SHARED = new ConcurrentHashMap<>();
 
   private final PgServer source;
   private final PgServer target;
   private final boolean own;
   private final String database = "t" + NUMBER.incrementAndGet();
 
-  private PgPair(PgServer source, PgServer target, boolean own) {
-    this.source = source;
-    this.target = target;
+  private PgPair(Servers servers, boolean own) {
+    this.source = servers.source();
+    this.target = servers.target();
     this.own = own;
     try {
       source.createDatabase(database);
@@ -38,12 +44,22 @@ public final class PgPair implements AutoCloseable {
 
   /** Two fresh databases on the two servers that all tests of this JVM share. */
   public static PgPair shared() {
-    return new PgPair(Shared.SOURCE, Shared.TARGET, false);
+    return shared(PgServer.majors().get(0));
+  }
+
+  /** Two fresh databases on the two servers of a major version that all tests of this JVM share. */
+  public static PgPair shared(int major) {
+    return new PgPair(SHARED.computeIfAbsent(major, Servers::start), false);
   }
 
   /** Two fresh databases on two servers of their own, which may be killed. */
   public static PgPair own() {
-    return new PgPair(PgServer.start(), PgServer.start(), true);
+    return own(PgServer.majors().get(0));
+  }
+
+  /** Two fresh databases on two servers of a major version of their own, which may be killed. */
+  public static PgPair own(int major) {
+    return new PgPair(Servers.start(major), true);
   }
 
   /** The source's server. */
