@@ -1,7 +1,9 @@
 package io.dualwrite.jdbc;
 
 import java.util.ArrayList;
+import java.util.EnumSet;
 import java.util.List;
+import java.util.Set;
 
 /**
  * A kind of write: what an application does, and what is promised of it. Rows of the table that
@@ -32,7 +34,9 @@ final class Kind {
   /** What is promised where the mirror lacked rows or was away. */
   Mode later;
 
-  /** Tables of its own, in a schema that {@code §} stands for; else it uses those of {@link #in}. */
+  /**
+   * Tables of its own, in a schema that {@code §} stands for; else it uses those of {@link #in}.
+   */
   String ddl;
 
   String in = "public";
@@ -40,7 +44,9 @@ final class Kind {
   boolean transactional = true;
   boolean fails;
   boolean structure;
-  boolean once;
+  boolean cascades;
+  int exactSince;
+  Set<KindStage.Variant> variants = EnumSet.allOf(KindStage.Variant.class);
 
   private Kind(String name, Mode mode, Body body) {
     this.name = name;
@@ -85,10 +91,38 @@ final class Kind {
     return this;
   }
 
+  /**
+   * The server itself changes rows of other tables: where the mirror has none of them, the backfill
+   * brings them, and only stale rows are wrong.
+   */
+  Kind cascades() {
+    cascades = true;
+    return this;
+  }
+
+  /** Before this major version the server does not tell enough, and a suspect is opened. */
+  Kind suspectBefore(int major) {
+    exactSince = major;
+    return this;
+  }
+
+  /** What is promised in these circumstances. */
+  Mode promise(int major, KindStage.Variant variant) {
+    boolean late =
+        variant == KindStage.Variant.MIRROR_EMPTY || variant == KindStage.Variant.TARGET_AWAY;
+    Mode m = late ? later : mode;
+    return m == Mode.EXACT && major < exactSince ? Mode.SUSPECT : m;
+  }
+
+  /** Expensive, or no different in others: in these variants only. */
+  Kind only(KindStage.Variant first, KindStage.Variant... more) {
+    variants = EnumSet.of(first, more);
+    return this;
+  }
+
   /** Expensive: in one variant only. */
   Kind once() {
-    once = true;
-    return this;
+    return only(KindStage.Variant.STATEMENT);
   }
 
   /** What is promised where the mirror lacked rows or was away, if that is less. */

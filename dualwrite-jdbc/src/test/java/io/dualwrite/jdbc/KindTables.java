@@ -1,6 +1,7 @@
 package io.dualwrite.jdbc;
 
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 
 /** The tables that most {@link Kind}s use, and those of the types. */
@@ -12,18 +13,82 @@ final class KindTables {
   static final Map<String, String> TYPES = new LinkedHashMap<>();
 
   static {
+    // type; most tables are named for it
     for (String t :
-        """
-        smallint,integer,bigint,numeric,numeric(10,2),numeric(3,-2),real,double precision,money,boolean,text,varchar(10),char(5),name,"char",\
-        bytea,date,time,time(3),timetz,timestamp,timestamp(3),timestamptz,interval,interval day to second,uuid,json,jsonb,xml,bit(4),varbit,\
-        inet,cidr,macaddr,macaddr8,point,line,lseg,box,path,polygon,circle,tsvector,tsquery,oid,regclass,pg_lsn,\
-        int4range,int8range,numrange,daterange,tsrange,tstzrange,\
-        integer[],text[],numeric[],timestamptz[],jsonb[],bytea[],ty.mood,ty.mood[],ty.positive,ty.email,ty.pair,ty.pair[],ty.nested,\
-        ty.hstore,ty.citext"""
-            .split(",(?![^(]*\\))")) {
+        List.of(
+            "smallint",
+            "integer",
+            "bigint",
+            "numeric",
+            "numeric(10,2)",
+            "real",
+            "double precision",
+            "money",
+            "boolean",
+            "text",
+            "varchar(10)",
+            "char(5)",
+            "name",
+            "\"char\"",
+            "bytea",
+            "date",
+            "time",
+            "time(3)",
+            "timetz",
+            "timestamp",
+            "timestamp(3)",
+            "timestamptz",
+            "interval",
+            "interval day to second",
+            "uuid",
+            "json",
+            "jsonb",
+            "xml",
+            "bit(4)",
+            "varbit",
+            "inet",
+            "cidr",
+            "macaddr",
+            "macaddr8",
+            "point",
+            "line",
+            "lseg",
+            "box",
+            "path",
+            "polygon",
+            "circle",
+            "tsvector",
+            "tsquery",
+            "oid",
+            "regclass",
+            "pg_lsn",
+            "int4range",
+            "int8range",
+            "numrange",
+            "daterange",
+            "tsrange",
+            "tstzrange",
+            "integer[]",
+            "text[]",
+            "numeric[]",
+            "timestamptz[]",
+            "jsonb[]",
+            "bytea[]",
+            "ty.mood",
+            "ty.mood[]",
+            "ty.positive",
+            "ty.email",
+            "ty.pair",
+            "ty.pair[]",
+            "ty.nested",
+            "ty.hstore",
+            "ty.citext")) {
+      String name = t.replaceAll("[^a-z0-9]+", "_").replaceAll("_$", "");
       TYPES.put(
-          "t_" + t.strip().replaceAll("[^a-z0-9]+", "_").replaceAll("_$", "") + (t.endsWith("[]") ? "_array" : ""),
-          t.strip());
+          "t_"
+              + (name.startsWith("_") ? name.substring(1) : name)
+              + (t.endsWith("[]") ? "_array" : ""),
+          t);
     }
   }
 
