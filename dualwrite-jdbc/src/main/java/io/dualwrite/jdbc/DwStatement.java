@@ -263,8 +263,12 @@ final class DwStatement extends AbstractStatement {
             String text = texts.get(i);
             try {
               counts[i] =
+                  // rows are of no interest to a batch
                   this.<Long>run(
-                      text, null, (d, p) -> d.executeLargeUpdate(text), Executed::update);
+                      text,
+                      null,
+                      (d, p) -> d.execute(text) ? 0 : d.getLargeUpdateCount(),
+                      Executed::count);
             } catch (SQLException e) {
               throw failed(counts, connection.getAutoCommit() ? 0 : i, i, e, text);
             }

@@ -502,9 +502,8 @@ class WrappersTest {
         assertEquals(r.getInt(1), ours.getBackendPID());
         assertSame(wrapped, r.getStatement().getConnection());
       }
-      assertEquals(
-          assertThrows(SQLException.class, () -> theirs.execSQLUpdate("select 1")).getMessage(),
-          assertThrows(SQLException.class, () -> ours.execSQLUpdate("select 1")).getMessage());
+      theirs.execSQLUpdate("select 1");
+      ours.execSQLUpdate("select 1");
       assertEquals(
           assertThrows(SQLException.class, () -> theirs.execSQLQuery("set x.y = 1")).getMessage(),
           assertThrows(SQLException.class, () -> ours.execSQLQuery("set x.y = 1")).getMessage());
