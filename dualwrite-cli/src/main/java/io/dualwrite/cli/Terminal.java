@@ -78,14 +78,14 @@ public final class Terminal {
    * @param width the label's without them
    */
   public void println(String label, int width, String text) {
-    if (!interactive || width + text.length() <= MAX_WIDTH) {
+    if (!interactive || width + text.length() <= WIDTH) {
       println(label + text);
       return;
     }
     StringBuilder line = new StringBuilder(label);
     int used = width;
     for (String word : text.split(" ", -1)) {
-      if (used + word.length() > MAX_WIDTH && used > 8) {
+      if (used + word.length() > WIDTH && used > 8) {
         println(line.toString().stripTrailing());
         line = new StringBuilder("      ");
         used = 6;
