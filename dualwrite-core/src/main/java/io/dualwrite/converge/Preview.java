@@ -143,7 +143,8 @@ public final class Preview {
         Unit u = new Unit(i, !s.equals("committed"));
         taken.put(i.sequence(), u);
         try {
-          Map<TableName, Map<List<String>, Boolean>> of = Replayer.keys(engine, List.of(u));
+          Map<TableName, Map<List<String>, Boolean>> of =
+              Replayer.keys(engine, List.of(new Unit(without(i, truncated(i)), u.doubtful())));
           keys.put(i.sequence(), of);
           of.forEach(
               (t, k) -> all.computeIfAbsent(t, x -> new LinkedHashSet<>()).addAll(k.keySet()));
@@ -188,13 +189,16 @@ public final class Preview {
     return new Verdict(i.sequence(), fate, false, 0, 0, 0, 0, List.of(), why);
   }
 
-  /**
-   * The tables that the unit truncates: they become suspects, and its own rows there go with it.
-   */
+  /** A replay does not do these again, but makes their tables suspects. */
+  private static boolean suspectInstead(RowChange c) {
+    return c.kind() == RowChange.Kind.TRUNCATE || c.kind() == RowChange.Kind.REMOVE;
+  }
+
+  /** The tables that become suspects for what the unit did; its own rows there go with that. */
   private static Set<TableName> truncated(Intent i) {
     Set<TableName> tables = new TreeSet<>();
     for (RowChange c : i.changes()) {
-      if (c.kind() == RowChange.Kind.TRUNCATE) {
+      if (suspectInstead(c)) {
         tables.add(c.table());
       }
     }
@@ -210,7 +214,7 @@ public final class Preview {
         i.xid(),
         i.pid(),
         i.changes().stream()
-            .filter(c -> c.kind() != RowChange.Kind.TRUNCATE)
+            .filter(c -> !suspectInstead(c))
             .filter(c -> !(c.keyless() && truncated.contains(c.table())))
             .toList());
   }

@@ -438,15 +438,22 @@ public final class ChronicleJournal implements Journal {
   /** Gives everything back as it is, without a goodbye: as if the process had ended. */
   void letGo() {
     closed = true;
-    if (queue != null) {
-      closeQuietly(queue);
-      queue = null;
+    reclaiming.lock();
+    lock.lock();
+    try {
+      if (queue != null) {
+        closeQuietly(queue);
+        queue = null;
+      }
+      for (Segment s : segments.values()) {
+        s.release();
+      }
+      closeQuietly(state);
+      directory.close();
+    } finally {
+      lock.unlock();
+      reclaiming.unlock();
     }
-    for (Segment s : segments.values()) {
-      s.release();
-    }
-    closeQuietly(state);
-    directory.close();
   }
 
   private static void closeQuietly(AutoCloseable c) {

@@ -190,6 +190,11 @@ class PreviewTest {
             Outcome.COMMITTED,
             RowChange.truncate(table("k"), "1:1:", incarnation),
             insert("4"));
+    Intent removed =
+        pending(
+            "delete from k where a = 4",
+            Outcome.COMMITTED,
+            change(Kind.REMOVE, "k", List.of("a"), List.of(), row("4")));
     Intent statement =
         pending(
             "create table fresh(id int primary key, v text)",
@@ -207,13 +212,15 @@ class PreviewTest {
     assertEquals(
         new Verdict(truncated.sequence(), Fate.WRITES, false, 0, 0, 0, 0, k, ""), got.get(1));
     assertEquals(
+        new Verdict(removed.sequence(), Fate.WRITES, false, 0, 0, 0, 0, k, ""), got.get(2));
+    assertEquals(
         new Verdict(statement.sequence(), Fate.WRITES, false, 0, 0, 0, 1, List.of(), ""),
-        got.get(2));
-    assertEquals(Fate.WAITS, got.get(3).fate());
-    assertEquals(behind.sequence(), got.get(3).sequence());
+        got.get(3));
+    assertEquals(Fate.WAITS, got.get(4).fate());
+    assertEquals(behind.sequence(), got.get(4).sequence());
     assertTrue(
-        got.get(3).why().startsWith("for the statements of unit " + statement.sequence()),
-        got.get(3).why());
+        got.get(4).why().startsWith("for the statements of unit " + statement.sequence()),
+        got.get(4).why());
     assertEquals(List.of(), f.journal.suspects());
   }
 }
