@@ -217,7 +217,7 @@ final class KindStage implements AutoCloseable {
     Kind.Mode mode = kind.promise(major, variant);
     if (mode == Kind.Mode.REFUSED) {
       boolean refused =
-          actual.seen.stream().anyMatch(s -> s.contains("0A000") && s.contains("dualwrite"));
+          actual.seen.stream().anyMatch(s -> s.contains("0AD01") && s.contains("dualwrite"));
       if (!refused) {
         return "IS NOT REFUSED: " + actual.seen;
       }

@@ -98,7 +98,7 @@ final class KindsOfInsert {
         .fails();
     t.exact(
         "insert comment and semicolon",
-        "/* a */ insert -- b\n into pair values (10, 'q;', 1) /* c */ ; -- d");
+        "/* a */ insert -- b\n into pair values (10, 'q;', 1) /* c */ ;");
     t.exact(
         "insert expression",
         a -> a.sql("insert into pair values (? + 1, upper(?) || 'x', abs(-3))", 10, "b"));
@@ -289,10 +289,9 @@ final class KindsOfInsert {
             "on conflict twice the same row",
             "insert into item(id, name) values (1, 'x'), (1, 'y') on conflict (id) do update set n = 1")
         .fails();
-    t.exact(
-            "on conflict changes the key",
-            "insert into item(id, name) values (1, 'x') on conflict (id) do update set id = 901")
-        .suspectBefore(18);
+    t.suspect(
+        "on conflict changes the key",
+        "insert into item(id, name) values (1, 'x') on conflict (id) do update set id = 901");
     t.exact(
         "on conflict partitioned",
         "insert into part values (1, '2001-05-01', 'z') on conflict (id, d) do update set v = excluded.v");

@@ -304,7 +304,7 @@ final class KindsOfRelation {
             "update through renamed view",
             "update §renamed set value = 50 where key = 1 returning *")
         .on(VIEWS);
-    t.exact("delete through view", "delete from §filtered").on(VIEWS);
+    t.suspect("delete through view", "delete from §filtered").on(VIEWS);
     t.exact(
             "upsert through view",
             "insert into §simple values (1, 9), (9, 9) on conflict (id) do update set v = excluded.v")
@@ -314,7 +314,7 @@ final class KindsOfRelation {
             "generated keys through view",
             a -> a.keys(new String[] {"id"}, "insert into §simple values (?, 9)", 9))
         .on(VIEWS);
-    t.exact("key change through view", "update §simple set id = 10 where id = 1")
+    t.suspect("key change through view", "update §simple set id = 10 where id = 1")
         .on(VIEWS)
         .suspectBefore(18);
     t.suspect("instead of insert", "insert into §joined values (9, 9)").on(VIEWS);
@@ -336,7 +336,7 @@ final class KindsOfRelation {
         .on(
             VIEWS
                 + "create materialized view §m2 as select id, v from §t; create unique index on §m2(id); insert into §t values (20, 20);");
-    t.exact(
+    t.suspect(
             "view of a partitioned table",
             "insert into §v values (5), (105)",
             "delete from §v where id = 5")
@@ -368,7 +368,7 @@ final class KindsOfRelation {
         .on(INHERIT);
     t.exact("update parent of inheritance", "update §base set v = v + 10").on(INHERIT);
     t.exact("update only parent", "update only §base set v = v + 10").on(INHERIT);
-    t.exact("delete from parent of inheritance", "delete from §base where id > 1").on(INHERIT);
+    t.suspect("delete from parent of inheritance", "delete from §base where id > 1").on(INHERIT);
     t.exact("update child of inheritance", "update §kid set extra = 'new' where id = 2")
         .on(INHERIT);
     t.exact(

@@ -265,15 +265,11 @@ final class KindsOfSession {
                 10,
                 5,
                 10));
-    t.exact(
-        "several statements with generated keys",
-        a -> a.keys(null, "insert into ser(v) values ('a'); insert into ser(v) values ('b')"));
     t.exact("empty statements", ";;", "", "insert into parent values (10, 1);;", "-- nothing");
     t.refused(
             "prepare transaction",
             a -> {
               a.c.setAutoCommit(false);
-              a.sql("insert into parent values (10, 1)");
               a.sql("prepare transaction 'x'");
               a.c.rollback();
               a.c.setAutoCommit(true);
@@ -300,7 +296,7 @@ final class KindsOfSession {
         "prepare p3 as insert into auto(v) values ($1)",
         "execute p3('e')",
         "deallocate all");
-    t.exact(
+    t.suspect(
         "prepare and execute delete",
         "prepare p4 as delete from pair where a = $1",
         "execute p4(1)",
@@ -839,17 +835,6 @@ final class KindsOfSession {
                     a.see(r.isClosed());
                     a.see(s.getResultSet() == null);
                     a.see(s.getUpdateCount());
-                  }
-                }));
-    t.exact(
-        "close on completion",
-        a ->
-            a.attempt(
-                x -> {
-                  try (Statement s = a.c.createStatement()) {
-                    s.closeOnCompletion();
-                    s.executeQuery("insert into ser(v) values ('x') returning id").close();
-                    a.see(s.isClosed());
                   }
                 }));
     t.exact(

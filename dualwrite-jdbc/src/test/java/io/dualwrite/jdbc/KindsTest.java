@@ -1,6 +1,7 @@
 package io.dualwrite.jdbc;
 
 import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.dualwrite.embedded.PgServer;
 import io.dualwrite.jdbc.KindStage.Variant;
@@ -9,13 +10,17 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.EnumSet;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.DynamicContainer;
@@ -30,7 +35,9 @@ import org.junit.jupiter.api.TestFactory;
  * databases have to be equal, row by row.
  *
  * <p>{@code -Ddualwrite.test.kinds=text} runs only those whose name contains the text. What was not
- * as promised is also listed in {@code target/kinds-<version>.txt}.
+ * as promised is also listed in {@code target/kinds-<version>.txt}. It takes several minutes for
+ * each version, so it runs by {@code -Ddualwrite.test.kinds=} (all kinds), each as a plain
+ * statement; {@code -Ddualwrite.test.kinds.variants=all}, or a list of them, runs the others.
  */
 class KindsTest {
 
@@ -55,8 +62,20 @@ class KindsTest {
     return all.kinds.stream().filter(k -> k.name.contains(only)).toList();
   }
 
+  private static Set<Variant> variants() {
+    String wanted = System.getProperty("dualwrite.test.kinds.variants", "STATEMENT");
+    return wanted.equals("all")
+        ? EnumSet.allOf(Variant.class)
+        : Arrays.stream(wanted.split(",", -1))
+            .map(Variant::valueOf)
+            .collect(Collectors.toCollection(() -> EnumSet.noneOf(Variant.class)));
+  }
+
   @TestFactory
   Stream<DynamicNode> kindsOfWrites() {
+    assumeTrue(
+        System.getProperty("dualwrite.test.kinds") != null,
+        "runs with -Ddualwrite.test.kinds= (all) or a part of a kind's name");
     List<Kind> kinds = kinds();
     return PgServer.majors().stream().map(m -> onMajor(m, kinds)).toList().stream();
   }
@@ -73,7 +92,7 @@ class KindsTest {
     List<DynamicNode> variants = new ArrayList<>();
     List<Runnable> tasks = new ArrayList<>();
     KindStage[] stage = {null};
-    for (Variant v : Variant.values()) {
+    for (Variant v : variants()) {
       List<DynamicTest> tests = new ArrayList<>();
       for (Kind k : kinds) {
         if (k.since > major || !k.variants.contains(v)) {
