@@ -4,11 +4,13 @@ package io.dualwrite.backfill;
 public final class BackfillException extends RuntimeException {
   private static final long serialVersionUID = 1L;
 
-  BackfillException(String message) {
+  /** With the sentence that is shown. */
+  public BackfillException(String message) {
     super(message);
   }
 
-  BackfillException(String message, Throwable cause) {
+  /** With the sentence that is shown, and its cause. */
+  public BackfillException(String message, Throwable cause) {
     super(message, cause);
   }
 }

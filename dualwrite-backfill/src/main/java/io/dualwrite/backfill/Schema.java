@@ -21,7 +21,7 @@ final class Schema {
 
   private Schema() {}
 
-  /** What is wrong with the target's table; empty if nothing. */
+  /** What is wrong with the target's table, besides its triggers; empty if nothing. */
   static List<String> problems(Table source, Table target) {
     List<String> result = new ArrayList<>();
     if (target == null) {
@@ -74,9 +74,6 @@ final class Schema {
               : "it has a key on the target ("
                   + String.join(", ", target.key())
                   + ") and none on the source");
-    }
-    if (!target.userTriggers().isEmpty()) {
-      result.add(triggers(target.name(), target.userTriggers()));
     }
     if (target.rules()) {
       result.add("it has rewrite rules on the target; drop them there until the cutover");

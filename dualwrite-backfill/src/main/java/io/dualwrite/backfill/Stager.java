@@ -43,6 +43,25 @@ final class Stager {
   /** What of the source's tables the backfill is about. */
   static List<Table> scope(Connection source, Catalog catalog, TableFilter filter)
       throws SQLException {
+    Scope scope = look(source, catalog, filter);
+    if (!scope.refused.isEmpty()) {
+      throw new BackfillException(
+          "cannot backfill: "
+              + String.join("; ", scope.refused)
+              + ". Leave such tables out with --filter and move them by other means");
+    }
+    return scope.roots;
+  }
+
+  /**
+   * The source's tables that the filter lets through.
+   *
+   * @param roots those that can be backfilled, partitions left out
+   * @param refused a sentence for each of the others
+   */
+  record Scope(List<Table> roots, List<String> refused) {}
+
+  static Scope look(Connection source, Catalog catalog, TableFilter filter) throws SQLException {
     List<String> refused = new ArrayList<>();
     if (Sql.value(source, "select pg_catalog.to_regclass('timescaledb_information.hypertables')")
         != null) {
@@ -81,13 +100,7 @@ final class Stager {
         case PARTITION, VIEW, FOREIGN -> {}
       }
     }
-    if (!refused.isEmpty()) {
-      throw new BackfillException(
-          "cannot backfill: "
-              + String.join("; ", refused)
-              + ". Leave such tables out with --filter and move them by other means");
-    }
-    return roots;
+    return new Scope(roots, refused);
   }
 
   StageResult stage(StageOptions options) throws SQLException {
@@ -276,29 +289,8 @@ final class Stager {
   private void checkSchema(List<Table> roots) throws SQLException {
     Map<TableName, List<String>> problems = new TreeMap<>();
     for (Table t : roots) {
-      Optional<Table> there = targetCatalog.table(target, t.name());
-      List<String> p = new ArrayList<>(Schema.problems(t, there.orElse(null)));
-      if (there.isPresent()
-          && there.get().kind() == Table.Kind.PARTITIONED
-          && there.get().userTriggers().isEmpty()) {
-        Partitions.triggers(target, targetCatalog, t.name())
-            .forEach((leaf, names) -> p.add(Schema.triggers(leaf, names)));
-      }
-      if (!t.keyed() && there.isPresent() && there.get().kind() == Table.Kind.PARTITIONED) {
-        // replaced range by range: the range has to mean something on the source
-        Map<TableName, String> mine = Partitions.constraints(source, sourceCatalog, t.name());
-        Partitions.constraints(target, targetCatalog, t.name())
-            .forEach(
-                (leaf, constraint) -> {
-                  if (constraint.contains("satisfies_hash_partition")
-                      && !constraint.equals(mine.get(leaf))) {
-                    p.add(
-                        "its partition "
-                            + leaf
-                            + " is divided by hash on the target and otherwise on the source, and it has no key; divide both alike");
-                  }
-                });
-      }
+      List<String> p = new ArrayList<>(schemaProblems(t));
+      enabledTriggers(t).forEach((table, names) -> p.add(Schema.triggers(table, names)));
       if (!p.isEmpty()) {
         problems.put(t.name(), p);
       }
@@ -310,6 +302,40 @@ final class Stager {
                   .map(e -> "  " + e.getKey() + ": " + String.join("; ", e.getValue()))
                   .collect(Collectors.joining("\n")));
     }
+  }
+
+  /** Why the target's table cannot take the rows of the source's; triggers aside. */
+  List<String> schemaProblems(Table t) throws SQLException {
+    Optional<Table> there = targetCatalog.table(target, t.name());
+    List<String> p = new ArrayList<>(Schema.problems(t, there.orElse(null)));
+    if (!t.keyed() && there.isPresent() && there.get().kind() == Table.Kind.PARTITIONED) {
+      // replaced range by range: the range has to mean something on the source
+      Map<TableName, String> mine = Partitions.constraints(source, sourceCatalog, t.name());
+      Partitions.constraints(target, targetCatalog, t.name())
+          .forEach(
+              (leaf, constraint) -> {
+                if (constraint.contains("satisfies_hash_partition")
+                    && !constraint.equals(mine.get(leaf))) {
+                  p.add(
+                      "its partition "
+                          + leaf
+                          + " is divided by hash on the target and otherwise on the source, and it has no key; divide both alike");
+                }
+              });
+    }
+    return p;
+  }
+
+  /** The enabled triggers that would fire on the target for rows of that table, by table. */
+  Map<TableName, List<String>> enabledTriggers(Table t) throws SQLException {
+    Optional<Table> there = targetCatalog.table(target, t.name());
+    Map<TableName, List<String>> result = new TreeMap<>();
+    if (there.isPresent() && !there.get().userTriggers().isEmpty()) {
+      result.put(t.name(), there.get().userTriggers());
+    } else if (there.isPresent() && there.get().kind() == Table.Kind.PARTITIONED) {
+      result.putAll(Partitions.triggers(target, targetCatalog, t.name()));
+    }
+    return result;
   }
 
   private static Map<TableName, String> timeColumns(Map<String, String> given, List<Table> roots) {

@@ -1,5 +1,7 @@
 package io.dualwrite.cli;
 
+import com.zaxxer.hikari.HikariConfig;
+import com.zaxxer.hikari.HikariDataSource;
 import io.dualwrite.backfill.Backfill;
 import io.dualwrite.catalog.Catalog;
 import io.dualwrite.config.PgUri;
@@ -14,8 +16,10 @@ import java.sql.Connection;
 import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.concurrent.TimeUnit;
 import javax.sql.DataSource;
 import org.postgresql.ds.PGSimpleDataSource;
 import picocli.CommandLine.Model.CommandSpec;
@@ -174,12 +178,47 @@ final class Databases {
    * @throws UserError if one of them does not answer, or no application ever dual-wrote to the
    *     target
    */
-  Convergence convergence() throws SQLException {
+  Engine engine() throws SQLException {
     DataSource source = dataSource(Side.SOURCE);
     DataSource target = dataSource(Side.TARGET);
-    return primary(target) == Side.SOURCE
-        ? new Convergence(source, target, new Catalog(), new Catalog())
-        : new Convergence(target, source, new Catalog(), new Catalog());
+    Side primary = primary(target);
+    HikariDataSource from = pool(source, Side.SOURCE);
+    HikariDataSource to = pool(target, Side.TARGET);
+    return new Engine(
+        primary == Side.SOURCE
+            ? new Convergence(from, to, new Catalog(), new Catalog())
+            : new Convergence(to, from, new Catalog(), new Catalog()),
+        List.of(from, to));
+  }
+
+  /**
+   * The engine with its connections, which are kept from one step to the next.
+   *
+   * @param convergence the engine
+   * @param pools its connections
+   */
+  record Engine(Convergence convergence, List<HikariDataSource> pools) implements AutoCloseable {
+    @Override
+    public void close() {
+      pools.forEach(HikariDataSource::close);
+    }
+  }
+
+  private static HikariDataSource pool(DataSource from, Side side) {
+    HikariConfig c = new HikariConfig();
+    c.setPoolName("dualwrite-" + side);
+    c.setDataSource(from);
+    c.setMaximumPoolSize(4);
+    c.setMinimumIdle(0);
+    c.setConnectionTimeout(TimeUnit.SECONDS.toMillis(10));
+    c.setInitializationFailTimeout(-1); // that it answers was seen just now
+    return new HikariDataSource(c);
+  }
+
+  /** The journal's directory that the settings name, or null. */
+  Path journal() {
+    String dir = settings().string(Setting.JOURNAL_DIR);
+    return dir == null || dir.isBlank() ? null : Path.of(dir);
   }
 
   private static Side primary(DataSource target) throws SQLException {

@@ -1,17 +1,21 @@
 package io.dualwrite.cli;
 
+import io.dualwrite.control.Roles;
 import io.dualwrite.journal.Intent;
-import io.dualwrite.journal.JournalEntry;
 import io.dualwrite.journal.JournalReader;
+import io.dualwrite.journal.JournalUnit;
 import io.dualwrite.journal.RowChange;
 import java.nio.file.Path;
+import java.sql.SQLException;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.Parameters;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
 
 /** {@code dualwrite journal show}. */
 @Command(
@@ -19,91 +23,174 @@ import picocli.CommandLine.Parameters;
     mixinStandardHelpOptions = true,
     sortOptions = false,
     usageHelpAutoWidth = true,
-    header = "Shows one unit of work with its rows.",
-    description = {"", "The values of the rows are printed: mind who reads along."},
+    header = "Shows units of work with their rows.",
+    description = {
+      "",
+      "The values of the rows are printed: mind who reads along, or mask them. Resolved units are"
+          + " shown too while they are in the files. Changes nothing.",
+    },
     optionListHeading = "%nOptions:%n",
-    footerHeading = "%nExample:%n",
-    footer = {"  dualwrite journal show /var/lib/shop/dualwrite 4711"})
+    footerHeading = "%nExamples:%n",
+    footer = {
+      "  dualwrite journal show /var/lib/shop/journal 4711",
+      "  dualwrite journal show /var/lib/shop/journal --parked --mask-columns email,card_number",
+    })
 final class JournalShow implements Callable<Integer> {
 
   private static final int MAX_CHARS = 60;
+  private static final int WIDTH = 100;
 
-  @Parameters(index = "0", paramLabel = "DIR", description = "The journal's directory.")
-  private Path directory;
+  @Mixin private Selection selection;
 
-  @Parameters(
-      index = "1",
-      paramLabel = "SEQUENCE",
-      description = "The unit's number, as 'journal list' shows it.")
-  private long sequence;
+  @Option(
+      names = "--limit",
+      paramLabel = "N",
+      order = 21,
+      defaultValue = "20",
+      description = "At most so many units of each journal; 0: all (default: ${DEFAULT-VALUE}).")
+  private int limit;
 
-  @Option(names = "--full", description = "Long values in full.")
+  @Option(names = "--full", order = 22, description = "Long values in full.")
   private boolean full;
 
-  private Intent found;
-  private String state = "outcome unknown";
+  @Mixin private Masking masking;
+
+  @Mixin private Json json;
+
+  @Spec private CommandSpec spec;
 
   @Override
-  public Integer call() {
+  public Integer call() throws SQLException {
     Terminal terminal = Terminal.standard();
-    try (JournalReader reader = JournalCommand.look(directory, terminal)) {
-      reader.forEach(this::take);
+    List<Path> journals = selection.journals(null);
+    if (!selection.any()) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "which units? Name their sequences, as 'journal list' shows them, or a filter such as"
+              + " --parked");
     }
-    if (found == null) {
+    long[] shown = {0};
+    int code =
+        JournalCommand.each(
+            spec,
+            journals,
+            directory -> {
+              try (JournalReader reader =
+                  JournalCommand.look(directory, terminal, json, journals.size() > 1)) {
+                shown[0] += show(terminal, directory, reader);
+              }
+              return ExitCode.DONE;
+            });
+    if (code == ExitCode.DONE && shown[0] == 0) {
       throw new UserError(
-          "the journal has no unit of work "
-              + sequence
-              + " any more, or never had; 'dualwrite journal list --all "
-              + directory
-              + "' lists those it has");
+          "there is no such unit of work any more, or never was; 'dualwrite journal list --all "
+              + journals.get(0)
+              + "' lists those that there are");
     }
-    List<List<String>> rows = Terminal.rows("sequence", Long.toString(sequence));
-    rows.add(List.of("when", JournalStatus.time(found.wallMicros())));
-    rows.add(List.of("state", state));
-    rows.add(List.of("primary", (found.epoch() & 1) == 0 ? "source" : "target"));
-    rows.add(List.of("transaction", found.xid() + " of process " + found.pid()));
-    terminal.table(rows);
-    for (RowChange c : found.changes()) {
+    return code;
+  }
+
+  private long show(Terminal terminal, Path directory, JournalReader reader) {
+    long[] n = {0, 0}; // shown, left
+    reader.units(
+        true,
+        u -> {
+          if (!selection.test(u)) {
+            return true;
+          }
+          if (limit > 0 && n[0] == limit) {
+            n[1]++;
+            return true;
+          }
+          if (json.wanted()) {
+            terminal.println(Json.line(Units.json(directory, u, masking)));
+          } else {
+            if (n[0] > 0) {
+              terminal.println();
+            }
+            print(terminal, u);
+          }
+          n[0]++;
+          return true;
+        });
+    if (n[1] > 0 && !json.wanted()) {
       terminal.println();
-      terminal.println("  " + terminal.bold(verb(c.kind()) + " " + c.table()));
-      List<List<String>> values = new ArrayList<>();
-      values.add(c.columns());
-      for (String[] row : c.rows()) {
-        values.add(Arrays.stream(row).map(this::shown).toList());
+      terminal.println("    ... and " + Terminal.number(n[1]) + " more; --limit 0 shows all");
+    }
+    return n[0];
+  }
+
+  private void print(Terminal terminal, JournalUnit u) {
+    Intent i = u.intent();
+    List<List<String>> rows = Terminal.rows("sequence", Long.toString(i.sequence()));
+    rows.add(List.of("when", Units.instant(i.wallMicros()).toString()));
+    rows.add(
+        List.of("state", Units.state(u).equals("unknown") ? "outcome unknown" : Units.state(u)));
+    rows.add(List.of("primary", new Roles(i.epoch()).primary().toString()));
+    rows.add(List.of("transaction", i.xid() + " of process " + i.pid()));
+    terminal.table(rows);
+    if (u.error() != null) {
+      terminal.println("    " + terminal.bad("error"));
+      masking.error(u.error()).lines().forEach(l -> terminal.println("      " + l));
+    }
+    for (RowChange c : i.changes()) {
+      terminal.println();
+      terminal.println(
+          "  "
+              + terminal.bold(Units.what(c))
+              + (c.rows().length == 1 ? "" : "  " + Terminal.number(c.rows().length) + " rows"));
+      rows(terminal, c);
+    }
+  }
+
+  private void rows(Terminal terminal, RowChange c) {
+    boolean[] masked = masking.masked(c);
+    List<String> names = new ArrayList<>();
+    for (int j = 0; j < c.columns().size(); j++) {
+      // the old key stands first where it is changed
+      boolean old = c.kind() == RowChange.Kind.REKEY && j < c.keyColumns().size();
+      names.add(old ? "old " + c.columns().get(j) : c.columns().get(j));
+    }
+    List<List<String>> table = new ArrayList<>();
+    table.add(names);
+    for (String[] row : c.rows()) {
+      List<String> cells = new ArrayList<>();
+      for (int j = 0; j < row.length; j++) {
+        cells.add(shown(Masking.value(row[j], j >= masked.length || masked[j])));
       }
-      terminal.table(values);
+      table.add(cells);
     }
-    return ExitCode.DONE;
-  }
-
-  private void take(JournalEntry e) {
-    if (e instanceof JournalEntry.Appended a && a.intent().sequence() == sequence) {
-      found = a.intent();
-    } else if (e instanceof JournalEntry.Committed c && c.sequence() == sequence) {
-      state = "committed on the primary, pending";
-    } else if (e instanceof JournalEntry.Resolved r && r.sequence() == sequence) {
-      state = "resolved";
-    } else if (e instanceof JournalEntry.Parked p && p.sequence() == sequence) {
-      state = "set aside: " + p.error();
-    } else if (e instanceof JournalEntry.Unparked p && p.sequence() == sequence) {
-      state = "pending again";
+    if (width(table) <= WIDTH) {
+      terminal.table(table);
+      return;
+    }
+    for (int r = 1; r < table.size(); r++) {
+      List<List<String>> upright = new ArrayList<>();
+      upright.add(List.of(table.size() == 2 ? "column" : "row " + r, "value"));
+      for (int j = 0; j < table.get(r).size(); j++) {
+        upright.add(List.of(j < names.size() ? names.get(j) : "", table.get(r).get(j)));
+      }
+      terminal.table(upright);
     }
   }
 
-  static String verb(RowChange.Kind kind) {
-    return switch (kind) {
-      case UPSERT -> "write";
-      case INSERT -> "insert";
-      case DELETE -> "delete";
-      case REKEY -> "change key";
-    };
+  private static int width(List<List<String>> table) {
+    int sum = 2;
+    for (int j = 0; j < table.get(0).size(); j++) {
+      int w = 0;
+      for (List<String> row : table) {
+        w = Math.max(w, j < row.size() ? row.get(j).length() : 0);
+      }
+      sum += w + 2;
+    }
+    return sum;
   }
 
   private String shown(String value) {
     if (value == null) {
       return "NULL";
     }
-    String line = value.replaceAll("\\R", " ");
+    String line = String.join(" ", value.lines().toList());
     return full || line.length() <= MAX_CHARS ? line : line.substring(0, MAX_CHARS - 3) + "...";
   }
 }

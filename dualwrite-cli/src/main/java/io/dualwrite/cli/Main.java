@@ -50,10 +50,15 @@ import picocli.CommandLine.Spec;
     },
     subcommands = {
       DemoCommand.class,
+      DoctorCommand.class,
+      SchemaCommand.class,
       StageCommand.class,
       CopyCommand.class,
       VerifyCommand.class,
+      JobsCommand.class,
+      TriggersCommand.class,
       StatusCommand.class,
+      ReconcileCommand.class,
       CleanCommand.class,
       JournalCommand.class,
     })

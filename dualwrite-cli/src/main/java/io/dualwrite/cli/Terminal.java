@@ -5,6 +5,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.StringTokenizer;
 import java.util.concurrent.locks.ReentrantLock;
 import picocli.CommandLine.Help.Ansi;
 
@@ -14,7 +15,8 @@ import picocli.CommandLine.Help.Ansi;
  */
 public final class Terminal {
 
-  private static final int MAX_WIDTH = 100;
+  /** What is printed is at most so wide, tables of long values aside. */
+  public static final int WIDTH = 100;
 
   private final PrintStream out;
   private final boolean interactive;
@@ -68,6 +70,32 @@ public final class Terminal {
     }
   }
 
+  /**
+   * Prints a label and a text that may be long: on a terminal the text goes on below, indented, at
+   * the ends of words.
+   *
+   * @param label may have colours
+   * @param width the label's without them
+   */
+  public void println(String label, int width, String text) {
+    if (!interactive || width + text.length() <= WIDTH) {
+      println(label + text);
+      return;
+    }
+    StringBuilder line = new StringBuilder(label);
+    int used = width;
+    for (String word : text.split(" ", -1)) {
+      if (used + word.length() > WIDTH && used > 8) {
+        println(line.toString().stripTrailing());
+        line = new StringBuilder("      ");
+        used = 6;
+      }
+      line.append(word).append(' ');
+      used += word.length() + 1;
+    }
+    println(line.toString().stripTrailing());
+  }
+
   /** Prints an empty line. */
   public void println() {
     println("");
@@ -84,7 +112,7 @@ public final class Terminal {
         return;
       }
       erase();
-      status = line.length() > MAX_WIDTH ? line.substring(0, MAX_WIDTH) : line;
+      status = line.length() > WIDTH ? line.substring(0, WIDTH) : line;
       draw();
     } finally {
       lock.unlock();
@@ -168,6 +196,23 @@ public final class Terminal {
     }
   }
 
+  /** The text in lines of at most that width; a word that is longer stands alone. */
+  public static List<String> wrap(String text, int width) {
+    List<String> lines = new ArrayList<>();
+    StringBuilder line = new StringBuilder();
+    StringTokenizer words = new StringTokenizer(text, " ");
+    while (words.hasMoreTokens()) {
+      String word = words.nextToken();
+      if (!line.isEmpty() && line.length() + 1 + word.length() > width) {
+        lines.add(line.toString());
+        line.setLength(0);
+      }
+      line.append(line.isEmpty() ? "" : " ").append(word);
+    }
+    lines.add(line.toString());
+    return lines;
+  }
+
   /** Builds the rows of a {@link #table}. */
   public static List<List<String>> rows(String... heading) {
     List<List<String>> rows = new ArrayList<>();
@@ -178,6 +223,11 @@ public final class Terminal {
   /** A number with thousands separators. */
   public static String number(long n) {
     return String.format(Locale.ROOT, "%,d", n);
+  }
+
+  /** A number of things: {@code 1 key}, {@code 1,234 keys}. */
+  public static String count(long n, String thing) {
+    return number(n) + " " + thing + (n == 1 ? "" : "s");
   }
 
   /** Bytes in the unit that suits. */

@@ -20,6 +20,10 @@ final class Dml {
   /** One column as a statement gets it: the type that the text is of, or null for its own. */
   record In(Column column, String type) {
     String cast(String text) {
+      if (type == null && column.type().startsWith("reg") && column.type().indexOf('.') < 0) {
+        // the cast from text looks names up and takes no number; the type's input function does
+        return "pg_catalog." + column.type() + "in(pg_catalog.textout(" + text + "))";
+      }
       return "cast(" + text + " as " + (type == null ? column.type() : type) + ")";
     }
   }

@@ -50,6 +50,9 @@ final class KeylessReplay {
   private final Convergence engine;
   private final UUID writer;
 
+  /** Rows that the present attempt inserted, before its commit: all that is known of one undone. */
+  long inserted;
+
   KeylessReplay(Convergence engine, UUID writer) {
     this.engine = engine;
     this.writer = writer;
@@ -132,6 +135,7 @@ final class KeylessReplay {
     Set<Recorded> recorded = recorded(m, roots);
     engine.at(Step.REPLAY_VISIBILITY);
     long rows = insert(m, todo, tables, recorded);
+    inserted = rows;
     engine.at(Step.REPLAY_INSERTED);
     // LOCK_BEFORE_VISIBILITY for tables with partitions: to lock them all beforehand would wait for
     // every recopy of any of them. The insert has locked those that its rows went to; a recopy of

@@ -17,6 +17,8 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.LongConsumer;
+import java.util.function.Predicate;
 import javax.sql.DataSource;
 
 /**
@@ -30,6 +32,18 @@ public final class Reconcile {
 
   private final Convergence convergence;
   private final Journal journal;
+
+  /** Is told how far it is, in the caller's thread. */
+  public interface Progress {
+    /**
+     * At the beginning of a table, and after each batch of it.
+     *
+     * @param suspect what is worked on
+     * @param table the table at hand, one of all for a suspect of {@code *.*}
+     * @param rows keys resynced in this table so far; 0 when it is begun
+     */
+    void at(Suspect suspect, TableName table, long rows);
+  }
 
   /** For the suspects of one journal. */
   public Reconcile(Convergence convergence, Journal journal) {
@@ -45,12 +59,22 @@ public final class Reconcile {
    * @throws SQLException if a database fails or a table cannot be made equal
    */
   public int run() throws SQLException {
+    return run(s -> true, (suspect, table, rows) -> {});
+  }
+
+  /**
+   * As {@link #run()}, for some of the suspects.
+   *
+   * @param which which ones
+   * @param progress is told
+   */
+  public int run(Predicate<Suspect> which, Progress progress) throws SQLException {
     int closed = 0;
     SQLException failed = null;
     for (Suspect s : journal.suspects()) {
       try {
-        if (ended(s)) {
-          heal(s);
+        if (which.test(s) && ended(s)) {
+          heal(s, progress);
           // one that was added to meanwhile stays
           closed += journal.closeSuspect(s) ? 1 : 0;
         }
@@ -68,18 +92,18 @@ public final class Reconcile {
     return closed;
   }
 
-  private void heal(Suspect s) throws SQLException {
+  private void heal(Suspect s, Progress progress) throws SQLException {
     if (!s.table().equals(RowChange.NO_TABLE)) {
       Optional<Table> t = table(s.table());
       if (t.isPresent()) {
-        heal(t.get());
+        heal(s, t.get(), progress);
       }
       return;
     }
     SQLException failed = null;
     for (Table t : all()) {
       try {
-        heal(t);
+        heal(s, t, progress);
       } catch (SQLException e) {
         failed = failed == null ? e : failed;
       }
@@ -136,10 +160,11 @@ public final class Reconcile {
     }
   }
 
-  private void heal(Table t) throws SQLException {
+  private void heal(Suspect suspect, Table t, Progress progress) throws SQLException {
     if (t.temporary() || t.kind() == Table.Kind.VIEW || t.kind() == Table.Kind.FOREIGN) {
       return;
     }
+    progress.at(suspect, t.name(), 0);
     try {
       if (!t.keyed()) {
         convergence.recopy(t.name(), "true");
@@ -147,14 +172,16 @@ public final class Reconcile {
       }
       // LIST_AFTER_INFLIGHT: a row that is on its way to the mirror is in no list of keys yet
       convergence.awaitInFlight(t.name());
-      everyKey(convergence.primary(), t, convergence.primaryCatalog());
-      everyKey(convergence.mirror(), t, convergence.mirrorCatalog());
+      long[] rows = {0};
+      LongConsumer more = n -> progress.at(suspect, t.name(), rows[0] += n);
+      everyKey(convergence.primary(), t, convergence.primaryCatalog(), more);
+      everyKey(convergence.mirror(), t, convergence.mirrorCatalog(), more);
     } catch (ConvergenceException e) {
       throw new SQLException(t.name() + " cannot be made equal: " + e.getMessage(), "55000", e);
     }
   }
 
-  private void everyKey(DataSource side, Table t, Catalog catalog)
+  private void everyKey(DataSource side, Table t, Catalog catalog, LongConsumer progress)
       throws SQLException, ConvergenceException {
     StringBuilder sql = new StringBuilder("select ");
     for (String k : t.key()) {
@@ -180,11 +207,13 @@ public final class Reconcile {
             keys.add(key);
             if (keys.size() == BATCH) {
               convergence.resync(Map.of(t.name(), keys));
+              progress.accept(keys.size());
               keys = new ArrayList<>();
             }
           }
           if (!keys.isEmpty()) {
             convergence.resync(Map.of(t.name(), keys));
+            progress.accept(keys.size());
           }
         }
       } finally {

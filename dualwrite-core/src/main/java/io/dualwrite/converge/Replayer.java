@@ -54,7 +54,7 @@ public final class Replayer implements AutoCloseable {
   private static final int MAX_WAITING = 20_000; // units
 
   /** A pending unit that can be taken up. */
-  private record Unit(Intent intent, boolean doubtful) {}
+  record Unit(Intent intent, boolean doubtful) {}
 
   /** A unit that failed. */
   private record Failed(int attempts, long notBefore) {}
@@ -403,8 +403,7 @@ public final class Replayer implements AutoCloseable {
    * within the incarnation in which the id was given; a doubt across a crash stays one, as does an
    * id so old that the server has forgotten it. In both cases the transaction has ended.
    */
-  private static Map<Long, String> status(Convergence engine, List<Pending> pending)
-      throws SQLException {
+  static Map<Long, String> status(Convergence engine, List<Pending> pending) throws SQLException {
     List<Intent> unknown = new ArrayList<>();
     for (Pending p : pending) {
       if (p.outcome() == Outcome.UNKNOWN) {
@@ -694,8 +693,8 @@ public final class Replayer implements AutoCloseable {
   }
 
   /** The union of the units' keys, in the order of the primary's key columns. */
-  private static Map<TableName, Map<List<String>, Boolean>> keys(
-      Convergence engine, List<Unit> units) throws SQLException, ConvergenceException {
+  static Map<TableName, Map<List<String>, Boolean>> keys(Convergence engine, List<Unit> units)
+      throws SQLException, ConvergenceException {
     Map<TableName, Map<List<String>, Boolean>> result = new TreeMap<>();
     Connection c = null;
     try {

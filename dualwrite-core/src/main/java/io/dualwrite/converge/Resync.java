@@ -299,6 +299,7 @@ final class Resync {
     try (PreparedStatement s = mirror.prepareStatement("set constraints all immediate")) {
       s.execute(); // deferred ones speak now, not in COMMIT
     }
+    engine.at(Step.CHECKED);
     MirrorWriter.commit(mirror);
     engine.at(Step.COMMITTED);
   }

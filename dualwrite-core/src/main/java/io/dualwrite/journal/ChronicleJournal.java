@@ -74,6 +74,7 @@ public final class ChronicleJournal implements Journal {
   private final IntentIndex index;
   private final TreeMap<Integer, Segment> segments;
   private final Map<Long, String> parkErrors;
+  private final ByteWriter noted = new ByteWriter();
   private QueueWriter queue;
   private volatile Segment current;
   private int nextOrdinal;
@@ -88,6 +89,7 @@ public final class ChronicleJournal implements Journal {
   private long measuredAt;
   private long growthSinceMeasured = Long.MAX_VALUE / 2;
   private long retryAt;
+  private boolean begun;
   private boolean refusing;
   private volatile boolean closed;
   private long periodStarted = System.nanoTime();
@@ -134,13 +136,13 @@ public final class ChronicleJournal implements Journal {
    */
   public static ChronicleJournal open(Path directory, JournalOptions options) {
     requireFlags();
-    QueueWriter.prepare();
     JournalDirectory d = JournalDirectory.own(directory.toAbsolutePath().normalize());
     StateFile state = null;
     ChronicleJournal journal = null;
     boolean opened = false;
     try {
-      boolean created = !d.known();
+      boolean nameless = !d.known() && used(d);
+      boolean created = !d.known() && !nameless;
       boolean lost = !created && !Files.exists(d.state());
       String lostState = "journal.state, which names the suspects, was lost";
       state =
@@ -155,7 +157,7 @@ public final class ChronicleJournal implements Journal {
       boolean crashed = !created && !use.clean() && (boot.isEmpty() || !boot.equals(use.boot()));
       Scan scan = Scan.of(d, state.resolved(), crashed, false);
       journal = new ChronicleJournal(d, state, scan, options);
-      journal.start(scan, created, lost, crashed, boot);
+      journal.start(scan, created, nameless, lost, crashed, boot);
       opened = true;
       return journal;
     } catch (IOException e) {
@@ -180,6 +182,19 @@ public final class ChronicleJournal implements Journal {
     }
   }
 
+  /** Whether there was a journal; a first start that was cut off leaves nothing that matters. */
+  private static boolean used(JournalDirectory d) throws IOException {
+    if (!d.runDirectories().isEmpty()) {
+      return true;
+    }
+    if (!Files.exists(d.state())) {
+      return false;
+    }
+    try (StateFile s = StateFile.open(d.state(), true)) {
+      return s.damaged() || !s.use().sync().isEmpty();
+    }
+  }
+
   private static void requireFlags() {
     Module base = Object.class.getModule();
     Module user = ChronicleJournal.class.getModule();
@@ -194,13 +209,15 @@ public final class ChronicleJournal implements Journal {
     }
   }
 
-  private void start(Scan scan, boolean created, boolean lost, boolean crashed, String boot)
+  private void start(
+      Scan scan, boolean created, boolean nameless, boolean lost, boolean crashed, String boot)
       throws IOException {
     long now = nowMicros();
-    String inode = directory.currentInode();
+    String place =
+        directory.currentPlace(
+            options.machineId() != null ? options.machineId() : JournalDirectory.currentMachine());
     StateFile.Use last = state.use();
-    boolean moved =
-        !created && !last.inode().isEmpty() && !inode.isEmpty() && !inode.equals(last.inode());
+    boolean moved = !created && JournalDirectory.moved(last.place(), place);
     List<Suspect> suspects = new ArrayList<>();
     List<Long> settled = new ArrayList<>();
 
@@ -248,21 +265,26 @@ public final class ChronicleJournal implements Journal {
     if (created) {
       directory.writer = UUID.randomUUID();
       directory.created = Instant.now().truncatedTo(ChronoUnit.SECONDS).toString();
-    } else if (moved || sequencesLost) {
+    } else if (moved || sequencesLost || nameless) {
       settled.addAll(giveUpKeyless(suspects, now));
       UUID fresh = UUID.randomUUID();
       LOG.warn(
           "{}: {}; it continues as writer {} instead of {}.",
           directory.path,
-          moved ? "the journal was moved or copied" : "the journal lost its sequences",
+          nameless
+              ? "journal.properties was lost"
+              : moved ? "the journal was moved or copied" : "the journal lost its sequences",
           fresh,
-          directory.writer);
+          nameless ? "the one that it named" : directory.writer);
       directory.writer = fresh;
+      if (nameless) {
+        directory.created = Instant.now().truncatedTo(ChronoUnit.SECONDS).toString();
+      }
     }
     if (!suspects.isEmpty()) {
       state.open(suspects);
     }
-    if (created || moved || sequencesLost) {
+    if (created || moved || sequencesLost || nameless) {
       directory.save();
     }
     state.heal();
@@ -279,24 +301,57 @@ public final class ChronicleJournal implements Journal {
     }
     state.forgetWritten(state.nextPeriod());
 
+    boolean notes = !scan.damages.isEmpty() || !settled.isEmpty();
+    if (notes) {
+      lock.lock();
+      try {
+        beginFirst();
+        for (Scan.Damage d : scan.damages.values()) {
+          note(Records.NOTED, 0, d.id());
+        }
+        for (long seq : settled) {
+          note(Records.RESOLVED, seq, null);
+        }
+      } finally {
+        lock.unlock();
+      }
+    }
+    // not before the notes: what was given up under the old name must not come back under the new
+    state.use(new StateFile.Use(boot, options.sync().name(), place, false));
+    if (notes) {
+      reclaim();
+    } else {
+      Thread beginning = new Thread(this::beginAside, "dualwrite-journal-begin");
+      beginning.setDaemon(true);
+      beginning.start();
+    }
+  }
+
+  /**
+   * Begins the run on a thread of its own: Chronicle Queue takes most of a second to load, in which
+   * the application can connect to its databases. Whoever writes earlier begins the run itself.
+   */
+  private void beginAside() {
     lock.lock();
     try {
+      if (closed) {
+        return;
+      }
+      beginFirst();
+    } finally {
+      lock.unlock();
+    }
+    reclaim();
+  }
+
+  private void beginFirst() {
+    if (!begun) {
       try {
         begin();
       } catch (IOException e) {
         noRun(e);
       }
-      for (Scan.Damage d : scan.damages.values()) {
-        note(Records.NOTED, 0, d.id());
-      }
-      for (long seq : settled) {
-        note(Records.RESOLVED, seq, null);
-      }
-    } finally {
-      lock.unlock();
     }
-    state.use(new StateFile.Use(boot, options.sync().name(), inode, false));
-    reclaim();
   }
 
   /**
@@ -364,7 +419,7 @@ public final class ChronicleJournal implements Journal {
         }
       }
       StateFile.Use use = state.use();
-      state.use(new StateFile.Use(use.boot(), use.sync(), use.inode(), true));
+      state.use(new StateFile.Use(use.boot(), use.sync(), use.place(), true));
     } catch (IOException e) {
       throw new JournalException(
           "The journal in "
@@ -383,15 +438,22 @@ public final class ChronicleJournal implements Journal {
   /** Gives everything back as it is, without a goodbye: as if the process had ended. */
   void letGo() {
     closed = true;
-    if (queue != null) {
-      closeQuietly(queue);
-      queue = null;
+    reclaiming.lock();
+    lock.lock();
+    try {
+      if (queue != null) {
+        closeQuietly(queue);
+        queue = null;
+      }
+      for (Segment s : segments.values()) {
+        s.release();
+      }
+      closeQuietly(state);
+      directory.close();
+    } finally {
+      lock.unlock();
+      reclaiming.unlock();
     }
-    for (Segment s : segments.values()) {
-      s.release();
-    }
-    closeQuietly(state);
-    directory.close();
   }
 
   private static void closeQuietly(AutoCloseable c) {
@@ -696,10 +758,12 @@ public final class ChronicleJournal implements Journal {
 
   /** Writes a small record if there is space: whoever calls can do without. */
   private void note(byte type, long sequence, String text) {
+    beginFirst();
     if (queue == null) {
       return;
     }
-    ByteWriter w = new ByteWriter();
+    ByteWriter w = noted;
+    w.clear();
     Records.note(w, type, sequence, text);
     try {
       if (!queue.fits(w.position())) {
@@ -735,6 +799,8 @@ public final class ChronicleJournal implements Journal {
 
   /** Begins a run; the last one's file was made durable before. */
   private void begin() throws IOException {
+    begun = true;
+    QueueWriter.prepare();
     if (store.getUsableSpace() < BEGIN_BYTES) {
       throw new IOException("No space left on device");
     }
@@ -892,9 +958,15 @@ public final class ChronicleJournal implements Journal {
     }
   }
 
-  /** For tests. */
+  /** For tests; begins the run if need be. */
   QueueWriter queue() {
-    return queue;
+    lock.lock();
+    try {
+      beginFirst();
+      return queue;
+    } finally {
+      lock.unlock();
+    }
   }
 
   /** For tests. */

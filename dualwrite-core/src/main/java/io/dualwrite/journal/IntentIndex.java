@@ -53,7 +53,13 @@ final class IntentIndex {
   void put(long sequence, long location, int length, byte state) {
     Page p = page(sequence);
     if (p == null) {
-      p = new Page();
+      Map.Entry<Long, Page> top = pages.lastEntry();
+      if (top != null && top.getValue().used == 0) {
+        p = top.getValue();
+        pages.remove(top.getKey());
+      } else {
+        p = new Page();
+      }
       lastNumber = sequence >> SHIFT;
       last = p;
       pages.put(lastNumber, p);
@@ -91,7 +97,8 @@ final class IntentIndex {
     }
     counts[p.state[i]]--;
     p.state[i] = NONE;
-    if (--p.used == 0) {
+    // the highest page stays, empty or not: one unit after the other is put into it and taken out
+    if (--p.used == 0 && sequence >> SHIFT != pages.lastKey()) {
       pages.remove(sequence >> SHIFT);
       last = null;
       lastNumber = -1;

@@ -6,6 +6,7 @@ import java.io.OutputStream;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
 import java.nio.channels.OverlappingFileLockException;
+import java.nio.file.DirectoryNotEmptyException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
@@ -130,6 +131,13 @@ final class JournalDirectory implements AutoCloseable {
     try {
       d.load();
     } catch (NoSuchFileException e) {
+      try {
+        if (Files.exists(d.state()) || !d.runDirectories().isEmpty()) {
+          return d; // it lost its identity, and what is in it may matter all the more
+        }
+      } catch (IOException unreadable) {
+        e.addSuppressed(unreadable);
+      }
       throw new JournalException(
           path + " is not a journal: it has no " + PROPERTIES + "; check the path.", e);
     } catch (IOException e) {
@@ -150,8 +158,9 @@ final class JournalDirectory implements AutoCloseable {
       if (OWNED.contains(path.toRealPath())) {
         return owner();
       }
-      try (FileChannel c = FileChannel.open(path.resolve(LOCK), StandardOpenOption.WRITE)) {
-        FileLock l = c.tryLock();
+      // shared: who may only read can ask too, and several may ask at once
+      try (FileChannel c = FileChannel.open(path.resolve(LOCK), StandardOpenOption.READ)) {
+        FileLock l = c.tryLock(0, Long.MAX_VALUE, true);
         if (l != null) {
           l.release();
           return null;
@@ -195,11 +204,29 @@ final class JournalDirectory implements AutoCloseable {
               + ProcessHandle.current().pid()
               + " since "
               + Instant.now().truncatedTo(ChronoUnit.SECONDS)
+              + host()
+              + program()
               + "\n");
     } catch (IOException e) {
       // The disk may be full: then who is refused is not told by whom. If it is read-only, the next
       // write says so.
     }
+  }
+
+  /** In containers every process is number 1: then this tells which. */
+  private static String host() {
+    try {
+      String s = Files.readString(Path.of("/proc/sys/kernel/hostname")).strip();
+      return s.isEmpty() ? "" : " on " + s;
+    } catch (IOException e) {
+      return ""; // not Linux
+    }
+  }
+
+  /** The main class or jar; never its arguments, which may hold passwords. */
+  private static String program() {
+    String s = System.getProperty("sun.java.command", "").strip().split("\\s", 2)[0];
+    return s.isEmpty() ? "" : " (" + s.substring(s.lastIndexOf('/') + 1) + ")";
   }
 
   private JournalException inUse() {
@@ -330,6 +357,8 @@ final class JournalDirectory implements AutoCloseable {
         for (Path f : found) {
           list.add(f);
         }
+      } catch (NoSuchFileException e) {
+        return List.of(); // its owner gave it back just now
       }
     }
     list.sort(null);
@@ -345,12 +374,37 @@ final class JournalDirectory implements AutoCloseable {
     }
   }
 
-  /** The inode of the lock file, or empty if the file system has none. */
-  String currentInode() {
+  /**
+   * Where the directory is: the inode of the lock file, and the machine if that is known, because
+   * on a file system that is as new a copy's inode may well be the same. Empty if the file system
+   * has none.
+   */
+  String currentPlace(String machine) {
     try {
-      return Files.getAttribute(path.resolve(LOCK), "unix:ino").toString();
+      String inode = Files.getAttribute(path.resolve(LOCK), "unix:ino").toString();
+      return machine.isEmpty() ? inode : inode + "@" + machine;
     } catch (IOException | IllegalArgumentException | UnsupportedOperationException e) {
       return ""; // copies cannot be told from the original here
+    }
+  }
+
+  /** Whether two places differ in what is known of both. */
+  static boolean moved(String before, String now) {
+    if (before.isEmpty() || now.isEmpty()) {
+      return false;
+    }
+    String[] a = before.split("@", 2);
+    String[] b = now.split("@", 2);
+    return !a[0].equals(b[0]) || (a.length == 2 && b.length == 2 && !a[1].equals(b[1]));
+  }
+
+  /** This machine's identity, or empty if it has none, as in most containers. */
+  static String currentMachine() {
+    try {
+      String s = Files.readString(Path.of("/etc/machine-id")).strip();
+      return s.length() == 32 ? s : "";
+    } catch (IOException e) {
+      return "";
     }
   }
 
@@ -376,14 +430,18 @@ final class JournalDirectory implements AutoCloseable {
         });
   }
 
-  /** Deletes a run with all that is left in it. */
+  /** Deletes a run with all of the queue that is left in it; what others put there stays. */
   static void deleteRun(Path run) throws IOException {
-    try (DirectoryStream<Path> files = Files.newDirectoryStream(run)) {
+    try (DirectoryStream<Path> files = Files.newDirectoryStream(run, "*.{cq4,cq4t}")) {
       for (Path f : files) {
         Files.deleteIfExists(f);
       }
     }
-    Files.deleteIfExists(run);
+    try {
+      Files.deleteIfExists(run);
+    } catch (DirectoryNotEmptyException e) {
+      // a run without files means nothing
+    }
   }
 
   static String reason(IOException e) {

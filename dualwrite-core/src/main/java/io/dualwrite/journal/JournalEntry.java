@@ -53,11 +53,14 @@ public sealed interface JournalEntry {
    * Bytes that are not what was written. They became suspects when the application started, or will
    * when it starts next.
    *
-   * @param file the file, below the journal's directory {@code runs}
+   * @param file the file, below the journal's directory {@code runs}; or {@code journal.state},
+   *     {@code journal.properties}
    * @param position where in it
    * @param what is wrong
    * @param tables that the lost records named; {@code *.*} if that cannot be read
+   * @param settled whether nothing is left to do about it: its tables were made suspects when the
+   *     application started, or what was lost does not matter any more
    */
-  record Damaged(String file, long position, String what, List<TableName> tables)
+  record Damaged(String file, long position, String what, List<TableName> tables, boolean settled)
       implements JournalEntry {}
 }

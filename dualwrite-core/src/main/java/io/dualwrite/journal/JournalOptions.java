@@ -29,6 +29,7 @@ public final class JournalOptions {
   private final long rollBytes;
   private final LongSupplier freeSpace;
   private final String bootId;
+  private final String machineId;
   private final LongSupplier millis;
 
   private JournalOptions(Builder b) {
@@ -39,6 +40,7 @@ public final class JournalOptions {
     this.rollBytes = b.rollBytes;
     this.freeSpace = b.freeSpace;
     this.bootId = b.bootId;
+    this.machineId = b.machineId;
     this.millis = b.millis;
   }
 
@@ -90,6 +92,11 @@ public final class JournalOptions {
     return bootId;
   }
 
+  /** This machine; null: ask the operating system. */
+  String machineId() {
+    return machineId;
+  }
+
   /** The clock, in milliseconds since 1970. */
   LongSupplier millis() {
     return millis;
@@ -104,6 +111,7 @@ public final class JournalOptions {
     private long rollBytes = 64 * MIB;
     private LongSupplier freeSpace;
     private String bootId;
+    private String machineId;
     private LongSupplier millis = System::currentTimeMillis;
 
     private Builder() {}
@@ -168,6 +176,12 @@ public final class JournalOptions {
     /** For tests: the boot of the machine. */
     Builder bootId(String value) {
       this.bootId = value;
+      return this;
+    }
+
+    /** For tests: the machine. */
+    Builder machineId(String value) {
+      this.machineId = value;
       return this;
     }
 

@@ -85,9 +85,21 @@ final class Records {
    * @return null if no sound header and head are there
    */
   static Header header(byte[] b, int at, int end) {
-    if (end - at < HEADER || u32(b, at) != MAGIC || b[at + 4] != VERSION) {
+    if (end - at < HEADER || u32(b, at) != MAGIC || b[at + 4] < 1 || b[at + 4] > VERSION) {
       return null;
     }
+    return sealed(b, at, end);
+  }
+
+  /** Whether a later version of dualwrite wrote the record there: its sum is right, and yet. */
+  static boolean newer(byte[] b, int at, int end) {
+    return end - at >= HEADER
+        && u32(b, at) == MAGIC
+        && b[at + 4] > VERSION
+        && sealed(b, at, end) != null;
+  }
+
+  private static Header sealed(byte[] b, int at, int end) {
     int head = u32(b, at + 16);
     int body = u32(b, at + 20);
     if (head < 0 || body < 0 || head > LARGEST || body > LARGEST || head > end - at - HEADER) {

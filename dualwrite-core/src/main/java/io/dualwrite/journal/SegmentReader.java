@@ -50,6 +50,7 @@ final class SegmentReader implements AutoCloseable {
         throws IOException;
   }
 
+  private final Path path;
   private final RandomAccessFile file;
   private final long fileLength;
   private byte[] window = new byte[WINDOW];
@@ -57,6 +58,7 @@ final class SegmentReader implements AutoCloseable {
   private int filled;
 
   SegmentReader(Path path) throws IOException {
+    this.path = path;
     this.file = new RandomAccessFile(path.toFile(), "r");
     this.fileLength = file.length();
   }
@@ -245,6 +247,17 @@ final class SegmentReader implements AutoCloseable {
     }
     fetch(position, (int) (Records.HEADER + head));
     at = (int) (position - base);
+    if (Records.newer(window, at, filled)) {
+      // not damage: to make suspects of what only has to be read by another version would be worse
+      throw new JournalException(
+          "The journal file "
+              + path
+              + " has a record of version "
+              + window[at + 4]
+              + ", newer than this version of dualwrite reads ("
+              + Records.VERSION
+              + "): use the version that wrote it, or a later one.");
+    }
     return Records.header(window, at, filled);
   }
 

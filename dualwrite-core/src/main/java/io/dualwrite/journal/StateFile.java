@@ -49,9 +49,10 @@ final class StateFile implements AutoCloseable {
    *
    * @param boot of the machine, or empty if it could not be told
    * @param sync as configured
-   * @param inode of the lock file, which a copy of the directory does not have; or empty
+   * @param place where the directory is, which a copy of it does not share: {@link
+   *     JournalDirectory#currentPlace}; or empty
    */
-  record Use(String boot, String sync, String inode, boolean clean) {}
+  record Use(String boot, String sync, String place, boolean clean) {}
 
   /** All tables: what a record that cannot be read may have named. */
   static final TableName ALL = new TableName("*", "*");
@@ -290,7 +291,7 @@ final class StateFile implements AutoCloseable {
       ByteWriter w = new ByteWriter();
       w.text(cut(now.boot, 100));
       w.text(cut(now.sync, 20));
-      w.text(cut(now.inode, 50));
+      w.text(cut(now.place, 100));
       w.u8(now.clean ? 1 : 0);
       write(2, USE, w);
       sync();

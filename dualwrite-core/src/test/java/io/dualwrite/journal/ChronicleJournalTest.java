@@ -39,6 +39,26 @@ final class ChronicleJournalTest {
     return j.suspects().stream().map(Suspect::table).toList();
   }
 
+  /** On every commit: nothing may be allocated that is larger than the unit itself. */
+  @Test
+  void littleGarbage() {
+    var thread =
+        (com.sun.management.ThreadMXBean) java.lang.management.ManagementFactory.getThreadMXBean();
+    try (ChronicleJournal j = open()) {
+      long before = 0;
+      for (int i = -1000; i < 1000; i++) {
+        if (i == 0) {
+          before = thread.getCurrentThreadAllocatedBytes();
+        }
+        Intent in = Intents.keyed(j.nextSequence());
+        assertTrue(j.append(in));
+        j.resolved(in.sequence());
+      }
+      long each = (thread.getCurrentThreadAllocatedBytes() - before) / 1000;
+      assertTrue(each < 3000, each + " bytes a unit");
+    }
+  }
+
   @Test
   void reopened() {
     List<Intent> all = new ArrayList<>();

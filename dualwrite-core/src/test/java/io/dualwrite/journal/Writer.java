@@ -40,6 +40,14 @@ final class Writer {
         j.letGo();
       }
       case "fill" -> fill(out, dir);
+      case "die-at-roll" -> {
+        ChronicleJournal j = ChronicleJournal.open(dir, JournalOptions.defaults());
+        for (int i = 0; i < 10; i++) {
+          j.append(Intents.keyed(j.nextSequence()));
+        }
+        j.queue().roll();
+        Runtime.getRuntime().halt(9);
+      }
       default -> throw new IllegalArgumentException(Arrays.toString(arguments));
     }
   }

@@ -14,7 +14,7 @@ final class ContainerServer extends PgServer {
   private final PostgreSQLContainer container;
   private final int port;
 
-  ContainerServer(String... settings) {
+  ContainerServer(int major, String... settings) {
     try (ServerSocket free = new ServerSocket(0)) {
       port = free.getLocalPort();
     } catch (IOException e) {
@@ -26,14 +26,19 @@ final class ContainerServer extends PgServer {
     }
     container =
         new PostgreSQLContainer(
-                DockerImageName.parse(System.getProperty("dualwrite.test.image", "postgres:18"))
-                    .asCompatibleSubstituteFor("postgres"))
+                DockerImageName.parse(image(major)).asCompatibleSubstituteFor("postgres"))
             .withUsername("postgres")
             .withPassword("postgres")
             .withDatabaseName("postgres")
             .withCommand(command.toString());
     container.setPortBindings(List.of(port + ":5432"));
     container.start();
+  }
+
+  /** The given image is that of servers for which no version is asked. */
+  private static String image(int major) {
+    String given = System.getProperty("dualwrite.test.image");
+    return given != null && major == majors().get(0) ? given : "postgres:" + major;
   }
 
   @Override

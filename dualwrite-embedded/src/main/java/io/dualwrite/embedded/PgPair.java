@@ -3,6 +3,9 @@ package io.dualwrite.embedded;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.sql.Statement;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /**
@@ -14,19 +17,23 @@ public final class PgPair implements AutoCloseable {
 
   private static final AtomicInteger NUMBER = new AtomicInteger();
 
-  private static final class Shared {
-    static final PgServer SOURCE = PgServer.start();
-    static final PgServer TARGET = PgServer.start();
+  private record Servers(PgServer source, PgServer target) {
+    static Servers start(int major) {
+      return new Servers(PgServer.start(major), PgServer.start(major));
+    }
   }
+
+  /** By major version. */
+  private static final Map<Integer, Servers> SHARED = new ConcurrentHashMap<>();
 
   private final PgServer source;
   private final PgServer target;
   private final boolean own;
   private final String database = "t" + NUMBER.incrementAndGet();
 
-  private PgPair(PgServer source, PgServer target, boolean own) {
-    this.source = source;
-    this.target = target;
+  private PgPair(Servers servers, boolean own) {
+    this.source = servers.source();
+    this.target = servers.target();
     this.own = own;
     try {
       source.createDatabase(database);
@@ -38,12 +45,63 @@ public final class PgPair implements AutoCloseable {
 
   /** Two fresh databases on the two servers that all tests of this JVM share. */
   public static PgPair shared() {
-    return new PgPair(Shared.SOURCE, Shared.TARGET, false);
+    return shared(PgServer.majors().get(0));
+  }
+
+  /** Two fresh databases on the two servers of a major version that all tests of this JVM share. */
+  public static PgPair shared(int major) {
+    return new PgPair(SHARED.computeIfAbsent(major, Servers::start), false);
   }
 
   /** Two fresh databases on two servers of their own, which may be killed. */
   public static PgPair own() {
-    return new PgPair(PgServer.start(), PgServer.start(), true);
+    return own(PgServer.majors().get(0));
+  }
+
+  /** Two fresh databases on two servers of a major version of their own, which may be killed. */
+  public static PgPair own(int major) {
+    return new PgPair(Servers.start(major), true);
+  }
+
+  private static final class Timescale {
+    static final Optional<PgServer[]> SERVERS = servers();
+
+    private static Optional<PgServer[]> servers() {
+      String source = System.getProperty("dualwrite.test.source");
+      String target = System.getProperty("dualwrite.test.target");
+      if (source != null && target != null) {
+        return Optional.of(new PgServer[] {new GivenServer(source), new GivenServer(target)});
+      }
+      String[] settings = {
+        "shared_preload_libraries=timescaledb", "timescaledb.telemetry_level=off", "fsync=off"
+      };
+      return Installation.offering("timescaledb")
+          .map(i -> new PgServer[] {i.start(settings), i.start(settings)});
+    }
+  }
+
+  /**
+   * Two fresh databases on servers that offer TimescaleDB: those that the system properties {@code
+   * dualwrite.test.source} and {@code dualwrite.test.target} name (JDBC URLs of a superuser), or
+   * two of a PostgreSQL installation on this machine, which live as long as the JVM. Empty if there
+   * are none; {@link Installation#NO_TIMESCALEDB} says so. The extension is not created.
+   */
+  public static Optional<PgPair> timescale() {
+    return Timescale.SERVERS.map(s -> new PgPair(new Servers(s[0], s[1]), false));
+  }
+
+  private static final class Local {
+    static final Optional<PgServer[]> SERVERS =
+        Installation.any().map(i -> new PgServer[] {i.start("fsync=off"), i.start("fsync=off")});
+  }
+
+  /**
+   * Two fresh databases on two servers of a PostgreSQL installation on this machine, which live as
+   * long as the JVM: pg_dump of their version is there. Empty if there is none; {@link
+   * Installation#NONE} says so.
+   */
+  public static Optional<PgPair> local() {
+    return Local.SERVERS.map(s -> new PgPair(new Servers(s[0], s[1]), false));
   }
 
   /** The source's server. */

@@ -4,10 +4,17 @@ import java.sql.Connection;
 import java.sql.DriverManager;
 import java.sql.SQLException;
 import java.sql.Statement;
+import java.util.Arrays;
+import java.util.List;
 import java.util.Properties;
 
 /** A PostgreSQL server for the demo or a test. Not thread-safe. */
 public abstract class PgServer implements AutoCloseable {
+
+  /** The major version whose binaries are on the class path; the parent's pom names it too. */
+  static final int ON_CLASS_PATH = 18;
+
+  private static final String MAJORS = "dualwrite.test.pg";
 
   /**
    * Starts an embedded server in a temporary directory on a free port, with the given settings
@@ -16,19 +23,46 @@ public abstract class PgServer implements AutoCloseable {
    * @throws IllegalStateException if it does not start; the message says why
    */
   public static PgServer embedded(String... settings) {
-    return new EmbeddedServer(settings);
+    return new EmbeddedServer(ON_CLASS_PATH, settings);
   }
 
   /**
-   * Starts the kind of server that the system property {@code dualwrite.test.postgres} names:
-   * {@code embedded} (default) or {@code testcontainers} (image in {@code dualwrite.test.image},
-   * default {@code postgres:18}).
+   * The major versions that tests are to run on, from the system property {@code dualwrite.test.pg}
+   * ({@code 13} or {@code 13,15,18}); default 18 and 15. The first is that of servers for which no
+   * version is asked.
+   */
+  public static List<Integer> majors() {
+    String given = System.getProperty(MAJORS, "");
+    try {
+      return Arrays.stream((given.isBlank() ? "18,15" : given).split(",", -1))
+          .map(m -> Integer.valueOf(m.strip()))
+          .toList();
+    } catch (NumberFormatException e) {
+      throw new IllegalArgumentException(
+          MAJORS + " is '" + given + "'; it is a list of major versions such as 18 or 13,15,18", e);
+    }
+  }
+
+  /**
+   * Starts a server of the first of {@link #majors()}, of the kind that the system property {@code
+   * dualwrite.test.postgres} names: {@code embedded} (default) or {@code testcontainers} (image in
+   * {@code dualwrite.test.image}, default {@code postgres:} and the major version).
    */
   public static PgServer start(String... settings) {
+    return start(majors().get(0), settings);
+  }
+
+  /**
+   * As {@link #start(String...)}, of another major version.
+   *
+   * @throws IllegalStateException if it does not start, or there are no binaries of this version;
+   *     the message says why
+   */
+  public static PgServer start(int major, String... settings) {
     String kind = System.getProperty("dualwrite.test.postgres", "embedded");
     return switch (kind) {
-      case "embedded" -> embedded(settings);
-      case "testcontainers" -> new ContainerServer(settings);
+      case "embedded" -> new EmbeddedServer(major, settings);
+      case "testcontainers" -> new ContainerServer(major, settings);
       default ->
           throw new IllegalArgumentException(
               "dualwrite.test.postgres is '" + kind + "'; it is embedded or testcontainers");

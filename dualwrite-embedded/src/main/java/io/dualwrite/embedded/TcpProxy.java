@@ -77,6 +77,7 @@ public final class TcpProxy implements AutoCloseable {
   private boolean refusing;
   private boolean closed;
   private long accepted;
+  private long requests;
 
   /**
    * Starts to listen.
@@ -215,6 +216,19 @@ public final class TcpProxy implements AutoCloseable {
     lock.lock();
     try {
       return accepted;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /**
+   * How often a client spoke: bytes to the server, the first ones of a connection or the first ones
+   * since it answered. With a protocol of questions and answers, the round trips.
+   */
+  public long requests() {
+    lock.lock();
+    try {
+      return requests;
     } finally {
       lock.unlock();
     }
@@ -361,6 +375,7 @@ public final class TcpProxy implements AutoCloseable {
     private final Socket server;
     // guarded by lock
     private boolean over;
+    private boolean answered = true;
     private int endsSent;
 
     Link(Socket client, Socket server) {
@@ -464,6 +479,7 @@ public final class TcpProxy implements AutoCloseable {
       lock.lock();
       try {
         if (!link.over) {
+          count(bytes.length);
           kept.add(new Chunk(bytes));
           keptBytes += bytes.length;
           link.changed.signalAll();
@@ -474,6 +490,15 @@ public final class TcpProxy implements AutoCloseable {
         return !link.over;
       } finally {
         lock.unlock();
+      }
+    }
+
+    private void count(int bytes) {
+      if (bytes > 0) {
+        if (direction == Direction.TO_SERVER && link.answered) {
+          requests++;
+        }
+        link.answered = direction == Direction.TO_CLIENT;
       }
     }
 

@@ -2,12 +2,15 @@ package io.dualwrite.embedded;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.sql.Connection;
 import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 
 class PgServerTest {
 
@@ -30,5 +33,24 @@ class PgServerTest {
         assertEquals(1, r.getInt(1));
       }
     }
+  }
+
+  @ParameterizedTest
+  @MethodSource("io.dualwrite.embedded.PgServer#majors")
+  void theServerIsOfTheMajorVersionThatWasAskedFor(int major) throws SQLException {
+    PgPair pair = PgPair.shared(major);
+    try (Connection s = pair.source();
+        Connection t = pair.target()) {
+      assertEquals(major, s.getMetaData().getDatabaseMajorVersion());
+      assertEquals(major, t.getMetaData().getDatabaseMajorVersion());
+    }
+  }
+
+  @Test
+  void missingBinariesAreSaidToBeMissing() {
+    assertTrue(
+        assertThrows(IllegalStateException.class, () -> PgServer.start(7))
+            .getMessage()
+            .contains("no binaries of PostgreSQL 7"));
   }
 }

@@ -192,6 +192,24 @@ class TcpProxyTest {
   }
 
   @Test
+  void requestsAreCountedByTurnsNotByPackets() throws Exception {
+    try (Ends e = connect()) {
+      assertEquals(1, proxy.requests()); // the greeting
+      e.send("still");
+      assertEquals("still", Ends.read(e.server(), 5));
+      assertEquals(1, proxy.requests());
+      e.answer("yes");
+      assertEquals("yes", Ends.read(e.client(), 3));
+      e.send("and");
+      assertEquals("and", Ends.read(e.server(), 3));
+      assertEquals(2, proxy.requests());
+    }
+    try (Ends e = connect()) {
+      assertEquals(3, proxy.requests(), e.toString());
+    }
+  }
+
+  @Test
   void whatIsStalledArrivesAfterResume() throws Exception {
     try (Ends e = connect()) {
       proxy.stall();

@@ -50,9 +50,23 @@ final class Database implements AutoCloseable {
     }
   }
 
-  /** A connection for the application's own statements. */
-  Connection primary() throws SQLException {
-    return given != null ? given.getConnection() : connect(properties);
+  /**
+   * A connection for the application's own statements.
+   *
+   * @param loginTimeout how many seconds it may take, unless the settings say; 0 for the driver's
+   *     default
+   */
+  Connection primary(int loginTimeout) throws SQLException {
+    if (given != null) {
+      return given.getConnection();
+    }
+    if (loginTimeout <= 0) {
+      return connect(properties);
+    }
+    Properties p = new Properties();
+    p.putAll(properties);
+    p.putIfAbsent("loginTimeout", Integer.toString(loginTimeout));
+    return connect(p);
   }
 
   /**

@@ -308,15 +308,19 @@ public final class DualWriteDataSource implements DataSource, AutoCloseable {
   @Override
   public void setLogWriter(PrintWriter out) {}
 
+  /**
+   * How long connecting to the primary may take, for connections made from now on; the driver's
+   * {@code loginTimeout} among the settings wins, and so does a DataSource that the application
+   * gave. Pools call it.
+   */
   @Override
-  public void setLoginTimeout(int seconds) throws SQLException {
-    throw new SQLFeatureNotSupportedException(
-        "set loginTimeout among the settings that go to the driver", "0A000");
+  public void setLoginTimeout(int seconds) {
+    writer.loginTimeout = seconds;
   }
 
   @Override
   public int getLoginTimeout() {
-    return 0;
+    return writer.loginTimeout;
   }
 
   @Override

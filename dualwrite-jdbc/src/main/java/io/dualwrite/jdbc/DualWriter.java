@@ -129,6 +129,9 @@ final class DualWriter implements AutoCloseable {
   private volatile boolean closed;
   private volatile Epoch epoch;
 
+  /** How many seconds connecting to the primary may take; 0 for the driver's default. */
+  volatile int loginTimeout;
+
   DualWriter(Settings settings, Database source, Database target, Journal journal, Path directory) {
     this.settings = settings;
     this.source = source;
@@ -240,14 +243,14 @@ final class DualWriter implements AutoCloseable {
     Unmirrored kind =
         plan instanceof Plan.Observed o
             ? o.kind()
-            : plan instanceof Plan.Ddl
-                ? Unmirrored.DDL
-                : plan instanceof Plan.Truncate
-                    ? Unmirrored.TRUNCATE
-                    : plan instanceof Plan.Refuse r ? r.kind() : null;
-    if (kind == null) {
-      return plan;
-    }
+            : plan instanceof Plan.Truncate
+                ? Unmirrored.TRUNCATE
+                : plan instanceof Plan.Refuse r ? r.kind() : null;
+    return kind == null ? plan : byPolicy(plan, kind);
+  }
+
+  /** As {@link #byPolicy(Plan)}, for a statement of that kind. */
+  Plan byPolicy(Plan plan, Unmirrored kind) {
     return switch (settings.choice(kind.policy())) {
       case "primary-only" -> new Plan.PrimaryOnly(kind);
       case "reject" ->

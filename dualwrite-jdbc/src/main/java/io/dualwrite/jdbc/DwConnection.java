@@ -128,7 +128,7 @@ final class DwConnection extends ForwardingConnection {
   }
 
   private void connect(Epoch to) throws SQLException {
-    raw = to.primary().primary();
+    raw = to.primary().primary(writer.loginTimeout);
     driver = raw.unwrap(BaseConnection.class);
     clock = new Parameters.Clock(driver);
     rawEpoch = to.roles().epoch();
@@ -257,6 +257,24 @@ final class DwConnection extends ForwardingConnection {
   }
 
   private Plan plan(Planned planned) throws SQLException {
+    Plan plan = found(planned);
+    return plan instanceof Plan.Ddl d && epoch.capturing() ? named(d) : plan;
+  }
+
+  /** What a name in DDL means can be told only when it is executed: a temporary table, perhaps. */
+  private Plan named(Plan.Ddl plan) throws SQLException {
+    int temporary = DdlCapture.temporary(raw, plan.objects());
+    if (temporary == 0) {
+      return writer.byPolicy(plan, Unmirrored.DDL);
+    }
+    return temporary == plan.objects().size()
+        ? new Plan.Session(true, false, null, "") // the names may mean other tables from here on
+        : new Plan.Refuse(
+            Unmirrored.DDL,
+            "dualwrite refuses this statement: it is about temporary and other tables at once; send one statement for each");
+  }
+
+  private Plan found(Planned planned) throws SQLException {
     Planner planner = ownCatalog == null ? epoch.planner() : new Planner(ownCatalog, t -> false);
     if (!driver.getStandardConformingStrings()) {
       // a backslash means something else to the server than to everybody else's plans
@@ -484,18 +502,6 @@ final class DwConnection extends ForwardingConnection {
   }
 
   private <T> T ddl(Plan.Ddl plan, Execution<T> x) throws SQLException {
-    int temporary = DdlCapture.temporary(raw, plan.objects());
-    if (temporary > 0) {
-      if (temporary < plan.objects().size()) {
-        writer.counters.refused(Unmirrored.DDL);
-        throw Refusal.of(
-            "dualwrite refuses this statement: it is about temporary and other tables at once; send one statement for each");
-      }
-      T result = x.pass(plan);
-      ownPath = true; // the name may mean another table from here on
-      ownPlans = Epoch.cache(256);
-      return result;
-    }
     writer.counters.observed(Unmirrored.DDL);
     if (unit == null) {
       unit = writer.newUnit(epoch, raw);

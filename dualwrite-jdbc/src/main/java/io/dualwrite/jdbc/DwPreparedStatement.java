@@ -6,6 +6,7 @@ import java.io.Reader;
 import java.math.BigDecimal;
 import java.net.URL;
 import java.sql.Array;
+import java.sql.BatchUpdateException;
 import java.sql.Blob;
 import java.sql.Clob;
 import java.sql.Connection;
@@ -341,6 +342,24 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
     return counts;
   }
 
+  /** The driver's message shows the text, which is not the application's. */
+  private static BatchUpdateException asGiven(BatchUpdateException e, Plan.Rows plan) {
+    if (plan.tail() == null || e.getMessage() == null) {
+      return e;
+    }
+    BatchUpdateException ours =
+        new BatchUpdateException(
+            e.getMessage().replace(" RETURNING " + plan.tail(), ""),
+            e.getSQLState(),
+            e.getErrorCode(),
+            e.getLargeUpdateCounts(),
+            e.getCause());
+    if (e.getNextException() != null) {
+      ours.setNextException(e.getNextException());
+    }
+    return ours;
+  }
+
   private SQLException failed(long[] counts, int i, SQLException e, Parameters parameters) {
     String text;
     try {
@@ -378,7 +397,12 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
     try (PreparedStatement s =
         state.configure(
             connection.raw().prepareStatement(plan.sql(), Statement.RETURN_GENERATED_KEYS))) {
-      long[] counts = onDriver(s, all);
+      long[] counts;
+      try {
+        counts = onDriver(s, all);
+      } catch (BatchUpdateException e) {
+        throw asGiven(e, plan);
+      }
       try (ResultSet r = s.getGeneratedKeys()) {
         Executed.read(plan, r, connection);
       }

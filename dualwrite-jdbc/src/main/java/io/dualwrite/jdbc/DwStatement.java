@@ -268,7 +268,7 @@ final class DwStatement extends AbstractStatement {
                       text,
                       null,
                       (d, p) -> d.execute(text) ? 0 : d.getLargeUpdateCount(),
-                      Executed::count);
+                      e -> e.result() != null ? 0 : e.count());
             } catch (SQLException e) {
               throw failed(counts, connection.getAutoCommit() ? 0 : i, i, e, text);
             }

@@ -32,6 +32,6 @@ record Epoch(
   record Key(String sql, List<String> keys) {}
 
   static Cache<Key, Plan> cache(int entries) {
-    return Caffeine.newBuilder().maximumSize(entries).build();
+    return Caffeine.newBuilder().maximumSize(entries).executor(Runnable::run).build();
   }
 }

@@ -132,7 +132,8 @@ sealed interface Plan {
       String sql,
       List<String> columns,
       boolean applicationReturning,
-      String tail)
+      String tail,
+      boolean few)
       implements Plan {}
 
   /**

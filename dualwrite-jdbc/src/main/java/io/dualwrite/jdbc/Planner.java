@@ -74,14 +74,16 @@ final class Planner {
       return PASS;
     }
     List<Plan.Part> parts = new ArrayList<>(statements.size());
+    int from = 0;
     for (StatementInfo s : statements) {
       parts.add(
           new Plan.Part(
-              // the server counts from the beginning of what it gets when it says where an error is
-              " ".repeat(s.start() <= 2000 ? s.start() : 0)
-                  + sql.text().substring(s.start(), s.end()),
+              // with the blanks before it, as the driver sends it: errors are told by their
+              // position
+              sql.text().substring(blank(sql.text(), from, s.start()) ? from : s.start(), s.end()),
               s.firstParameter(),
               s.parameters()));
+      from = Math.max(s.end(), sql.text().indexOf(';', s.end()) + 1);
     }
     return new Plan.Several(parts, control);
   }
@@ -154,6 +156,15 @@ final class Planner {
     try (PreparedStatement s = primary.prepareStatement(sql.text())) {
       s.getMetaData();
     }
+  }
+
+  private static boolean blank(String text, int from, int to) {
+    for (int i = from; i < to; i++) {
+      if (!Character.isWhitespace(text.charAt(i))) {
+        return false;
+      }
+    }
+    return from <= to;
   }
 
   private static boolean largeObject(String function) {
@@ -759,7 +770,8 @@ final class Planner {
         r.sql(),
         r.columns(),
         r.applicationReturning(),
-        null);
+        null,
+        false);
   }
 
   /** As {@link #rows}, where a star in the application's list means the table's columns alone. */
@@ -777,7 +789,7 @@ final class Planner {
       Plan.Rows r =
           rows(with, with.statements().get(0), t, RowChange.Kind.REKEY, columns, keys, old);
       return new Plan.Rows(
-          r.statement(), r.kind(), r.table(), r.key(), r.sql(), r.columns(), false, null);
+          r.statement(), r.kind(), r.table(), r.key(), r.sql(), r.columns(), false, null, false);
     }
     String list = sql.text().substring(s.returning(), s.end()).strip();
     if (list.equals("*")) {
@@ -902,7 +914,16 @@ final class Planner {
       }
       x.append(text, s.returningInsertAt(), text.length());
     }
-    return new Plan.Rows(s.kind(), kind, t, t.key(), x.toString(), columns, has, ours.substring(2));
+    return new Plan.Rows(
+        s.kind(),
+        kind,
+        t,
+        t.key(),
+        x.toString(),
+        columns,
+        has,
+        ours.substring(2),
+        s.source() == Source.VALUES);
   }
 
   private static List<String> names(List<Column> columns) {

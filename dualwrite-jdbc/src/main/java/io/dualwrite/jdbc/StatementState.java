@@ -288,10 +288,12 @@ final class StatementState {
     boolean rows;
     boolean seen = planned.keys != null || plan.applicationReturning();
     int type = seen ? ResultSet.TYPE_SCROLL_INSENSITIVE : ResultSet.TYPE_FORWARD_ONLY;
+    // an INSERT of a few rows needs no portions, and no portal of its own that errors would name
+    int portion = seen || plan.few() ? 0 : Executed.ROWS_AT_ONCE;
     if (parameters == null) {
       s = configure(raw.createStatement(type, ResultSet.CONCUR_READ_ONLY));
       s.setMaxRows(0); // every row that was written has to be seen
-      s.setFetchSize(seen ? 0 : Executed.ROWS_AT_ONCE);
+      s.setFetchSize(portion);
       running(s);
       rows = s.execute(plan.sql());
     } else {
@@ -299,7 +301,7 @@ final class StatementState {
           configure(raw.prepareStatement(plan.sql(), type, ResultSet.CONCUR_READ_ONLY));
       s = p;
       s.setMaxRows(0);
-      s.setFetchSize(seen ? 0 : Executed.ROWS_AT_ONCE);
+      s.setFetchSize(portion);
       parameters.apply(p);
       running(s);
       rows = p.execute();

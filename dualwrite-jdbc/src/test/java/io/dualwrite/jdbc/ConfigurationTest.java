@@ -4,12 +4,15 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.dualwrite.config.Setting;
 import io.dualwrite.embedded.PgPair;
 import io.dualwrite.journal.JournalException;
 import java.io.IOException;
+import java.net.InetAddress;
+import java.net.ServerSocket;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.sql.Connection;
@@ -17,6 +20,7 @@ import java.sql.DriverManager;
 import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
+import java.time.Duration;
 import java.util.Properties;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -193,6 +197,27 @@ class ConfigurationTest {
                       "jdbc:postgresql://localhost:1/x", "postgres", "postgres"));
       assertEquals(
           theirs.getSQLState() + theirs.getMessage(), ours.getSQLState() + ours.getMessage());
+    }
+  }
+
+  @Test
+  void aPoolMaySayHowLongConnectingMayTake(@TempDir Path dir) throws Exception {
+    PgPair pair = PgPair.shared();
+    try (ServerSocket silent = new ServerSocket(0, 50, InetAddress.getLoopbackAddress());
+        DualWriteDataSource ds =
+            DualWriteDataSource.builder()
+                .source(
+                    "jdbc:postgresql://localhost:" + silent.getLocalPort() + "/x", "postgres", "p")
+                .target(pair.targetUrl(), "postgres", "postgres")
+                .journal(dir)
+                .build()) {
+      assertEquals(0, ds.getLoginTimeout());
+      ds.setLoginTimeout(1);
+      assertEquals(1, ds.getLoginTimeout());
+      SQLException e =
+          assertTimeoutPreemptively(
+              Duration.ofSeconds(30), () -> assertThrows(SQLException.class, ds::getConnection));
+      assertEquals("08001", e.getSQLState());
     }
   }
 

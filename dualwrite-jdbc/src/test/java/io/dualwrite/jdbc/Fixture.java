@@ -52,6 +52,14 @@ final class Fixture implements AutoCloseable {
     return f.open(b -> {});
   }
 
+  /** On the servers of a major version that all tests share. */
+  static Fixture shared(int major, String ddl, Consumer<DualWriteDataSource.Builder> more)
+      throws SQLException {
+    Fixture f = new Fixture(PgPair.shared(major), false);
+    f.pair.execute(ddl);
+    return f.open(more);
+  }
+
   /** On servers of its own, which may be killed. */
   static Fixture own(String ddl) throws SQLException {
     Fixture f = new Fixture(PgPair.own(), true);

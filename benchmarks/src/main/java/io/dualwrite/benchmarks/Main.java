@@ -1,0 +1,229 @@
+package io.dualwrite.benchmarks;
+
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.lang.management.ManagementFactory;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.time.LocalDate;
+import java.time.ZoneOffset;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+import java.util.Set;
+
+/**
+ * Runs the benchmarks and writes RESULTS.md to the standard output; progress goes to the standard
+ * error. {@code micro} or {@code whole} as an argument runs that half alone, {@code quick} once
+ * around; {@code jmh} hands what follows to JMH.
+ */
+public final class Main {
+
+  private Main() {}
+
+  /** The program. */
+  public static void main(String[] args) throws Exception {
+    if (args.length > 0 && args[0].equals("jmh")) {
+      try (Servers servers = new Servers()) {
+        MicroRun.jmh(servers, Arrays.copyOfRange(args, 1, args.length));
+      }
+      return;
+    }
+    Set<String> words = Set.copyOf(Arrays.asList(args));
+    if (!Set.of("micro", "whole", "quick").containsAll(words)) {
+      System.err.println(
+          "usage: benchmarks [micro | whole] [quick], or benchmarks jmh <options of JMH>");
+      System.exit(2);
+    }
+    boolean quick = words.contains("quick");
+    MicroRun micro = words.contains("whole") ? null : new MicroRun();
+    long start = System.nanoTime();
+    double load = ManagementFactory.getOperatingSystemMXBean().getSystemLoadAverage();
+    ByteArrayOutputStream document = new ByteArrayOutputStream();
+    try (Servers servers = new Servers()) {
+      WholeRun whole =
+          words.contains("micro")
+              ? null
+              : new WholeRun(
+                  servers, Duration.ofMillis(quick ? 100 : 500), quick ? 1 : 4, 0, 2, 20);
+      if (micro != null) {
+        micro.run(servers, quick);
+      }
+      if (whole != null) {
+        whole.run();
+      }
+      try (PrintStream out = new PrintStream(document, false, StandardCharsets.UTF_8)) {
+        long minutes = Duration.ofNanos(System.nanoTime() - start).toMinutes() + 1;
+        print(out, micro, whole, minutes, servers.version(), load);
+      }
+    }
+    System.out.write(document.toByteArray());
+    System.out.flush();
+  }
+
+  /** What Chronicle Queue needs of the JVM; see journal.flags in the parent's pom.xml. */
+  static List<String> journalFlags() {
+    List<String> flags =
+        new ArrayList<>(
+            List.of(
+                "--add-opens=java.base/java.lang.reflect=ALL-UNNAMED",
+                "--add-opens=java.base/sun.nio.ch=ALL-UNNAMED",
+                "--add-exports=java.base/jdk.internal.ref=ALL-UNNAMED"));
+    if (Runtime.version().feature() >= 24) {
+      flags.add("--enable-native-access=ALL-UNNAMED");
+      flags.add("--sun-misc-unsafe-memory-access=allow");
+    }
+    return flags;
+  }
+
+  private static void print(
+      PrintStream out, MicroRun micro, WholeRun whole, long minutes, String postgres, double load)
+      throws IOException {
+    out.printf(
+        Locale.ROOT,
+        """
+        # What dualwrite costs
+
+        Written by `benchmarks/run > benchmarks/RESULTS.md`, which takes about %d minutes; nothing in here is edited by hand.
+
+        | | |
+        |---|---|
+        | date | %s |
+        | machine | %s, %d processors, %s %s |
+        | load before | %.1f%s |
+        | Java | %s %s |
+        | PostgreSQL | %s, both servers on this machine, `fsync=on`, on %s |
+        | peers | HikariCP 7.1.0, datasource-proxy 1.11.0, p6spy 3.9.1, AWS advanced JDBC wrapper 4.3.0, pgjdbc %s |
+
+        """,
+        minutes,
+        LocalDate.now(ZoneOffset.UTC),
+        processor(),
+        Runtime.getRuntime().availableProcessors(),
+        System.getProperty("os.name"),
+        System.getProperty("os.arch"),
+        load,
+        load > 0.5 ? ": **others were at work, and the numbers are no more than a hint**" : "",
+        System.getProperty("java.vm.name"),
+        Runtime.version(),
+        postgres,
+        Files.getFileStore(Path.of(System.getProperty("java.io.tmpdir"))).type(),
+        org.postgresql.util.DriverInfo.DRIVER_VERSION);
+    out.println("## Targets\n");
+    out.println("| what | target | measured | |\n|---|---|---|---|");
+    if (micro != null) {
+      target(out, "read, a statement over raw", 60, "ns", micro.statementOverRaw(Peer.DUALWRITE));
+      target(
+          out, "read, a row of 2 columns over raw", 1, "ns", micro.rowOverRaw(Peer.DUALWRITE, 2));
+      target(
+          out, "read, a row of 10 columns over raw", 1, "ns", micro.rowOverRaw(Peer.DUALWRITE, 10));
+      target(out, "read, allocated per row", 0.1, "bytes", micro.bytesPerRow());
+      target(out, "capture of a prepared INSERT over raw", 3000, "ns", micro.capture());
+      target(
+          out,
+          "the same with its journal append and async commit, over raw",
+          3000,
+          "ns",
+          micro.commit(CommitBenchmark.Way.ASYNC));
+      target(out, "journal append, unsynchronised", 3000, "ns", micro.append());
+      target(
+          out,
+          "analysis of an unseen statement, per 100 characters",
+          1000,
+          "ns",
+          micro.slowestAnalysis());
+    }
+    if (whole != null) {
+      double[] async = whole.asyncOverhead();
+      target(
+          out,
+          "sync, added wait for the target, worst transaction",
+          1.2,
+          "round trips",
+          whole.worstWait());
+      target(out, "async, added median latency, best transaction", 5, "%", async[0]);
+      target(out, "async, added median latency, worst transaction", 5, "%", async[1]);
+    }
+    if (micro != null) {
+      out.println(
+          """
+
+          ## Reads
+
+          A query in autocommit over a driver that answers from memory: prepared, executed, read, closed. Nanoseconds.
+          What stands between the application and the driver is all that differs; nobody logs or listens.
+          """);
+      micro.printReads(out);
+      out.println(
+          """
+
+          ## Writes
+
+          An INSERT of three values over the same driver: prepared, executed, closed, and rolled back, so that of dualwrite
+          it shows the capture. In the last two lines it is committed, with a real journal and databases that answer in no
+          time: everything of ours that a commit has to do.
+          """);
+      micro.printWrites(out);
+      out.println(
+          """
+
+          ## Journal
+
+          One intent from its number to its resolution.
+          """);
+      micro.printJournal(out);
+      out.println(
+          """
+
+          ## Analysis
+
+          A text that was not seen before.
+          """);
+      micro.printAnalysis(out);
+    }
+    if (whole != null) {
+      out.println(
+          """
+
+          ## Whole transactions
+
+          One client, one thread, two servers; the target is behind a proxy that makes the round trip. *By hand* executes
+          each statement on both connections and commits both, and has neither journal nor replay.
+          """);
+      whole.print(out);
+    }
+  }
+
+  private static void target(PrintStream out, String what, double most, String unit, double is) {
+    out.printf(
+        Locale.ROOT,
+        "| %s | %s %s | %s %s | %s |%n",
+        what,
+        number(most),
+        unit,
+        number(is),
+        unit,
+        is <= most ? "met" : "**missed**");
+  }
+
+  private static String number(double x) {
+    return String.format(Locale.ROOT, Math.abs(x) >= 100 ? "%,.0f" : "%.2f", x)
+        .replaceFirst("\\.00$", "");
+  }
+
+  private static String processor() throws IOException {
+    Path info = Path.of("/proc/cpuinfo");
+    if (Files.exists(info)) {
+      for (String line : Files.readAllLines(info)) {
+        if (line.startsWith("model name")) {
+          return line.substring(line.indexOf(':') + 1).strip();
+        }
+      }
+    }
+    return "processor unknown";
+  }
+}

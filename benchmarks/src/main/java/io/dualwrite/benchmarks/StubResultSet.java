@@ -1,0 +1,52 @@
+package io.dualwrite.benchmarks;
+
+import java.sql.ResultSet;
+import java.sql.Statement;
+
+/** Rows that are made up as they are read. {@link Stub} fills in the missing methods. */
+abstract class StubResultSet implements ResultSet {
+
+  private static final String[] TEXTS = {"1", "23", "456", "7890", "12345", "678901", "23", "4"};
+
+  private final Statement statement;
+  private final int rows;
+  private int row;
+
+  StubResultSet(StubStatement statement, int rows) {
+    this.statement = statement;
+    this.rows = rows;
+  }
+
+  @Override
+  public boolean next() {
+    return row++ < rows;
+  }
+
+  @Override
+  public long getLong(int column) {
+    return row * 31L + column;
+  }
+
+  @Override
+  public int getInt(int column) {
+    return row + column;
+  }
+
+  @Override
+  public String getString(int column) {
+    return TEXTS[row + column & 7];
+  }
+
+  @Override
+  public Statement getStatement() {
+    return statement;
+  }
+
+  @Override
+  public boolean isClosed() {
+    return false;
+  }
+
+  @Override
+  public void close() {}
+}

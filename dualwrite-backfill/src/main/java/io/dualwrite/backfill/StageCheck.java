@@ -1,0 +1,58 @@
+package io.dualwrite.backfill;
+
+import io.dualwrite.catalog.Catalog;
+import io.dualwrite.catalog.Table;
+import io.dualwrite.catalog.TableName;
+import java.sql.Connection;
+import java.sql.SQLException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+
+/**
+ * What {@link Backfill#stage} would make of both databases as they are, without staging anything.
+ *
+ * @param tables the source's tables that can be backfilled; partitions belong to their root
+ * @param refused a sentence for each table of the source that cannot
+ * @param missing those of {@code tables} that the target lacks
+ * @param problems why the target's table could not take the rows, by table
+ * @param triggers the enabled triggers that would fire on the target, by table
+ */
+public record StageCheck(
+    List<Table> tables,
+    List<String> refused,
+    List<TableName> missing,
+    Map<TableName, List<String>> problems,
+    Map<TableName, List<String>> triggers) {
+
+  /**
+   * Looks at both. Changes nothing.
+   *
+   * @param filter as {@link StageOptions#filter()}; null for all tables
+   * @throws BackfillException if the filter is none
+   * @throws SQLException if a catalog cannot be read
+   */
+  public static StageCheck of(Connection source, Connection target, String filter)
+      throws SQLException {
+    Catalog sourceCatalog = new Catalog();
+    Catalog targetCatalog = new Catalog();
+    Stager.Scope scope = Stager.look(source, sourceCatalog, TableFilter.of(filter));
+    Stager stager = new Stager(source, target, sourceCatalog, targetCatalog);
+    List<TableName> missing = new ArrayList<>();
+    Map<TableName, List<String>> problems = new TreeMap<>();
+    Map<TableName, List<String>> triggers = new TreeMap<>();
+    for (Table t : scope.roots()) {
+      if (targetCatalog.table(target, t.name()).isEmpty()) {
+        missing.add(t.name());
+        continue;
+      }
+      List<String> p = stager.schemaProblems(t);
+      if (!p.isEmpty()) {
+        problems.put(t.name(), p);
+      }
+      triggers.putAll(stager.enabledTriggers(t));
+    }
+    return new StageCheck(scope.roots(), scope.refused(), missing, problems, triggers);
+  }
+}

@@ -1,0 +1,294 @@
+package io.dualwrite.backfill.schema;
+
+import io.dualwrite.backfill.BackfillException;
+import io.dualwrite.catalog.TableName;
+import io.dualwrite.config.PgUri;
+import java.io.BufferedReader;
+import java.io.BufferedWriter;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.sql.Connection;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.sql.Statement;
+import java.util.ArrayList;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.regex.Pattern;
+
+/**
+ * Dumps the source's schema: everything but the rows of the users' tables. Rows of extensions' own
+ * configuration tables come along, TimescaleDB's catalog among them. Stateless.
+ */
+public final class SchemaDump {
+
+  /** A condition on {@code n}: a schema of the users' own. */
+  private static final String USERS =
+      "n.nspname not in ('pg_catalog', 'information_schema', 'dualwrite') and n.nspname !~ '^(pg_toast|pg_temp_|_timescaledb_|timescaledb_)'";
+
+  private static final Pattern RELATION =
+      Pattern.compile(
+          "\\d+; \\d+ \\d+ (TABLE|INDEX|CONSTRAINT|FK CONSTRAINT|SEQUENCE|VIEW|MATERIALIZED VIEW) .*");
+
+  private SchemaDump() {}
+
+  /**
+   * What came out.
+   *
+   * @param files the dumped schema
+   * @param tools the programs that were used
+   * @param notes what was left out, and matters
+   */
+  public record Result(SchemaFiles files, PgTools tools, List<String> notes) {}
+
+  /**
+   * Dumps into a directory, which is created if need be; what an earlier dump left there is
+   * replaced.
+   *
+   * @param connection to the source; is read from only
+   * @param uri the same place, for pg_dump
+   * @param targetMajor the target's major version, or the source's if nobody knows
+   * @throws BackfillException if pg_dump is missing or fails
+   * @throws SQLException if the catalog cannot be read
+   */
+  public static Result dump(
+      Connection connection, PgUri uri, int targetMajor, Path directory, SchemaOptions options)
+      throws SQLException {
+    int major = connection.getMetaData().getDatabaseMajorVersion();
+    PgTools tools = PgTools.find(options.bin(), major, targetMajor);
+    List<SchemaFiles.Extension> extensions = new ArrayList<>();
+    for (List<String> r :
+        rows(
+            connection,
+            "select extname, extversion, n.nspname from pg_catalog.pg_extension e join pg_catalog.pg_namespace n on n.oid = e.extnamespace"
+                + " where extname <> 'plpgsql' order by 1")) {
+      extensions.add(new SchemaFiles.Extension(r.get(0), r.get(1), r.get(2)));
+    }
+    Optional<String> timescale =
+        extensions.stream()
+            .filter(e -> e.name().equals("timescaledb"))
+            .map(SchemaFiles.Extension::version)
+            .findFirst();
+    List<String> notes = new ArrayList<>();
+    Map<String, String> environment = LibpqEnvironment.of(uri);
+    Path work = null;
+    try {
+      Files.createDirectories(directory);
+      work = Files.createTempDirectory("dualwrite-schema");
+      Path archive = work.resolve("archive");
+      List<String> arguments =
+          new ArrayList<>(
+              List.of(
+                  "--format=custom",
+                  "--file=" + archive,
+                  "--quote-all-identifiers",
+                  "--no-tablespaces",
+                  "--no-publications",
+                  "--no-subscriptions",
+                  "--no-blobs",
+                  "--exclude-schema=dualwrite",
+                  // do not stand in a queue in front of the application
+                  "--lock-wait-timeout=30s",
+                  "--no-password"));
+      if (!options.owners()) {
+        arguments.add("--no-owner");
+        arguments.add("--no-privileges");
+      }
+      for (String pattern : noRows(connection, timescale.isPresent())) {
+        arguments.add("--exclude-table-data=" + pattern);
+      }
+      tools.run(environment, "pg_dump", arguments);
+
+      List<String> kept = new ArrayList<>();
+      int relations = 0;
+      for (String line :
+          tools
+              .run(Map.of(), "pg_restore", List.of("--list", archive.toString()))
+              .lines()
+              .toList()) {
+        if (line.contains(" EVENT TRIGGER ")) {
+          // it would fire for the restore itself
+          if (!line.contains(" COMMENT ")) {
+            notes.add(
+                "event trigger left out: "
+                    + line.substring(line.indexOf(" EVENT TRIGGER - ") + 17).strip());
+          }
+        } else if (!line.contains(" COMMENT - EXTENSION ")) { // only its owner may
+          kept.add(line);
+          relations += RELATION.matcher(line).matches() ? 1 : 0;
+        }
+      }
+      Path list = work.resolve("list");
+      Files.write(list, kept);
+      Path raw = work.resolve("schema.sql");
+      List<String> back =
+          new ArrayList<>(List.of("--use-list=" + list, "--file=" + raw, "--no-tablespaces"));
+      if (!options.owners()) {
+        back.add("--no-owner");
+        back.add("--no-privileges");
+      }
+      back.add(archive.toString());
+      tools.run(Map.of(), "pg_restore", back);
+
+      SchemaFiles nameless =
+          new SchemaFiles(directory, "", major, relations, timescale, extensions);
+      SchemaFiles files =
+          new SchemaFiles(
+              directory, clean(raw, nameless.schema()), major, relations, timescale, extensions);
+      Files.deleteIfExists(files.roles());
+      if (options.roles()) {
+        roles(connection, tools, environment, options, files, notes);
+      }
+      files.write();
+      return new Result(files, tools, notes);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    } finally {
+      delete(work);
+    }
+  }
+
+  /** Patterns for pg_dump: the tables whose rows, and sequences whose values, stay behind. */
+  private static List<String> noRows(Connection connection, boolean timescale) throws SQLException {
+    List<String> result = new ArrayList<>();
+    if (timescale) {
+      result.add("_timescaledb_internal.*");
+    }
+    // jobs of pg_cron would begin to run on the target
+    result.add("cron.*");
+    // a whole schema where that is all the same; else table by table, and the extensions' stay
+    String config =
+        "exists (select from pg_catalog.pg_extension e cross join unnest(e.extconfig) x(oid) join pg_catalog.pg_class k on k.oid = x.oid"
+            + " where k.relnamespace = n.oid)";
+    for (List<String> r :
+        rows(
+            connection,
+            "select n.nspname from pg_catalog.pg_namespace n where "
+                + USERS
+                + " and not "
+                + config)) {
+      result.add(TableName.quote(r.get(0)) + ".*");
+    }
+    for (List<String> r :
+        rows(
+            connection,
+            "select n.nspname, c.relname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace where "
+                + USERS
+                + " and "
+                + config
+                + " and c.relkind in ('r', 'p', 'm', 'S') and not exists (select from pg_catalog.pg_depend d"
+                + " where d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.objid = c.oid and d.deptype = 'e')")) {
+      result.add(TableName.quote(r.get(0)) + "." + TableName.quote(r.get(1)));
+    }
+    return result;
+  }
+
+  /**
+   * Leaves out what an older server does not know, and takes the digest of what does not change
+   * from dump to dump.
+   */
+  private static String clean(Path from, Path to) throws IOException {
+    MessageDigest digest;
+    try {
+      digest = MessageDigest.getInstance("SHA-256");
+    } catch (NoSuchAlgorithmException e) {
+      throw new IllegalStateException(e);
+    }
+    boolean header = true;
+    try (BufferedReader in = Files.newBufferedReader(from, StandardCharsets.UTF_8);
+        BufferedWriter out = Files.newBufferedWriter(to, StandardCharsets.UTF_8)) {
+      String line;
+      while ((line = in.readLine()) != null) {
+        header &= !line.startsWith("-- Name: ");
+        if (header && line.startsWith("SET transaction_timeout")) {
+          continue;
+        }
+        out.write(line);
+        out.write('\n');
+        // a random word, against commands in a name; the comments tell versions
+        if (!line.startsWith("\\restrict ")
+            && !line.startsWith("\\unrestrict ")
+            && !line.startsWith("-- Dumped ")) {
+          digest.update(line.getBytes(StandardCharsets.UTF_8));
+          digest.update((byte) '\n');
+        }
+      }
+    }
+    return HexFormat.of().formatHex(digest.digest());
+  }
+
+  private static void roles(
+      Connection connection,
+      PgTools tools,
+      Map<String, String> environment,
+      SchemaOptions options,
+      SchemaFiles files,
+      List<String> notes)
+      throws SQLException, IOException {
+    List<String> arguments =
+        new ArrayList<>(
+            List.of(
+                "--roles-only",
+                "--quote-all-identifiers",
+                "--no-password",
+                "--database=" + connection.getCatalog()));
+    if (!options.passwords()) {
+      arguments.add("--no-role-passwords");
+    }
+    String dumped = tools.run(environment, "pg_dumpall", arguments);
+    String superuser =
+        rows(connection, "select rolname from pg_catalog.pg_roles where oid = 10").get(0).get(0);
+    Roles roles = Roles.clean(dumped, superuser);
+    StringBuilder text = new StringBuilder();
+    roles.statements().forEach(s -> text.append(s).append(";\n"));
+    SchemaFiles.writePrivately(files.roles(), text.toString());
+    for (String n : roles.notes()) {
+      notes.add("role " + n + ", which the target does not give it");
+    }
+    if (!options.passwords() && !roles.statements().isEmpty()) {
+      notes.add("roles have no passwords on the target; set them there, or use --role-passwords");
+    }
+  }
+
+  static List<List<String>> rows(Connection connection, String sql) throws SQLException {
+    List<List<String>> result = new ArrayList<>();
+    try (Statement s = connection.createStatement();
+        ResultSet r = s.executeQuery(sql)) {
+      int n = r.getMetaData().getColumnCount();
+      while (r.next()) {
+        List<String> row = new ArrayList<>(n);
+        for (int i = 1; i <= n; i++) {
+          row.add(r.getString(i));
+        }
+        result.add(row);
+      }
+    }
+    return result;
+  }
+
+  static boolean is(Connection connection, String condition) throws SQLException {
+    return rows(connection, "select " + condition).get(0).get(0).equals("t");
+  }
+
+  /** Deletes a directory without directories in it. */
+  public static void delete(Path directory) {
+    if (directory == null || !Files.isDirectory(directory)) {
+      return;
+    }
+    try (var files = Files.list(directory)) {
+      for (Path f : files.toList()) {
+        Files.deleteIfExists(f);
+      }
+      Files.deleteIfExists(directory);
+    } catch (IOException e) {
+      // a temporary directory: the operating system's business from here on
+    }
+  }
+}

@@ -1,0 +1,251 @@
+package io.dualwrite.backfill.jobs;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import io.dualwrite.backfill.BackfillException;
+import io.dualwrite.backfill.doctor.Doctor;
+import io.dualwrite.backfill.doctor.DoctorOptions;
+import io.dualwrite.backfill.doctor.Finding;
+import io.dualwrite.backfill.schema.SchemaDump;
+import io.dualwrite.backfill.schema.SchemaFiles;
+import io.dualwrite.backfill.schema.SchemaOptions;
+import io.dualwrite.backfill.schema.SchemaRestore;
+import io.dualwrite.config.PgUri;
+import io.dualwrite.embedded.Installation;
+import io.dualwrite.embedded.PgPair;
+import io.dualwrite.embedded.PgServer;
+import java.nio.file.Path;
+import java.sql.Connection;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.sql.Statement;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.postgresql.ds.PGSimpleDataSource;
+
+/** With TimescaleDB: the schema's way over, and the jobs' state. */
+class JobsTest {
+
+  private static final Duration NOW = Duration.ofMillis(1);
+
+  /** Each statement alone, as some of these do not run in a transaction. */
+  private static final List<String> SCHEMA =
+      List.of(
+          "create extension timescaledb",
+          "create table metrics(ts timestamptz not null, device int, v double precision, primary key (ts, device))",
+          "select create_hypertable('metrics', 'ts', chunk_time_interval => interval '1 day')",
+          "alter table metrics set (timescaledb.compress, timescaledb.compress_segmentby = 'device')",
+          "insert into metrics select now() - i * interval '1 hour', 1, i from generate_series(1, 240) i",
+          "select compress_chunk(c) from show_chunks('metrics', older_than => interval '5 days') c",
+          "create materialized view hourly with (timescaledb.continuous) as select time_bucket('1 hour', ts) b, device, avg(v) v from metrics group by 1, 2 with no data",
+          "create materialized view daily with (timescaledb.continuous) as select time_bucket('1 day', b) d, device, avg(v) v from hourly group by 1, 2 with no data",
+          // the one that is built upon the other first: its number is lower, its turn comes later
+          "select add_continuous_aggregate_policy('daily', interval '9 days', interval '1 day', interval '1 hour')",
+          "select add_continuous_aggregate_policy('hourly', interval '8 days', interval '1 hour', interval '1 hour')",
+          "select add_retention_policy('metrics', interval '300 days')",
+          "select add_compression_policy('metrics', interval '7 days')",
+          "create table ran(at timestamptz)",
+          "create procedure nightly(job_id int, config jsonb) language plpgsql as 'begin insert into ran values (now()); end'",
+          "create procedure broken(job_id int, config jsonb) language plpgsql as 'begin raise exception ''on purpose''; end'",
+          "select add_job('nightly', interval '1 day')",
+          "select add_job('nightly', interval '1 day', scheduled => false)",
+          "create function f() returns trigger language plpgsql as 'begin raise exception ''fired''; end'",
+          "create trigger tr before insert on metrics for each row execute function f()");
+
+  private static PgPair pair() throws SQLException {
+    Optional<PgPair> pair = PgPair.timescale();
+    assumeTrue(pair.isPresent(), Installation.NO_TIMESCALEDB);
+    try (Connection c = pair.get().source();
+        Statement s = c.createStatement()) {
+      for (String sql : SCHEMA) {
+        s.execute(sql);
+      }
+    }
+    return pair.get();
+  }
+
+  private static PGSimpleDataSource database(PgServer server, PgPair pair) {
+    PGSimpleDataSource d = new PGSimpleDataSource();
+    d.setUrl(server.url(pair.database()));
+    d.setUser(server.user());
+    d.setPassword(server.password());
+    return d;
+  }
+
+  private static PgUri uri(PgServer server, PgPair pair) {
+    return PgUri.parse(server.url(pair.database()))
+        .withCredentials(server.user(), server.password());
+  }
+
+  private static SchemaRestore.Result migrate(PgPair pair, Path dir) throws SQLException {
+    try (Connection c = pair.source()) {
+      SchemaFiles files =
+          SchemaDump.dump(
+                  c,
+                  uri(pair.sourceServer(), pair),
+                  c.getMetaData().getDatabaseMajorVersion(),
+                  dir,
+                  SchemaOptions.defaults())
+              .files();
+      return SchemaRestore.restore(
+          database(pair.targetServer(), pair),
+          uri(pair.targetServer(), pair),
+          files,
+          SchemaOptions.defaults());
+    }
+  }
+
+  private static String value(Connection c, String sql) throws SQLException {
+    try (Statement s = c.createStatement();
+        ResultSet r = s.executeQuery(sql)) {
+      r.next();
+      return r.getString(1);
+    }
+  }
+
+  private static List<String> ranIn(List<Jobs.Job> jobs) {
+    return jobs.stream().map(Jobs.Job::describe).toList();
+  }
+
+  private static final class Seen implements Jobs.Listener {
+    final List<Jobs.Job> done = new ArrayList<>();
+    final List<String> errors = new ArrayList<>();
+
+    @Override
+    public void begins(Jobs.Job job) {}
+
+    @Override
+    public void ended(Jobs.Job job, Duration took, String error) {
+      if (error == null) {
+        done.add(job);
+      } else {
+        errors.add(error);
+      }
+    }
+  }
+
+  private static final String CHUNKS =
+      "select string_agg(range_start || ' ' || is_compressed, ', ' order by range_start) from timescaledb_information.chunks where hypertable_name = 'metrics'";
+
+  @Test
+  void noJobRunsBetweenRestoreAndDisable(@TempDir Path dir) throws SQLException {
+    try (PgPair pair = pair();
+        Connection s = pair.source()) {
+      SchemaRestore.Result r = migrate(pair, dir);
+      assertEquals(5, r.jobs());
+      assertEquals(1, r.triggers());
+      try (Connection t = pair.target()) {
+        assertEquals(value(s, CHUNKS), value(t, CHUNKS));
+        assertEquals("0", value(t, "select count(*) from metrics"));
+        assertEquals("off", value(t, "show timescaledb.restoring"));
+        assertTrue(Jobs.list(t).stream().noneMatch(Jobs.Job::scheduled));
+        // chunks of the hypertable too
+        assertEquals(
+            "0",
+            value(t, "select count(*) from pg_trigger where tgname = 'tr' and tgenabled <> 'D'"));
+        assertEquals(
+            "0",
+            value(
+                t,
+                "select count(*) from timescaledb_information.job_stats where job_id >= 1000 and total_runs > 0"));
+        assertEquals("0", value(t, "select count(*) from ran"));
+      }
+      // the doctor is content with the jobs, and would not be if they ran
+      DoctorOptions o = DoctorOptions.defaults();
+      List<Finding> found =
+          Doctor.examine(
+              database(pair.sourceServer(), pair), database(pair.targetServer(), pair), o);
+      assertTrue(
+          found.stream()
+              .noneMatch(f -> f.code().equals("jobs-running") || f.code().equals("not-checked")),
+          found.toString());
+      try (Connection t = pair.target()) {
+        Jobs.restore(t, Duration.ofHours(1));
+      }
+      found =
+          Doctor.examine(
+              database(pair.sourceServer(), pair), database(pair.targetServer(), pair), o);
+      assertTrue(
+          found.stream().anyMatch(f -> f.code().equals("jobs-running") && f.objects().size() == 5),
+          found.toString());
+      assertTrue(migrate(pair, dir).already().isPresent());
+    }
+  }
+
+  @Test
+  void exactlyWhatWasScheduledIsScheduledAgain(@TempDir Path dir) throws SQLException {
+    try (PgPair pair = pair()) {
+      migrate(pair, dir);
+      try (Connection t = pair.target()) {
+        assertEquals(0, Jobs.disable(t)); // again: what was noted stays
+        List<Jobs.Job> back = Jobs.restore(t, Duration.ofMinutes(30));
+        assertEquals(5, back.size());
+        List<Jobs.Job> now = Jobs.list(t);
+        assertEquals(5, now.stream().filter(Jobs.Job::scheduled).count());
+        assertTrue(now.stream().allMatch(j -> j.recorded().isEmpty()));
+        assertEquals(
+            "5",
+            value(
+                t,
+                "select count(distinct date_trunc('minute', next_start)) from timescaledb_information.jobs where job_id >= 1000 and scheduled"));
+        assertEquals(
+            "0",
+            value(
+                t,
+                "select count(*) from timescaledb_information.jobs where job_id >= 1000 and scheduled and next_start < now() + interval '20 min'"));
+        assertEquals(List.of(), Jobs.restore(t, NOW));
+      }
+    }
+  }
+
+  @Test
+  void dueJobsRunInTheirOrderAndAFailureIsTriedAgain(@TempDir Path dir) throws SQLException {
+    try (PgPair pair = pair()) {
+      pair.executeSource("select add_job('broken', interval '1 day')");
+      migrate(pair, dir);
+      try (Connection t = pair.target()) {
+        Seen seen = new Seen();
+        Jobs.Run run = Jobs.run(t, NOW, seen);
+        assertEquals(new Jobs.Run(5, 1, 0), run);
+        assertEquals(
+            List.of(
+                "refresh on public.hourly",
+                "refresh on public.daily",
+                "compression on public.metrics",
+                "nightly",
+                "retention on public.metrics"),
+            ranIn(seen.done));
+        assertTrue(seen.errors.get(0).contains("on purpose"), seen.errors.toString());
+        assertEquals("1", value(t, "select count(*) from ran"));
+        Seen again = new Seen();
+        assertEquals(new Jobs.Run(0, 1, 0), Jobs.run(t, NOW, again));
+        // an interrupt leaves what is due
+        Thread.currentThread().interrupt();
+        assertEquals(new Jobs.Run(0, 0, 1), Jobs.run(t, NOW, again));
+        assertTrue(Thread.interrupted());
+      }
+    }
+  }
+
+  @Test
+  void chunksLeftToCopyHoldJobsBack() throws SQLException {
+    try (PgPair pair = PgPair.shared();
+        Connection t = pair.target()) {
+      assertFalse(Jobs.available(t));
+      Jobs.requireCopied(t);
+      pair.executeTarget(
+          "create schema dualwrite; create table dualwrite.task(state text); insert into dualwrite.task values ('done'), ('pending')");
+      assertThrows(BackfillException.class, () -> Jobs.requireCopied(t));
+      pair.executeTarget("update dualwrite.task set state = 'done'");
+      Jobs.requireCopied(t);
+    }
+  }
+}

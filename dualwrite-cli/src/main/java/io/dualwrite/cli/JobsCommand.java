@@ -1,0 +1,265 @@
+package io.dualwrite.cli;
+
+import io.dualwrite.backfill.jobs.Jobs;
+import io.dualwrite.control.Side;
+import java.sql.Connection;
+import java.sql.SQLException;
+import java.time.Duration;
+import java.util.List;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+/** {@code dualwrite jobs}. */
+@Command(
+    name = "jobs",
+    mixinStandardHelpOptions = true,
+    sortOptions = false,
+    usageHelpAutoWidth = true,
+    synopsisSubcommandLabel = "COMMAND",
+    header = "TimescaleDB's background jobs on the target: off during the copy, then back.",
+    description = {
+      "",
+      "While chunks are copied, policies must not compress, refresh or drop them. 'schema migrate'"
+          + " disables all jobs and notes which were scheduled. After the copy: 'jobs run' catches up"
+          + " one by one, 'jobs enable' restores exactly what was noted.",
+    },
+    optionListHeading = "%nOptions:%n",
+    commandListHeading = "%nCommands:%n",
+    footerHeading = "%nExamples:%n",
+    footer = {"  dualwrite jobs run --pause 30s", "  dualwrite jobs enable --pace 1m"},
+    subcommands = {
+      JobsCommand.Status.class,
+      JobsCommand.Disable.class,
+      JobsCommand.Run.class,
+      JobsCommand.Enable.class,
+    })
+final class JobsCommand implements Callable<Integer> {
+
+  @Spec private CommandSpec spec;
+
+  @Override
+  public Integer call() {
+    throw new ParameterException(
+        spec.commandLine(), "which command? 'dualwrite jobs --help' lists them");
+  }
+
+  private interface Work {
+    int on(Connection c, Terminal terminal) throws SQLException;
+  }
+
+  private static int onTarget(Databases databases, Work work) throws SQLException {
+    Terminal terminal = Terminal.standard();
+    try (Connection c = databases.dataSource(Side.TARGET).getConnection()) {
+      if (!Jobs.available(c)) {
+        terminal.println(
+            "the target's database has no TimescaleDB, so it has no background jobs: nothing to do");
+        return ExitCode.DONE;
+      }
+      return work.on(c, terminal);
+    }
+  }
+
+  /** {@code dualwrite jobs status}. */
+  @Command(
+      name = "status",
+      mixinStandardHelpOptions = true,
+      sortOptions = false,
+      usageHelpAutoWidth = true,
+      header = "Lists the target's jobs: scheduled now, noted before, due.",
+      optionListHeading = "%nOptions:%n")
+  static final class Status implements Callable<Integer> {
+
+    @Mixin private Databases databases;
+
+    @Override
+    public Integer call() throws SQLException {
+      return onTarget(
+          databases,
+          (c, terminal) -> {
+            List<Jobs.Job> all = Jobs.list(c);
+            if (all.isEmpty()) {
+              terminal.println("the target has no background jobs of its users");
+              return ExitCode.DONE;
+            }
+            List<List<String>> rows =
+                Terminal.rows("job", "what", "now", "noted", "due", "every", "last run");
+            for (Jobs.Job j : all) {
+              rows.add(
+                  List.of(
+                      Integer.toString(j.id()),
+                      j.describe(),
+                      onOff(j.scheduled()),
+                      j.recorded().map(Status::onOff).orElse("-"),
+                      j.due() ? "yes" : "",
+                      j.every(),
+                      j.lastRun().orElse("never")));
+            }
+            terminal.table(rows);
+            return ExitCode.DONE;
+          });
+    }
+
+    private static String onOff(boolean on) {
+      return on ? "on" : "off";
+    }
+  }
+
+  /** {@code dualwrite jobs disable}. */
+  @Command(
+      name = "disable",
+      mixinStandardHelpOptions = true,
+      sortOptions = false,
+      usageHelpAutoWidth = true,
+      header = "Notes which jobs are scheduled on the target, and takes them off the schedule.",
+      description = {
+        "",
+        "What was noted before stays. A job that runs at the moment runs to its end.",
+      },
+      optionListHeading = "%nOptions:%n")
+  static final class Disable implements Callable<Integer> {
+
+    @Mixin private Databases databases;
+
+    @Override
+    public Integer call() throws SQLException {
+      return onTarget(
+          databases,
+          (c, terminal) -> {
+            int n = Jobs.disable(c);
+            terminal.println(
+                n == 0
+                    ? "no job was scheduled on the target"
+                    : "disabled " + SchemaCommand.count(n, "job"));
+            return ExitCode.DONE;
+          });
+    }
+  }
+
+  /** {@code dualwrite jobs run}. */
+  @Command(
+      name = "run",
+      mixinStandardHelpOptions = true,
+      sortOptions = false,
+      usageHelpAutoWidth = true,
+      header = "Runs the jobs that are due, one after another.",
+      description = {
+        "",
+        "After the copy, before 'jobs enable': refreshes of continuous aggregates, then"
+            + " compression, retention last. Jobs that were not scheduled are not run. Ctrl-C ends it"
+            + " after the job at hand; the same command goes on with those that are left.",
+      },
+      optionListHeading = "%nOptions:%n")
+  static final class Run implements Callable<Integer> {
+
+    @Mixin private Databases databases;
+
+    @Option(
+        names = "--pause",
+        paramLabel = "TIME",
+        defaultValue = "5s",
+        converter = DurationConverter.class,
+        description = "Between two jobs (default: ${DEFAULT-VALUE}).")
+    private Duration pause;
+
+    @Option(names = "--force", description = "Even if the copy has work left.")
+    private boolean force;
+
+    @Override
+    public Integer call() throws SQLException {
+      return onTarget(databases, this::run);
+    }
+
+    private int run(Connection c, Terminal terminal) throws SQLException {
+      if (!force) {
+        Jobs.requireCopied(c);
+      }
+      try (Interruption interruption = Interruption.stops(Thread.currentThread()::interrupt)) {
+        Jobs.Run r = Jobs.run(c, pause, new Shown(terminal));
+        if (r.left() > 0) {
+          terminal.println(
+              "interrupted; "
+                  + SchemaCommand.count(r.left(), "job")
+                  + " left, the same command goes on");
+          return interruption.exitCode(ExitCode.INTERRUPTED);
+        }
+        if (r.done() + r.failed() == 0) {
+          terminal.println(
+              "no job is due: disabled ones that were scheduled are run, 'dualwrite jobs status' shows them");
+        }
+        return interruption.exitCode(r.failed() == 0 ? ExitCode.DONE : ExitCode.FAILED);
+      }
+    }
+  }
+
+  private record Shown(Terminal terminal) implements Jobs.Listener {
+    @Override
+    public void begins(Jobs.Job job) {
+      terminal.status(job.id() + " " + job.describe() + " ...");
+    }
+
+    @Override
+    public void ended(Jobs.Job job, Duration took, String error) {
+      terminal.status("");
+      terminal.println(
+          job.id()
+              + " "
+              + job.describe()
+              + ": "
+              + (error == null
+                  ? "done in " + Terminal.time(took)
+                  : terminal.bad("failed: ") + error));
+    }
+  }
+
+  /** {@code dualwrite jobs enable}. */
+  @Command(
+      name = "enable",
+      mixinStandardHelpOptions = true,
+      sortOptions = false,
+      usageHelpAutoWidth = true,
+      header = "Puts exactly those jobs back on the schedule that were on it.",
+      optionListHeading = "%nOptions:%n")
+  static final class Enable implements Callable<Integer> {
+
+    @Mixin private Databases databases;
+
+    @Option(
+        names = "--pace",
+        paramLabel = "TIME",
+        defaultValue = "30s",
+        converter = DurationConverter.class,
+        description = "Between the first runs of two jobs (default: ${DEFAULT-VALUE}).")
+    private Duration pace;
+
+    @Option(names = "--force", description = "Even if the copy has work left.")
+    private boolean force;
+
+    @Override
+    public Integer call() throws SQLException {
+      return onTarget(
+          databases,
+          (c, terminal) -> {
+            if (!force) {
+              Jobs.requireCopied(c);
+            }
+            List<Jobs.Job> back = Jobs.restore(c, pace);
+            if (back.isEmpty()) {
+              terminal.println("nothing was noted as scheduled: no job was changed");
+              return ExitCode.DONE;
+            }
+            terminal.println(
+                "scheduled again: "
+                    + SchemaCommand.count(back.size(), "job")
+                    + ", the first runs "
+                    + Terminal.time(pace)
+                    + " apart");
+            return ExitCode.DONE;
+          });
+    }
+  }
+}

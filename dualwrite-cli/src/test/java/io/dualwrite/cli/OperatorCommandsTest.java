@@ -1,0 +1,214 @@
+package io.dualwrite.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import io.dualwrite.embedded.Installation;
+import io.dualwrite.embedded.PgPair;
+import io.dualwrite.embedded.PgServer;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.sql.SQLException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** doctor, schema, triggers and jobs as a person calls them. */
+class OperatorCommandsTest {
+
+  private final PrintStream standardOut = System.out;
+  private final ByteArrayOutputStream out = new ByteArrayOutputStream();
+  private final StringWriter err = new StringWriter();
+
+  @BeforeEach
+  void catchOutput() {
+    System.setOut(new PrintStream(out, true, StandardCharsets.UTF_8));
+  }
+
+  @AfterEach
+  void releaseOutput() {
+    System.setOut(standardOut);
+  }
+
+  private String said() {
+    return out.toString(StandardCharsets.UTF_8) + err;
+  }
+
+  private int run(PgPair pair, String... args) {
+    out.reset();
+    err.getBuffer().setLength(0);
+    List<String> all = new ArrayList<>(List.of(args));
+    for (PgServer s : List.of(pair.sourceServer(), pair.targetServer())) {
+      all.add(s == pair.sourceServer() ? "--source" : "--target");
+      all.add("postgres://postgres:postgres@localhost:" + s.port() + "/" + pair.database());
+    }
+    return Main.run(new PrintWriter(err, true), all.toArray(new String[0]));
+  }
+
+  private static PgPair local() {
+    Optional<PgPair> pair = PgPair.local();
+    assumeTrue(pair.isPresent(), Installation.NONE);
+    return pair.get();
+  }
+
+  private void assertSaid(String... parts) {
+    for (String p : parts) {
+      assertTrue(said().contains(p), "'" + p + "' is not in: " + said());
+    }
+  }
+
+  @Test
+  void doctorExitsByWhatBlocks() throws SQLException, IOException {
+    try (PgPair pair = PgPair.shared()) {
+      pair.execute("create table t(id int primary key)");
+      assertEquals(ExitCode.DONE, run(pair, "doctor"), said());
+      assertSaid("nothing blocks", "Servers", "1 table to move.");
+      pair.executeSource("select lo_create(0)");
+      assertEquals(ExitCode.FAILED, run(pair, "doctor"), said());
+      assertSaid("  block  source  1 large object exists", "[large-objects]", "1 finding blocks");
+      for (String line : out.toString(StandardCharsets.UTF_8).lines().toList()) {
+        assertTrue(line.length() <= Terminal.WIDTH, line);
+      }
+      assertEquals(ExitCode.DONE, run(pair, "doctor", "--accept", "large-objects"), said());
+
+      assertEquals(ExitCode.FAILED, run(pair, "doctor", "--json"), said());
+      JsonNode json = new ObjectMapper().readTree(out.toString(StandardCharsets.UTF_8));
+      assertEquals(1, json.get("block").asInt());
+      assertEquals("large-objects", blocking(json).get("code").asText());
+      assertEquals("source", blocking(json).get("side").asText());
+      assertEquals("objects", blocking(json).get("topic").asText());
+      pair.executeSource("select lo_unlink(oid) from pg_largeobject_metadata");
+    }
+  }
+
+  private static JsonNode blocking(JsonNode json) {
+    for (JsonNode f : json.get("findings")) {
+      if (f.get("severity").asText().equals("block")) {
+        return f;
+      }
+    }
+    throw new AssertionError("nothing blocks in " + json);
+  }
+
+  @Test
+  void aLongListIsCutAndJsonHasAllOfIt() throws SQLException, IOException {
+    try (PgPair pair = PgPair.shared()) {
+      StringBuilder sql = new StringBuilder();
+      for (int i = 10; i < 20; i++) {
+        sql.append("create table log_").append(i).append("(v text);");
+      }
+      pair.execute(sql.toString());
+      assertEquals(ExitCode.DONE, run(pair, "doctor"), said());
+      assertSaid("- public.log_14", "and 5 more; --json has all");
+      assertFalse(said().contains("public.log_15"), said());
+      assertEquals(ExitCode.DONE, run(pair, "doctor", "--json"), said());
+      assertSaid("public.log_19");
+    }
+  }
+
+  @Test
+  void schemaMigrateThenTriggersAndDoctor(@TempDir Path dir) throws SQLException, IOException {
+    try (PgPair pair = local()) {
+      pair.executeSource(
+          "create table t(id int primary key, v text); insert into t values (1, 'x');"
+              + "create function f() returns trigger language plpgsql as 'begin return new; end';"
+              + "create trigger tr before insert on t for each row execute function f()");
+      assertEquals(ExitCode.DONE, run(pair, "schema", "migrate", "--sql-only"), said());
+      assertSaid("CREATE TABLE \"public\".\"t\"", "triggers disable");
+      assertEquals(ExitCode.DONE, run(pair, "triggers", "status"), said());
+      assertSaid("no user triggers"); // nothing was changed
+      Path kept = dir.resolve("kept");
+      assertEquals(
+          ExitCode.DONE, run(pair, "schema", "migrate", "--output", kept.toString()), said());
+      assertSaid("restored: ", "disabled 1 trigger;");
+      assertTrue(Files.exists(kept.resolve("schema.sql")));
+      assertEquals(
+          ExitCode.DONE, run(pair, "schema", "restore", "--input", kept.toString()), said());
+      assertSaid("nothing was changed");
+      assertEquals(ExitCode.DONE, run(pair, "triggers", "status"), said());
+      assertSaid("public.t", "disabled", "enabled");
+      assertEquals(ExitCode.DONE, run(pair, "doctor"), said());
+      assertSaid("nothing blocks");
+      assertEquals(ExitCode.DONE, run(pair, "triggers", "enable"), said());
+      assertSaid("enabled 1 trigger again");
+      assertEquals(ExitCode.FAILED, run(pair, "doctor"), said());
+      assertSaid("[target-triggers]");
+      assertEquals(ExitCode.DONE, run(pair, "triggers", "disable"), said());
+      assertSaid("disabled 1 trigger");
+    }
+  }
+
+  @Test
+  void schemaMistakesAreOneSentence(@TempDir Path dir) throws SQLException {
+    try (PgPair pair = PgPair.shared()) {
+      assertEquals(
+          ExitCode.FAILED, run(pair, "schema", "restore", "--input", dir.toString()), said());
+      assertSaid("holds no dumped schema");
+      assertEquals(1, err.toString().lines().count(), err.toString());
+      assertEquals(
+          ExitCode.FAILED, run(pair, "schema", "dump", "--pg-bin", dir.toString()), said());
+      assertSaid("--pg-bin " + dir + " has none", "Install postgresql-client-");
+      assertEquals(1, err.toString().lines().count(), err.toString());
+    }
+  }
+
+  @Test
+  void withoutTimescaledbThereAreNoJobs() throws SQLException {
+    try (PgPair pair = PgPair.shared()) {
+      for (String what : List.of("status", "disable", "run", "enable")) {
+        assertEquals(ExitCode.DONE, run(pair, "jobs", what), said());
+        assertSaid("the target's database has no TimescaleDB");
+        assertEquals(1, said().lines().count(), said());
+      }
+      assertEquals(ExitCode.USAGE, run(pair, "jobs", "run", "--pause", "soon"), said());
+      assertSaid("'soon' is not a time");
+      assertEquals(ExitCode.USAGE, run(pair, "jobs"), said());
+    }
+  }
+
+  @Test
+  void jobsFromStatusToEnable() throws SQLException {
+    Optional<PgPair> found = PgPair.timescale();
+    assumeTrue(found.isPresent(), Installation.NO_TIMESCALEDB);
+    try (PgPair pair = found.get()) {
+      pair.execute("create extension timescaledb");
+      pair.executeTarget(
+          "create procedure p(job_id int, config jsonb) language plpgsql as 'begin end'");
+      pair.executeTarget(
+          "select add_job('p', interval '1 day', initial_start => now() + interval '1 day')");
+      assertEquals(ExitCode.DONE, run(pair, "jobs", "disable"), said());
+      assertSaid("disabled 1 job");
+      assertEquals(ExitCode.DONE, run(pair, "jobs", "status"), said());
+      assertSaid("off", "never");
+      assertEquals(ExitCode.DONE, run(pair, "jobs", "run"), said());
+      assertSaid("no job is due"); // its first turn is tomorrow
+      pair.executeTarget(
+          "select alter_job(job_id, initial_start => now() - interval '1 hour') from timescaledb_information.jobs where job_id >= 1000");
+      assertEquals(ExitCode.DONE, run(pair, "jobs", "run"), said());
+      assertSaid(" p: done in ");
+      assertEquals(ExitCode.DONE, run(pair, "jobs", "run"), said());
+      assertSaid("no job is due");
+      assertEquals(ExitCode.DONE, run(pair, "jobs", "enable"), said());
+      assertSaid("scheduled again: 1 job");
+      pair.executeTarget(
+          "create table if not exists dualwrite.task(state text); insert into dualwrite.task values ('pending')");
+      assertEquals(ExitCode.FAILED, run(pair, "jobs", "run"), said());
+      assertSaid("dualwrite copy");
+      assertEquals(ExitCode.DONE, run(pair, "jobs", "run", "--force"), said());
+    }
+  }
+}

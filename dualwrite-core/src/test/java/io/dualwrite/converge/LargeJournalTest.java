@@ -1,0 +1,194 @@
+package io.dualwrite.converge;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.dualwrite.catalog.Catalog;
+import io.dualwrite.catalog.TableName;
+import io.dualwrite.control.ControlSchema;
+import io.dualwrite.control.Incarnation;
+import io.dualwrite.embedded.PgPair;
+import io.dualwrite.journal.ChronicleJournal;
+import io.dualwrite.journal.Intent;
+import io.dualwrite.journal.Journal;
+import io.dualwrite.journal.JournalOptions;
+import io.dualwrite.journal.JournalReader;
+import io.dualwrite.journal.Outcome;
+import io.dualwrite.journal.RowChange;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.sql.Connection;
+import java.sql.ResultSet;
+import java.sql.Statement;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.postgresql.ds.PGSimpleDataSource;
+
+/**
+ * Many pending units, in a process whose heap could not hold them: written, looked at, replayed.
+ * The build does it with a few thousand; a million in 256 MiB:
+ *
+ * <pre>
+ * ./mvnw test -pl dualwrite-core -am -Dtest=LargeJournalTest -Dsurefire.failIfNoSpecifiedTests=false \
+ *     -Ddualwrite.test.journal.units=1000000 -Ddualwrite.test.journal.heap=256m
+ * </pre>
+ */
+@Tag("heavy")
+class LargeJournalTest {
+
+  private static final int UNITS = Integer.getInteger("dualwrite.test.journal.units", 6_000);
+  private static final String HEAP = System.getProperty("dualwrite.test.journal.heap", "48m");
+
+  /** So large that the heap of the reduced test cannot hold all units: 16 kB each, 96 MB. */
+  private static final int VALUE_BYTES = UNITS > 100_000 ? 400 : 16_000;
+
+  @TempDir Path dir;
+
+  @Test
+  void moreThanTheHeapHolds() throws Exception {
+    try (PgPair pair = PgPair.own()) {
+      pair.execute("create table t(id int primary key, v text)");
+      pair.execute("create table k(a int)");
+      try (Connection c = pair.target()) {
+        ControlSchema.install(c);
+      }
+      pair.executeSource(
+          "insert into t select i, i::text from generate_series(1, " + UNITS + ") i");
+      String said = child("write", dir.toString(), incarnation(pair));
+      assertTrue(said.contains("written " + UNITS), said);
+      said = child("look", dir.toString());
+      System.out.println(said.strip());
+      assertTrue(said.contains("pending " + UNITS + " read " + UNITS), said);
+      long millis = Long.parseLong(said.replaceAll("(?s).*looked (\\d+) ms.*", "$1"));
+      assertTrue(millis < 30_000, said);
+      said = child("replay", dir.toString(), pair.sourceUrl(), pair.targetUrl());
+      System.out.println(said.strip());
+      assertTrue(said.contains("left 0 parked 0"), said);
+      try (Connection c = pair.target();
+          Statement s = c.createStatement();
+          ResultSet r =
+              s.executeQuery(
+                  "select (select count(*) from t where v = id::text), (select count(*) from k),"
+                      + " (select count(distinct a) from k)")) {
+        r.next();
+        assertEquals(UNITS - UNITS / 10, r.getInt(1));
+        assertEquals(UNITS / 10, r.getInt(2));
+        assertEquals(UNITS / 10, r.getInt(3));
+      }
+    }
+  }
+
+  private static String incarnation(PgPair pair) throws Exception {
+    try (Connection c = pair.source()) {
+      return Incarnation.of(c);
+    }
+  }
+
+  private static String child(String... arguments) throws IOException, InterruptedException {
+    List<String> command = new ArrayList<>();
+    command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+    command.addAll(
+        List.of(
+            "--add-opens=java.base/java.lang.reflect=ALL-UNNAMED",
+            "--add-opens=java.base/sun.nio.ch=ALL-UNNAMED",
+            "--add-exports=java.base/jdk.internal.ref=ALL-UNNAMED",
+            "-Xmx" + HEAP,
+            "-XX:+UseSerialGC",
+            "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+            "-Ddualwrite.test.journal.units=" + UNITS,
+            "-cp",
+            System.getProperty("java.class.path"),
+            LargeJournalTest.class.getName()));
+    command.addAll(List.of(arguments));
+    Process p = new ProcessBuilder(command).redirectErrorStream(true).start();
+    String said = new String(p.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+    assertTrue(p.waitFor(1, TimeUnit.MINUTES), said);
+    assertEquals(0, p.exitValue(), said);
+    return said;
+  }
+
+  /** What the other processes do. */
+  public static void main(String[] a) throws Exception {
+    Path dir = Path.of(a[1]);
+    long start = System.nanoTime();
+    switch (a[0]) {
+      case "write" -> {
+        String value = "v".repeat(VALUE_BYTES);
+        try (Journal j =
+            ChronicleJournal.open(dir, JournalOptions.builder().minFreeBytes(0).build())) {
+          for (int i = 1; i <= UNITS; i++) {
+            Intent unit =
+                new Intent(j.nextSequence(), 0, 0, a[2], 1000 + i, 1, List.of(change(i, value)));
+            if (!j.append(unit)) {
+              throw new IllegalStateException("refused: " + j.suspects());
+            }
+            j.release(unit.sequence(), Outcome.COMMITTED);
+          }
+        }
+        System.out.println("written " + UNITS);
+      }
+      case "look" -> {
+        try (JournalReader r = JournalReader.readOnly(dir)) {
+          System.out.println("opened in " + millis(start) + " ms");
+          long[] n = {0};
+          r.units(
+              false,
+              u -> {
+                n[0]++;
+                return true;
+              });
+          System.out.println("pending " + r.pendingCount() + " read " + n[0]);
+        }
+        System.out.println("looked " + millis(start) + " ms");
+      }
+      default -> {
+        Convergence engine =
+            new Convergence(database(a[2]), database(a[3]), new Catalog(), new Catalog());
+        try (JournalReader r = JournalReader.open(dir);
+            Replayer replayer = new Replayer(r.journal(), engine)) {
+          System.out.println("opened in " + millis(start) + " ms");
+          replayer.drain(Duration.ofHours(1));
+          System.out.println(
+              "left " + r.journal().pendingCount() + " parked " + r.journal().parked().size());
+        }
+        System.out.println("replayed in " + millis(start) + " ms");
+      }
+    }
+  }
+
+  private static long millis(long since) {
+    return TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - since);
+  }
+
+  private static RowChange change(int i, String value) {
+    return i % 10 == 0
+        ? new RowChange(
+            RowChange.Kind.INSERT,
+            new TableName("public", "k"),
+            List.of("a"),
+            null,
+            List.of(),
+            new String[][] {{Integer.toString(i)}})
+        : new RowChange(
+            RowChange.Kind.UPSERT,
+            new TableName("public", "t"),
+            List.of("id", "v"),
+            null,
+            List.of("id"),
+            new String[][] {{Integer.toString(i), value}});
+  }
+
+  private static PGSimpleDataSource database(String url) {
+    PGSimpleDataSource d = new PGSimpleDataSource();
+    d.setUrl(url);
+    d.setUser("postgres");
+    d.setPassword("postgres");
+    return d;
+  }
+}

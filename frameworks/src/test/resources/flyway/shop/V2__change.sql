@@ -1,0 +1,10 @@
+alter table customer add column country char(2) not null default 'DE', add column note text;
+alter type status add value if not exists 'returned';
+alter table orders rename column total to amount;
+update customer set country = 'FR', note = 'moved' where id % 3 = 0;
+delete from orders where customer_id in (select id from customer where id > 45);
+create table line (order_id bigint references orders, n int, item text, primary key (order_id, n)) partition by range (order_id);
+create table line_1 partition of line for values from (0) to (1020);
+create table line_2 partition of line for values from (1020) to (maxvalue);
+insert into line select id, 1, 'item ' || id from orders;
+create materialized view by_country as select country, count(*) as n from customer group by country;
