@@ -5,7 +5,6 @@ import io.dualwrite.catalog.TableName;
 import io.dualwrite.control.ControlSchema;
 import io.dualwrite.control.Phase;
 import io.dualwrite.control.Side;
-import io.dualwrite.converge.Triggers;
 import io.dualwrite.journal.Journal;
 import io.dualwrite.journal.Suspect;
 import java.math.BigDecimal;
@@ -123,7 +122,7 @@ final class Cutover {
     }
     int n;
     try (Connection to = old.mirror().engine()) {
-      n = triggersOn(to);
+      n = DualWriter.triggersOn(to);
     } catch (SQLException e) {
       exchangeTriggersBack(old);
       throw e;
@@ -136,22 +135,8 @@ final class Cutover {
   private static void exchangeTriggersBack(Epoch old) throws SQLException {
     try (Connection from = old.primary().engine();
         Connection to = old.mirror().engine()) {
-      triggersOn(from);
+      DualWriter.triggersOn(from);
       DualWriter.triggersOff(to);
-    }
-  }
-
-  private static int triggersOn(Connection c) throws SQLException {
-    c.setAutoCommit(false);
-    try {
-      int n = Triggers.enableAll(c);
-      c.commit();
-      return n;
-    } catch (SQLException e) {
-      c.rollback();
-      throw e;
-    } finally {
-      c.setAutoCommit(true);
     }
   }
 

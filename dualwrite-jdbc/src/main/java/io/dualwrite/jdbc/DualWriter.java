@@ -712,7 +712,7 @@ final class DualWriter implements AutoCloseable {
               x.incarnation,
               x.xid));
     }
-    if (routines.decrementAndGet() == 0) {
+    if (routines.get() == 1) { // no other one runs, for which it would stand too
       for (Suspect s : journal.suspects()) {
         if (s.table().equals(RowChange.NO_TABLE)
             && s.xid() == all.xid
@@ -721,6 +721,11 @@ final class DualWriter implements AutoCloseable {
         }
       }
     }
+  }
+
+  /** Whatever became of it. */
+  void routineEnded() {
+    routines.decrementAndGet();
     healer.wake();
   }
 
@@ -750,6 +755,8 @@ final class DualWriter implements AutoCloseable {
         }
         if (!started && now().capturing()) {
           Connection mirror = now().roles().primary() == Side.SOURCE ? t : s;
+          // a process that died in a cutover may have left them off
+          triggersOn(mirror == t ? s : t);
           ControlSchema.install(mirror);
           triggersOff(mirror);
           prepared = true;
@@ -765,6 +772,29 @@ final class DualWriter implements AutoCloseable {
         }
       }
       LockSupport.parkNanos(this, CATALOG_RETRY.toNanos());
+    }
+  }
+
+  /** Rule 6: those that were switched off while this side was the mirror. */
+  static int triggersOn(Connection primary) throws SQLException {
+    try (Statement s = primary.createStatement();
+        ResultSet r =
+            s.executeQuery("select to_regclass('dualwrite.disabled_trigger') is not null")) {
+      r.next();
+      if (!r.getBoolean(1)) {
+        return 0;
+      }
+    }
+    primary.setAutoCommit(false);
+    try {
+      int n = Triggers.enableAll(primary);
+      primary.commit();
+      return n;
+    } catch (SQLException e) {
+      primary.rollback();
+      throw e;
+    } finally {
+      primary.setAutoCommit(true);
     }
   }
 

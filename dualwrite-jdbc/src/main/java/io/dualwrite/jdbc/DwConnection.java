@@ -24,6 +24,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Properties;
@@ -76,6 +77,9 @@ final class DwConnection extends ForwardingConnection {
 
   /** Not null once the transaction ran DDL: what others see of the catalog is not what it sees. */
   private Catalog ownCatalog;
+
+  /** Whether the transaction changed it for sure. */
+  private boolean catalogTouched;
 
   // for the audit
   private boolean accounted;
@@ -343,7 +347,7 @@ final class DwConnection extends ForwardingConnection {
     lastText = planned.sql;
     T result = x.pass(plan);
     if (plan instanceof Plan.Session s) {
-      sessionChanged(s);
+      sessionChanged(s, planned.sql);
     }
     return result;
   }
@@ -510,6 +514,7 @@ final class DwConnection extends ForwardingConnection {
     T result = x.pass(plan);
     ownCatalog = new Catalog();
     ownPlans = Epoch.cache(256);
+    catalogTouched = true;
     capture.complete(raw, x.text(), ownCatalog, this);
     return result;
   }
@@ -542,13 +547,17 @@ final class DwConnection extends ForwardingConnection {
    */
   private <T> T committingRoutine(Execution<T> x, Plan plan) throws SQLException {
     DualWriter.Everything all = writer.suspectEverything(raw);
-    Observation watch = Observation.watch(writer, raw);
     try {
-      return x.pass(plan);
-    } finally {
-      if (!raw.isClosed()) {
-        writer.suspectOnly(all, watch.touched(raw), raw);
+      Observation watch = Observation.watch(writer, raw);
+      try {
+        return x.pass(plan);
+      } finally {
+        if (!raw.isClosed()) { // else everything stays suspect
+          writer.suspectOnly(all, watch.touched(raw), raw);
+        }
       }
+    } finally {
+      writer.routineEnded();
     }
   }
 
@@ -796,6 +805,9 @@ final class DwConnection extends ForwardingConnection {
     if (ownCatalog != null) {
       ownCatalog = null;
       ownPlans = ownPath ? Epoch.cache(256) : null;
+    }
+    if (catalogTouched) {
+      catalogTouched = false;
       if (committed) {
         writer.catalogChanged();
       }
@@ -811,6 +823,7 @@ final class DwConnection extends ForwardingConnection {
     try {
       if (!failed && observation != null) {
         observation.complete(raw, catalog(), unit);
+        catalogTouched |= observation.catalogChanged();
       }
       UnitOfWork u = unit;
       if (u == null || u.isEmpty() || failed) {
@@ -1098,12 +1111,28 @@ final class DwConnection extends ForwardingConnection {
     return Refusal.of("dualwrite refuses " + command.action() + ": " + why);
   }
 
+  /** Whether what set_config has set may be that numbers lose digits as text. */
+  private boolean roundsFloats(String sql) throws SQLException {
+    String lower = sql.toLowerCase(Locale.ROOT);
+    if (lower.contains("extra_float_digits")) {
+      return true;
+    }
+    if (lower.contains("set_config('")) {
+      return false; // the text says that it is another setting
+    }
+    try (Statement s = raw.createStatement();
+        ResultSet r =
+            s.executeQuery("select pg_catalog.current_setting('extra_float_digits')::int < 1")) {
+      r.next();
+      return r.getBoolean(1);
+    }
+  }
+
   /** A SET or its like has run on the primary. */
-  void sessionChanged(Plan.Session plan) {
-    // what set_config changed is not known
+  void sessionChanged(Plan.Session plan, String sql) throws SQLException {
     oddFormats |=
-        plan.text() == null && plan.setting() == null
-            || "extra_float_digits".equals(plan.setting());
+        "extra_float_digits".equals(plan.setting())
+            || plan.text() == null && plan.setting() == null && roundsFloats(sql);
     if (plan.forgetPlans()) {
       ownPath = true;
       ownPlans = Epoch.cache(256);

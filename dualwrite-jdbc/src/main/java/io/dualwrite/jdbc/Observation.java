@@ -139,7 +139,11 @@ final class Observation {
     }
   }
 
-  private record Leaf(TableName name, long ins, long pages) {}
+  /**
+   * @param altered whether its row in the catalog is the transaction's own: it was truncated (the
+   *     counts then begin anew), altered, or made
+   */
+  private record Leaf(TableName name, long ins, long pages, boolean altered) {}
 
   private final DualWriter writer;
   private final Map<Long, Counts> before;
@@ -147,6 +151,7 @@ final class Observation {
   private final Map<TableName, Captured> captured = new HashMap<>();
   private final List<String> texts = new ArrayList<>();
   private final Set<TableName> rewritten = new LinkedHashSet<>();
+  private boolean catalogChanged;
 
   private Observation(DualWriter writer, Map<Long, Counts> before) {
     this.writer = writer;
@@ -165,6 +170,8 @@ final class Observation {
       for (RowChange c : unit.changes()) {
         o.of(c.table()).before += c.rows().length;
       }
+      // how many rows of which table went to the journal is not known any more
+      unit.parts().forEach(p -> p.tables().forEach(t -> o.of(t).before++));
     }
     return o;
   }
@@ -228,6 +235,11 @@ final class Observation {
     texts.add(sql);
   }
 
+  /** Whether {@link #complete} found that something in the catalog changed. */
+  boolean catalogChanged() {
+    return catalogChanged;
+  }
+
   /** DDL rewrote the table's rows, and may have made values anew. */
   void rewritten(TableName table) {
     rewritten.add(table);
@@ -267,11 +279,13 @@ final class Observation {
     boolean shipped = false;
     Set<Long> touched = Set.of();
     OwnXids xids = new OwnXids(raw);
-    if (system && !texts.isEmpty()) {
+    if (system) {
       String mine = xids.mineInCatalog("x.xmin");
-      if (is(raw, CATALOG_CHANGED.replace("$", mine))
-          // what was dropped leaves no trace; temporary tables come and go
-          || dropped && is(raw, "select pg_catalog.pg_my_temp_schema() = 0")) {
+      catalogChanged =
+          is(raw, CATALOG_CHANGED.replace("$", mine))
+              // what was dropped leaves no trace; temporary tables come and go
+              || dropped && is(raw, "select pg_catalog.pg_my_temp_schema() = 0");
+      if (catalogChanged && !texts.isEmpty()) {
         String[] session = DdlCapture.session(raw);
         for (String text : texts) {
           unit.add(RowChange.statement(text, session[0], session[1], false));
@@ -288,12 +302,12 @@ final class Observation {
     if (oids.isEmpty()) {
       return;
     }
-    Map<TableName, Place> places = places(raw, oids, changed);
+    Map<TableName, Place> places = places(raw, oids, changed, touched);
     boolean pinned = false;
     for (Place p : places.values()) {
       // a table that the text makes, or empties, it makes or empties on the mirror too
       boolean ran = shipped;
-      if (explained(p) && p.leaves.stream().allMatch(l -> l.ins >= 0 || ran && l.pages == 0)) {
+      if (explained(p) && p.leaves.stream().allMatch(l -> !l.altered || ran && l.pages == 0)) {
         continue;
       }
       Optional<Table> table = catalog.table(raw, p.root);
@@ -330,7 +344,7 @@ final class Observation {
         changed.put(e.getKey(), d);
       }
     }
-    return changed.isEmpty() ? Set.of() : places(raw, changed.keySet(), changed).keySet();
+    return changed.isEmpty() ? Set.of() : places(raw, changed.keySet(), changed, Set.of()).keySet();
   }
 
   private void suspect(UnitOfWork unit, TableName table, String why) {
@@ -357,9 +371,9 @@ final class Observation {
     return result;
   }
 
-  /** A table whose catalog row changed and whose counts did not has -1 inserted rows. */
   private static Map<TableName, Place> places(
-      Connection raw, Set<Long> oids, Map<Long, Counts> changed) throws SQLException {
+      Connection raw, Set<Long> oids, Map<Long, Counts> changed, Set<Long> altered)
+      throws SQLException {
     Map<TableName, Place> result = new LinkedHashMap<>();
     try (PreparedStatement s = raw.prepareStatement(ROOTS)) {
       s.setArray(1, raw.createArrayOf("oid", oids.toArray()));
@@ -371,8 +385,9 @@ final class Observation {
           p.leaves.add(
               new Leaf(
                   new TableName(r.getString(2), r.getString(3)),
-                  c == null ? -1 : c.ins,
-                  r.getLong(8)));
+                  c == null ? 0 : c.ins,
+                  r.getLong(8),
+                  altered.contains(r.getLong(1))));
           p.readable &= r.getBoolean(6) && !r.getBoolean(7);
           if (c != null) {
             p.ins += c.ins;
@@ -430,7 +445,7 @@ final class Observation {
   private String readBack(Connection raw, OwnXids xids, Table t, Place p, UnitOfWork unit)
       throws SQLException {
     Captured c = capturedAt(p);
-    if (p.leaves.stream().anyMatch(l -> l.ins < 0)) {
+    if (p.leaves.stream().anyMatch(Leaf::altered)) {
       return "it was truncated or altered by a statement whose text does not say so";
     }
     if (!p.readable) {

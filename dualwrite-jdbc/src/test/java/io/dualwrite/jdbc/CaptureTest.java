@@ -45,6 +45,18 @@ class CaptureTest {
       create rule r as on insert to ruled do also insert into log(what) values ('rule');
       """;
 
+  private static final String MORE =
+      """
+      create table fresh_copy(id int primary key, v int);
+      create function refill() returns trigger language plpgsql as
+        'begin truncate fresh_copy; insert into fresh_copy values (new.id, new.v); return null; end';
+      create table feeds(id int primary key, v int);
+      create trigger refill after insert on feeds for each row execute function refill();
+      create function reload(n int) returns void language plpgsql as
+        'begin truncate fresh_copy; insert into fresh_copy select g, g from generate_series(1, n) g; end';
+      insert into fresh_copy select g, 0 from generate_series(100, 110) g;
+      """;
+
   private static final String ROWS =
       """
       insert into t select g, g from generate_series(1, 20) g;
@@ -62,7 +74,7 @@ class CaptureTest {
 
   @BeforeAll
   static void start() throws SQLException {
-    fixture = Fixture.shared(DDL);
+    fixture = Fixture.shared(DDL + MORE);
     fixture.open(b -> b.set(Setting.RECONCILE, "manual")).ready();
     fixture.pair.executeTarget(
         "alter table audited disable trigger user; alter table ruled disable rule r");
@@ -127,6 +139,9 @@ class CaptureTest {
   @ValueSource(
       strings = {
         "update seen set id = id + 5000 where id = 12",
+        "insert into feeds values (1, 1)",
+        "select reload(3)",
+        "begin; insert into t(id, v) select g, g from generate_series(30000, 30100) g; select reload(2); commit",
         "delete from seen where id = 13",
         "do $$ begin delete from t where id = 14; end $$",
         "update base set v = 8",

@@ -204,6 +204,27 @@ class CutoverTest {
     }
   }
 
+  @Test
+  void triggersThatADeadCutoverLeftOffAreSwitchedOnAtTheNextStart() throws SQLException {
+    try (Fixture f =
+        Fixture.shared(
+                "create table watched(id int primary key); create function nothing() returns trigger language plpgsql as 'begin return null; end';"
+                    + " create trigger nothing after insert on watched for each row execute function nothing()")
+            .ready()) {
+      f.pair.executeSource(
+          "create schema if not exists dualwrite;"
+              + " create table if not exists dualwrite.disabled_trigger(table_schema text, table_name text, trigger_name text, enabled \"char\", primary key (table_schema, table_name, trigger_name));"
+              + " insert into dualwrite.disabled_trigger values ('public', 'watched', 'nothing', 'O');"
+              + " alter table watched disable trigger nothing");
+      f.open(b -> {}).ready();
+      try (Connection s = f.pair.source();
+          Connection t = f.pair.target()) {
+        assertEquals("O", enabled(s));
+        assertEquals("D", enabled(t));
+      }
+    }
+  }
+
   private static String enabled(Connection c) throws SQLException {
     try (Statement s = c.createStatement();
         ResultSet r =
