@@ -17,6 +17,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.regex.Pattern;
 
@@ -113,18 +114,25 @@ public final class Catalog {
     return found.stream().sorted(Comparator.comparing(Table::name)).toList();
   }
 
-  private volatile Set<String> writingViews;
+  /** How long {@link #writingViews} are believed: others may create views, and nothing tells. */
+  private static final long BELIEVED = TimeUnit.SECONDS.toNanos(1);
+
+  private record Views(Set<String> names, long read) {}
+
+  private volatile Views writingViews;
 
   /**
    * The names (without schema) of views, and of tables with row security, through which a read may
-   * call a function that may write: one of the users' own that is VOLATILE.
+   * call a function that may write: one of the users' own that is VOLATILE. What other sessions
+   * change about that is seen within a second.
    *
    * @throws SQLException if the catalog cannot be read
    */
   public Set<String> writingViews(Connection connection) throws SQLException {
-    Set<String> known = writingViews;
-    if (known != null) {
-      return known;
+    Views known = writingViews;
+    long start = System.nanoTime();
+    if (known != null && start - known.read() < BELIEVED) {
+      return known.names();
     }
     long now = generation.get();
     Set<String> found = new HashSet<>();
@@ -148,11 +156,11 @@ public final class Catalog {
         found.add(r.getString(1));
       }
     }
-    known = Set.copyOf(found);
+    Set<String> names = Set.copyOf(found);
     if (now == generation.get()) {
-      writingViews = known;
+      writingViews = new Views(names, start);
     }
-    return known;
+    return names;
   }
 
   // ---- loading

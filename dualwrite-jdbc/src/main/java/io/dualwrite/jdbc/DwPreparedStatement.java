@@ -440,6 +440,13 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
     parameters.clear();
   }
 
+  /** What the driver does not implement fails here already, as with the driver alone. */
+  private void rare(int i, Parameters.Setter setter) throws SQLException {
+    open();
+    setter.set(raw(), i);
+    parameters.setOther(i, setter);
+  }
+
   private Parameters open() throws SQLException {
     state.checkOpen();
     return parameters;
@@ -621,22 +628,22 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
 
   @Override
   public void setNCharacterStream(int i, Reader x) throws SQLException {
-    open().setOther(i, (s, j) -> s.setNCharacterStream(j, x));
+    rare(i, (s, j) -> s.setNCharacterStream(j, x));
   }
 
   @Override
   public void setNCharacterStream(int i, Reader x, long length) throws SQLException {
-    open().setOther(i, (s, j) -> s.setNCharacterStream(j, x, length));
+    rare(i, (s, j) -> s.setNCharacterStream(j, x, length));
   }
 
   @Override
   public void setNString(int i, String x) throws SQLException {
-    open().setOther(i, (s, j) -> s.setNString(j, x));
+    rare(i, (s, j) -> s.setNString(j, x));
   }
 
   @Override
   public void setRef(int i, Ref x) throws SQLException {
-    open().setOther(i, (s, j) -> s.setRef(j, x));
+    rare(i, (s, j) -> s.setRef(j, x));
   }
 
   @Override
@@ -646,12 +653,12 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
 
   @Override
   public void setURL(int i, URL x) throws SQLException {
-    open().setOther(i, (s, j) -> s.setURL(j, x));
+    rare(i, (s, j) -> s.setURL(j, x));
   }
 
   @Override
   public void setRowId(int i, RowId x) throws SQLException {
-    open().setOther(i, (s, j) -> s.setRowId(j, x));
+    rare(i, (s, j) -> s.setRowId(j, x));
   }
 
   @Override
@@ -700,19 +707,19 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
   @Override
   public void setNClob(int i, NClob x) throws SQLException {
     connection.largeObjects(c -> null);
-    open().setOther(i, (s, j) -> s.setNClob(j, x));
+    rare(i, (s, j) -> s.setNClob(j, x));
   }
 
   @Override
   public void setNClob(int i, Reader x) throws SQLException {
     connection.largeObjects(c -> null);
-    open().setOther(i, (s, j) -> s.setNClob(j, x));
+    rare(i, (s, j) -> s.setNClob(j, x));
   }
 
   @Override
   public void setNClob(int i, Reader x, long length) throws SQLException {
     connection.largeObjects(c -> null);
-    open().setOther(i, (s, j) -> s.setNClob(j, x, length));
+    rare(i, (s, j) -> s.setNClob(j, x, length));
   }
 
   // ---- about the statement
