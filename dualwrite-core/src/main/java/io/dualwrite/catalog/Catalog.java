@@ -173,7 +173,8 @@ public final class Catalog {
       Optional<String> predicate,
       boolean rules,
       boolean rowSecurity,
-      String version) {}
+      String version,
+      boolean deferrable) {}
 
   /**
    * An expression over {@code pg_class c}: other text after any change of the table, its columns,
@@ -208,6 +209,7 @@ public final class Catalog {
                 + " and not exists (select from pg_catalog.pg_class ch join pg_catalog.pg_namespace chn on chn.oid = ch.relnamespace"
                 + " where ch.oid = i.inhrelid and chn.nspname like '\\_timescaledb\\_%'))), "
                 + VERSION
+                + ", exists (select from pg_catalog.pg_constraint k where k.conrelid = c.oid and k.condeferrable)"
                 + " from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
                 + " left join pg_catalog.pg_class rc on c.relispartition and rc.oid = pg_catalog.pg_partition_root(c.oid)"
                 + " left join pg_catalog.pg_namespace rn on rn.oid = rc.relnamespace"
@@ -241,7 +243,8 @@ public final class Catalog {
                   Optional.ofNullable(r.getString(7)),
                   r.getBoolean(10),
                   r.getBoolean(11),
-                  r.getString(13)));
+                  r.getString(13),
+                  r.getBoolean(14)));
         }
       }
     }
@@ -285,6 +288,7 @@ public final class Catalog {
                   key.map(x -> x.columns).orElse(List.of()),
                   key.map(x -> x.deferrable).orElse(false),
                   others,
+                  h.deferrable,
                   children.getOrDefault(oid, List.of()),
                   parents.getOrDefault(oid, List.of()),
                   triggers.getOrDefault(oid, List.of()),
