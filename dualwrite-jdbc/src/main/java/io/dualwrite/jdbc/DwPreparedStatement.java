@@ -367,11 +367,7 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
     } catch (SQLException gone) {
       text = planned.sql;
     }
-    try {
-      return DwStatement.failed(counts, connection.getAutoCommit() ? 0 : i, i, e, text);
-    } catch (SQLException closed) {
-      return DwStatement.failed(counts, 0, i, e, text);
-    }
+    return DwStatement.failed(counts.length, i, e, text);
   }
 
   private long[] ctesBatch(Plan.Ctes plan, List<Parameters> all) throws SQLException {
@@ -422,7 +418,8 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
       try {
         StatementState one = new StatementState();
         Executed e = one.rows(connection, this, planned, plan, all.get(i));
-        counts[i] = planned.keys == null ? e.update() : e.count();
+        // rows are of no interest to a batch
+        counts[i] = planned.keys == null && e.result() != null ? 0 : e.count();
         keys.add(e.keys());
       } catch (SQLException e) {
         throw failed(counts, i, e, all.get(i));
