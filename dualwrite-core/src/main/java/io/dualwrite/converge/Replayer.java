@@ -668,12 +668,18 @@ public final class Replayer implements AutoCloseable {
         try {
           r.rows += replay.apply(keyless, doubt);
         } catch (SQLException again) {
-          if (!"23503".equals(again.getSQLState()) || keyless.size() > 1) {
-            throw again; // each unit by itself, then
+          Failed before = failed.get(units.get(0).intent.sequence());
+          if (!"23503".equals(again.getSQLState())
+              || units.size() > 1
+              || (before == null ? 0 : before.attempts) + 1 < options.attempts()) {
+            throw again; // each unit by itself, then; and the parents may be on their way
           }
           // the primary has deleted the parents since, and what became of these rows is not known
           Intent i = keyless.get(0).intent();
-          suspect(tables(i), i, "rows without a key refer to rows that were deleted or took another key");
+          suspect(
+              tables(i),
+              i,
+              "rows without a key refer to rows that were deleted or took another key");
         }
       }
     }

@@ -168,8 +168,7 @@ class ReplayTest {
         change(Kind.REKEY, "par", List.of("id", "id", "v"), List.of("id"), row("1", "2", "a")));
     drain();
     f.assertEqual("par", "chi", "gra");
-    assertEquals(
-        List.of(table("loo")), f.journal.suspects().stream().map(x -> x.table()).toList());
+    assertEquals(List.of(table("loo")), f.journal.suspects().stream().map(x -> x.table()).toList());
   }
 
   @Test
