@@ -908,7 +908,9 @@ public final class Replayer implements AutoCloseable {
       }
       Table child = engine.primaryTable(c, f.child());
       if (child.key().isEmpty()) {
-        keyless.add(child.name());
+        if (!referring(engine, c, f, parent, child, keys).isEmpty()) {
+          keyless.add(child.name());
+        }
         continue;
       }
       Set<List<String>> more = new LinkedHashSet<>();
@@ -924,7 +926,10 @@ public final class Replayer implements AutoCloseable {
     }
   }
 
-  /** The keys of the primary's rows that refer to rows with these keys. */
+  /**
+   * The keys of the primary's rows that refer to rows with these keys; of a table without a key one
+   * empty key if there are such rows.
+   */
   private static List<List<String>> referring(
       Convergence engine,
       Connection c,
@@ -948,6 +953,9 @@ public final class Replayer implements AutoCloseable {
           .append(TableName.quote(f.childColumns().get(i)))
           .append(" = ")
           .append(in.cast("u.a" + at));
+    }
+    if (child.key().isEmpty()) {
+      sql.append(" limit 1");
     }
     List<List<String>> result = new ArrayList<>();
     c.rollback(); // reading the catalog may have begun a transaction
