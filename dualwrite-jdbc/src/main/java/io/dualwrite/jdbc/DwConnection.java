@@ -261,12 +261,12 @@ final class DwConnection extends ForwardingConnection {
   }
 
   private Plan plan(Planned planned) throws SQLException {
+    boolean failed = driver.getTransactionState() == TransactionState.FAILED;
     Plan plan;
     try {
       plan = found(planned);
     } catch (SQLException e) {
-      if (driver.getTransactionState() == TransactionState.FAILED
-          && writer.texts.get(planned.sql).statements().size() == 1) {
+      if (failed && writer.texts.get(planned.sql).statements().size() == 1) {
         return Planner.PASS; // the server runs nothing now, and is to say so in its own way
       }
       throw e;
