@@ -10,12 +10,14 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Random;
 import org.junit.jupiter.api.Test;
 
 /**
  * Every order of a writer's steps and a chunk's steps, for one row: the writer's are run, flush,
  * commit of the source, commit of the target, and the resync of what did not flush. Each order has
- * a chunk of its own.
+ * a chunk of its own. The build takes a third of them, another one each time; {@code
+ * -Ddualwrite.test.orders=all} takes all.
  */
 class InterleavingTest {
 
@@ -113,6 +115,12 @@ class InterleavingTest {
   @Test
   void everyOrderEndsEqual() throws Exception {
     List<Order> orders = orders();
+    if (!"all".equals(System.getProperty("dualwrite.test.orders"))) {
+      long seed = Long.getLong("dualwrite.test.seed", System.nanoTime());
+      System.out.println("seed " + seed);
+      Random random = new Random(seed);
+      orders.removeIf(o -> random.nextInt(3) != 0);
+    }
     try (PgPair pair = PgPair.shared();
         TestWriter writer = new TestWriter(pair, 5)) {
       pair.execute("create table acc(id int primary key, v text, u int unique)");
@@ -176,9 +184,9 @@ class InterleavingTest {
       Check.assertEqual(pair);
       // it was worth it: rows were corrected, and chunks gave way
       assertTrue(
-          Integer.parseInt(Check.target(pair, "select sum(corrected) from dualwrite.task")) > 20);
+          Integer.parseInt(Check.target(pair, "select sum(corrected) from dualwrite.task")) > 5);
       assertTrue(
-          Integer.parseInt(Check.target(pair, "select sum(attempts) from dualwrite.task")) > 20);
+          Integer.parseInt(Check.target(pair, "select sum(attempts) from dualwrite.task")) > 5);
     }
   }
 }

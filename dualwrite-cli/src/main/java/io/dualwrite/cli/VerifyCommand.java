@@ -3,6 +3,7 @@ package io.dualwrite.cli;
 import io.dualwrite.backfill.Backfill;
 import io.dualwrite.backfill.VerifyOptions;
 import io.dualwrite.backfill.VerifyResult;
+import java.time.Duration;
 import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
@@ -51,12 +52,24 @@ final class VerifyCommand implements Callable<Integer> {
       description = "Only tables whose schema.table it is found in (default: as staged).")
   private String filter;
 
+  @Option(
+      names = "--recheck",
+      paramLabel = "DURATION",
+      converter = DurationConverter.class,
+      description =
+          "Over how long a differing row is looked at again before it is reported: longer than"
+              + " the target lags behind (default: 5s).")
+  private Duration recheck;
+
   @Override
   public Integer call() {
     Terminal terminal = Terminal.standard();
     VerifyOptions options = VerifyOptions.defaults().withRepair(repair).withFilter(filter);
     if (parallelism != null) {
       options = options.withParallelism(parallelism);
+    }
+    if (recheck != null) {
+      options = options.withRecheck(recheck);
     }
     ProgressBar bar = new ProgressBar(terminal, "verify");
     Backfill backfill = databases.backfill();

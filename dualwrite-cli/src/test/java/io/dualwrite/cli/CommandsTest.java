@@ -101,16 +101,16 @@ class CommandsTest {
               "--chunk-rows",
               "100"),
           said());
-      assertEquals(ExitCode.FAILED, run(pair, "verify"), said());
+      assertEquals(ExitCode.FAILED, run(pair, "verify", "--recheck", "10ms"), said());
       assertTrue(said().contains("DIFFERENT"), said());
       assertEquals(ExitCode.DONE, run(pair, "copy", "--parallelism", "2"), said());
       assertTrue(said().contains("2,000 rows"), said());
-      assertEquals(ExitCode.DONE, run(pair, "verify"), said());
+      assertEquals(ExitCode.DONE, run(pair, "verify", "--recheck", "10ms"), said());
       assertTrue(said().contains("equal: every table holds the same rows"), said());
       pair.executeTarget("update keyed set v = 'spoilt' where id = 7");
-      assertEquals(ExitCode.FAILED, run(pair, "verify"), said());
+      assertEquals(ExitCode.FAILED, run(pair, "verify", "--recheck", "10ms"), said());
       assertTrue(said().contains("public.keyed different on the target: 7 (v)"), said());
-      assertEquals(ExitCode.DONE, run(pair, "verify", "--repair"), said());
+      assertEquals(ExitCode.DONE, run(pair, "verify", "--recheck", "10ms", "--repair"), said());
       assertEquals(ExitCode.DONE, run(pair, "status"), said());
       assertTrue(said().contains("chunks copied"), said());
       assertEquals(ExitCode.DONE, run(pair, "clean"), said());

@@ -30,6 +30,7 @@ import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
@@ -93,6 +94,7 @@ class JournalCommandsTest {
               .journal(directory)
               .build()) {
         insert(both, 1, "there in time");
+        assertTrue(both.drain(Duration.ofSeconds(60)), () -> both.status().toString());
         pair.targetServer().kill();
         insert(both, 2, "must wait");
         insert(both, 3, "must wait too");

@@ -454,7 +454,7 @@ class ResyncTest {
       all.add(
           f.start(
               () -> {
-                for (int i = 0; i < 150; i++) {
+                for (int i = 0; i < 60; i++) {
                   int id = random.nextInt(10);
                   try {
                     execute(
