@@ -5,8 +5,10 @@ import java.sql.SQLException;
 import java.sql.Statement;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
 
 /**
  * Two databases for one test, on two servers: one plays the source, the other the target. {@link
@@ -18,29 +20,58 @@ public final class PgPair implements AutoCloseable {
   private static final AtomicInteger NUMBER = new AtomicInteger();
 
   private record Servers(PgServer source, PgServer target) {
-    static Servers start(int major) {
-      return new Servers(PgServer.start(major), PgServer.start(major));
+    static Servers start(int major, String... settings) {
+      CompletableFuture<PgServer> target =
+          CompletableFuture.supplyAsync(() -> PgServer.start(major, settings));
+      PgServer source = PgServer.start(major, settings);
+      return new Servers(source, target.join());
+    }
+
+    /** A new database's name. */
+    String create() {
+      String database = "t" + NUMBER.incrementAndGet();
+      try {
+        source.createDatabase(database);
+        target.createDatabase(database);
+      } catch (SQLException e) {
+        throw new IllegalStateException(e);
+      }
+      return database;
     }
   }
 
+  /** Servers of this JVM, and the next test's databases, which are made while this one runs. */
+  private static final class Shared {
+    private final Servers servers;
+    private final AtomicReference<CompletableFuture<String>> next = new AtomicReference<>();
+
+    Shared(Servers servers) {
+      this.servers = servers;
+    }
+
+    PgPair take() {
+      CompletableFuture<String> ready =
+          next.getAndSet(CompletableFuture.supplyAsync(servers::create));
+      return new PgPair(servers, ready == null ? servers.create() : ready.join(), false);
+    }
+  }
+
+  /** One visit to each of hundreds of databases a minute is what autovacuum would be busy with. */
+  private static final String QUIET = "autovacuum=off";
+
   /** By major version. */
-  private static final Map<Integer, Servers> SHARED = new ConcurrentHashMap<>();
+  private static final Map<Integer, Shared> SHARED = new ConcurrentHashMap<>();
 
   private final PgServer source;
   private final PgServer target;
   private final boolean own;
-  private final String database = "t" + NUMBER.incrementAndGet();
+  private final String database;
 
-  private PgPair(Servers servers, boolean own) {
+  private PgPair(Servers servers, String database, boolean own) {
     this.source = servers.source();
     this.target = servers.target();
+    this.database = database;
     this.own = own;
-    try {
-      source.createDatabase(database);
-      target.createDatabase(database);
-    } catch (SQLException e) {
-      throw new IllegalStateException(e);
-    }
   }
 
   /** Two fresh databases on the two servers that all tests of this JVM share. */
@@ -50,7 +81,7 @@ public final class PgPair implements AutoCloseable {
 
   /** Two fresh databases on the two servers of a major version that all tests of this JVM share. */
   public static PgPair shared(int major) {
-    return new PgPair(SHARED.computeIfAbsent(major, Servers::start), false);
+    return SHARED.computeIfAbsent(major, m -> new Shared(Servers.start(m, QUIET))).take();
   }
 
   /** Two fresh databases on two servers of their own, which may be killed. */
@@ -60,7 +91,8 @@ public final class PgPair implements AutoCloseable {
 
   /** Two fresh databases on two servers of a major version of their own, which may be killed. */
   public static PgPair own(int major) {
-    return new PgPair(Servers.start(major), true);
+    Servers servers = Servers.start(major);
+    return new PgPair(servers, servers.create(), true);
   }
 
   private static final class Timescale {
@@ -87,7 +119,7 @@ public final class PgPair implements AutoCloseable {
    * are none; {@link Installation#NO_TIMESCALEDB} says so. The extension is not created.
    */
   public static Optional<PgPair> timescale() {
-    return Timescale.SERVERS.map(s -> new PgPair(new Servers(s[0], s[1]), false));
+    return Timescale.SERVERS.map(s -> with(new Servers(s[0], s[1])));
   }
 
   private static final class Local {
@@ -101,7 +133,11 @@ public final class PgPair implements AutoCloseable {
    * Installation#NONE} says so.
    */
   public static Optional<PgPair> local() {
-    return Local.SERVERS.map(s -> new PgPair(new Servers(s[0], s[1]), false));
+    return Local.SERVERS.map(s -> with(new Servers(s[0], s[1])));
+  }
+
+  private static PgPair with(Servers servers) {
+    return new PgPair(servers, servers.create(), false);
   }
 
   /** The source's server. */
