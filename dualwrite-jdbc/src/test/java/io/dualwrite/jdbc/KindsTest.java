@@ -1,7 +1,6 @@
 package io.dualwrite.jdbc;
 
 import static org.junit.jupiter.api.Assertions.assertNull;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.dualwrite.embedded.PgServer;
 import io.dualwrite.jdbc.KindStage.Variant;
@@ -35,9 +34,9 @@ import org.junit.jupiter.api.TestFactory;
  * databases have to be equal, row by row.
  *
  * <p>{@code -Ddualwrite.test.kinds=text} runs only those whose name contains the text. What was not
- * as promised is also listed in {@code target/kinds-<version>.txt}. It takes several minutes for
- * each version, so it runs by {@code -Ddualwrite.test.kinds=} (all kinds), each as a plain
- * statement; {@code -Ddualwrite.test.kinds.variants=all}, or a list of them, runs the others.
+ * as promised is also listed in {@code target/kinds-<version>.txt}. Each kind runs as a plain
+ * statement; {@code -Ddualwrite.test.kinds.variants=all}, or a list of them, runs the others, which
+ * takes ten times as long.
  */
 class KindsTest {
 
@@ -73,9 +72,6 @@ class KindsTest {
 
   @TestFactory
   Stream<DynamicNode> kindsOfWrites() {
-    assumeTrue(
-        System.getProperty("dualwrite.test.kinds") != null,
-        "runs with -Ddualwrite.test.kinds= (all) or a part of a kind's name");
     List<Kind> kinds = kinds();
     return PgServer.majors().stream().map(m -> onMajor(m, kinds)).toList().stream();
   }
