@@ -8,7 +8,7 @@ abstract class StubResultSet implements ResultSet {
 
   private static final String[] TEXTS = {"1", "23", "456", "7890", "12345", "678901", "23", "4"};
 
-  private final Statement statement;
+  private final StubStatement statement;
   private final int rows;
   private int row;
 
@@ -34,7 +34,7 @@ abstract class StubResultSet implements ResultSet {
 
   @Override
   public String getString(int column) {
-    return TEXTS[row + column & 7];
+    return statement.proves() ? "4711 12 t" : TEXTS[row + column & 7];
   }
 
   @Override

@@ -38,7 +38,11 @@ abstract class StubStatement implements PreparedStatement {
 
   @Override
   public ResultSet executeQuery() {
-    return Stub.result(this, Stub.rows);
+    return Stub.result(this, proves() ? 1 : Stub.rows);
+  }
+
+  final boolean proves() {
+    return columns == Stub.PROOF;
   }
 
   @Override

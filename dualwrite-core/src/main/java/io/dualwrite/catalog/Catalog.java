@@ -199,6 +199,22 @@ public final class Catalog {
           + VERSION
           + ", ';' order by c.oid) from pg_catalog.pg_class c where c.oid = any(?))";
 
+  /**
+   * A scalar query without parameters: the transaction's id, the backend's process id, and {@code
+   * t} if the table is still what it was when it was read, else {@code f}; separated by blanks.
+   * Whoever writes to a table holds a lock on it until the transaction ends, so that what a
+   * statement that writes is told by this query in its RETURNING list stays true.
+   */
+  public static String proof(Table table) {
+    return "(select pg_catalog.concat(pg_catalog.pg_current_xact_id()::text, ' ', pg_catalog.pg_backend_pid(), ' ', "
+        + VERSION
+        + " = '"
+        + table.version()
+        + "') from pg_catalog.pg_class c where c.oid = "
+        + table.oid()
+        + ")";
+  }
+
   private static List<Table> load(Connection connection, String where, List<String> parameters)
       throws SQLException {
     Map<Long, Head> heads = new LinkedHashMap<>();

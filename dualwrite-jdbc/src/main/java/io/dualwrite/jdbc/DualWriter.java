@@ -507,6 +507,9 @@ final class DualWriter implements AutoCloseable {
   }
 
   private Xact xact(Connection primary, UnitOfWork unit) throws SQLException {
+    if (unit.proven()) {
+      return new Xact(unit.xid(), unit.pid(), incarnation(primary), true);
+    }
     try (PreparedStatement s =
         primary.prepareStatement(
             "select pg_catalog.pg_current_xact_id()::text, pg_catalog.pg_backend_pid(), "

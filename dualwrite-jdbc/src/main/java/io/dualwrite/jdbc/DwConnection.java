@@ -308,6 +308,16 @@ final class DwConnection extends ForwardingConnection {
     unit.rely(table);
   }
 
+  /** Whether the next statement that writes to the table is to return {@link Catalog#proof}. */
+  boolean wantsProof(Table table) {
+    return unit.wantsProof(table);
+  }
+
+  /** What it returned. */
+  void prove(Table table, String proof) {
+    unit.prove(table, proof);
+  }
+
   /** How many parameters the driver finds in the text. */
   int parameters(String sql) {
     return driver.getStandardConformingStrings()
@@ -322,6 +332,9 @@ final class DwConnection extends ForwardingConnection {
   private <T> T dispatch(Planned planned, Plan plan, Execution<T> x) throws SQLException {
     if (plan instanceof Plan.Values || plan instanceof Plan.Rows || plan instanceof Plan.Ctes) {
       return epoch.capturing() ? captured(plan, x) : x.pass(plan);
+    }
+    if (unit != null && !(plan instanceof Plan.Pass)) {
+      unit.doubt();
     }
     if (epoch.capturing()) {
       if (plan instanceof Plan.Refuse r) {
@@ -855,6 +868,9 @@ final class DwConnection extends ForwardingConnection {
         }
       } else {
         unit = null; // the commit sees to its parts, whatever happens
+        if (ownCatalog != null || observation != null) {
+          u.doubt();
+        }
         if (oddFormats || !"postgres".equals(driver.getParameterStatus("IntervalStyle"))) {
           u.markOddFormats();
         }

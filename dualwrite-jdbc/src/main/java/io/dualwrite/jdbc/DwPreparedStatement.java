@@ -126,7 +126,10 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
       if (plan instanceof Plan.Values v) {
         List<String[]> rows = Executed.rows(v, parameters, connection.clock());
         if (rows != null) {
-          executed = values(v, rows);
+          executed =
+              v.proving() != null && connection.wantsProof(v.table())
+                  ? state.proven(connection, v, rows, parameters)
+                  : values(v, rows);
           return null;
         }
         plan = v.otherwise();
@@ -400,7 +403,7 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
         throw asGiven(e, plan);
       }
       try (ResultSet r = s.getGeneratedKeys()) {
-        Executed.read(plan, r, connection);
+        Executed.read(plan, r, connection, false);
       }
       connection.writer().counters.rows.increment();
       return counts;

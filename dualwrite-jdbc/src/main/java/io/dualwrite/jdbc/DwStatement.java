@@ -62,9 +62,13 @@ final class DwStatement extends AbstractStatement {
     public T captured(Plan plan) throws SQLException {
       if (plan instanceof Plan.Values v) {
         List<String[]> rows = Executed.rows(v, null, connection.clock());
-        Statement s = raw();
-        state.running(s);
-        executed = values(v, rows, planned, s);
+        if (v.proving() != null && connection.wantsProof(v.table())) {
+          executed = state.proven(connection, v, rows, null);
+        } else {
+          Statement s = raw();
+          state.running(s);
+          executed = values(v, rows, planned, s);
+        }
       } else if (plan instanceof Plan.Ctes ctes) {
         executed = state.ctes(connection, DwStatement.this, planned, ctes, null);
       } else {

@@ -85,14 +85,20 @@ record Executed(ResultSet result, long count, ResultSet keys) {
   /**
    * Reads our columns, which are the last ones, from every row, and tells the connection.
    *
+   * @param proves whether the proof stands behind them
    * @return how many rows there were
    */
-  static long read(Plan.Rows plan, ResultSet all, DwConnection to) throws SQLException {
+  static long read(Plan.Rows plan, ResultSet all, DwConnection to, boolean proves)
+      throws SQLException {
     int ours = plan.columns().size();
-    int first = all.getMetaData().getColumnCount() - ours + 1;
+    int last = all.getMetaData().getColumnCount();
+    int first = last - ours + (proves ? 0 : 1);
     long count = 0;
     List<String[]> rows = new ArrayList<>();
     while (all.next()) {
+      if (proves && count == 0) {
+        to.prove(plan.table(), all.getString(last));
+      }
       String[] row = new String[ours];
       for (int j = 0; j < ours; j++) {
         row[j] = all.getString(first + j);

@@ -96,6 +96,8 @@ sealed interface Plan {
    * @param kind UPSERT, INSERT or DELETE
    * @param columns the columns of a row as shipped
    * @param rows for each row and column where its value comes from
+   * @param proving the text with {@link io.dualwrite.catalog.Catalog#proof} as its RETURNING list;
+   *     null if it has another or generated keys are asked for
    * @param otherwise what to do when a parameter was set in a way whose text form is not exact
    */
   record Values(
@@ -103,6 +105,7 @@ sealed interface Plan {
       Table table,
       List<Column> columns,
       List<List<Operand>> rows,
+      String proving,
       Rows otherwise)
       implements Plan {
 
@@ -117,6 +120,8 @@ sealed interface Plan {
    *
    * @param kind UPSERT, INSERT, DELETE or REKEY
    * @param sql the extended text
+   * @param proving as {@code sql}, with {@link io.dualwrite.catalog.Catalog#proof} behind our
+   *     columns
    * @param columns the columns that were added at the end of the RETURNING list, as shipped
    * @param applicationReturning whether the application's own text has a RETURNING list
    * @param statement INSERT, UPDATE, DELETE or MERGE. For MERGE the first of our columns is the
@@ -130,6 +135,7 @@ sealed interface Plan {
       Table table,
       List<String> key,
       String sql,
+      String proving,
       List<String> columns,
       boolean applicationReturning,
       String tail,

@@ -645,7 +645,7 @@ final class Planner {
         return rows; // the primary will say so
       }
     }
-    return new Plan.Values(kind, t, columns, values, rows);
+    return new Plan.Values(kind, t, columns, values, proving(sql, s, t, keys), rows);
   }
 
   /**
@@ -768,6 +768,7 @@ final class Planner {
         r.table(),
         r.key(),
         r.sql(),
+        r.proving(),
         r.columns(),
         r.applicationReturning(),
         null,
@@ -789,7 +790,16 @@ final class Planner {
       Plan.Rows r =
           rows(with, with.statements().get(0), t, RowChange.Kind.REKEY, columns, keys, old);
       return new Plan.Rows(
-          r.statement(), r.kind(), r.table(), r.key(), r.sql(), r.columns(), false, null, false);
+          r.statement(),
+          r.kind(),
+          r.table(),
+          r.key(),
+          r.sql(),
+          r.proving(),
+          r.columns(),
+          false,
+          null,
+          false);
     }
     String list = sql.text().substring(s.returning(), s.end()).strip();
     if (list.equals("*")) {
@@ -862,7 +872,8 @@ final class Planner {
       key.add(found);
       columns.add(c);
     }
-    return new Plan.Values(RowChange.Kind.DELETE, t, columns, List.of(key), rows);
+    return new Plan.Values(
+        RowChange.Kind.DELETE, t, columns, List.of(key), proving(sql, s, t, keys), rows);
   }
 
   // ---- RETURNING
@@ -896,8 +907,9 @@ final class Planner {
     }
     StringBuilder x = new StringBuilder(text.length() + ours.length() + 16);
     boolean has = s.returning() >= 0;
+    int rest = has ? s.end() : s.returningInsertAt();
     if (has) {
-      x.append(text, 0, s.end()).append(ours).append(text, s.end(), text.length());
+      x.append(text, 0, rest).append(ours);
     } else {
       x.append(text, 0, s.returningInsertAt()).append(" RETURNING ");
       if (keys == null) {
@@ -912,18 +924,29 @@ final class Planner {
         }
         x.append(ours);
       }
-      x.append(text, s.returningInsertAt(), text.length());
     }
+    String proving = x + ", " + Catalog.proof(t) + text.substring(rest);
     return new Plan.Rows(
         s.kind(),
         kind,
         t,
         t.key(),
-        x.toString(),
+        x.append(text, rest, text.length()).toString(),
+        proving,
         columns,
         has,
         ours.substring(2),
         s.source() == Source.VALUES);
+  }
+
+  /** The statement with nothing but the proof to return; null if it returns something else. */
+  private static String proving(Sql sql, StatementInfo s, Table t, List<String> keys) {
+    if (keys != null || s.returning() >= 0) {
+      return null;
+    }
+    String text = sql.text();
+    int at = s.returningInsertAt();
+    return text.substring(0, at) + " RETURNING " + Catalog.proof(t) + text.substring(at);
   }
 
   private static List<String> names(List<Column> columns) {

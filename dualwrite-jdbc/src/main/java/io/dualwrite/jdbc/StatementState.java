@@ -286,6 +286,8 @@ final class StatementState {
     Connection raw = c.raw();
     Statement s;
     boolean rows;
+    boolean proves = c.wantsProof(plan.table());
+    String sql = proves ? plan.proving() : plan.sql();
     boolean seen = planned.keys != null || plan.applicationReturning();
     int type = seen ? ResultSet.TYPE_SCROLL_INSENSITIVE : ResultSet.TYPE_FORWARD_ONLY;
     // an INSERT of a few rows needs no portions, and no portal of its own that errors would name
@@ -295,10 +297,9 @@ final class StatementState {
       s.setMaxRows(0); // every row that was written has to be seen
       s.setFetchSize(portion);
       running(s);
-      rows = s.execute(plan.sql());
+      rows = s.execute(sql);
     } else {
-      PreparedStatement p =
-          configure(raw.prepareStatement(plan.sql(), type, ResultSet.CONCUR_READ_ONLY));
+      PreparedStatement p = configure(raw.prepareStatement(sql, type, ResultSet.CONCUR_READ_ONLY));
       s = p;
       s.setMaxRows(0);
       s.setFetchSize(portion);
@@ -308,11 +309,11 @@ final class StatementState {
     }
     if (!rows) {
       s.close();
-      throw new SQLException("RETURNING gave no rows for: " + plan.sql(), "XX000");
+      throw new SQLException("RETURNING gave no rows for: " + sql, "XX000");
     }
     ResultSet all = s.getResultSet();
-    int visible = all.getMetaData().getColumnCount() - plan.columns().size();
-    long count = Executed.read(plan, all, c);
+    int visible = all.getMetaData().getColumnCount() - plan.columns().size() - (proves ? 1 : 0);
+    long count = Executed.read(plan, all, c, proves);
     c.writer().counters.rows.increment();
     ResultSet result = null;
     ResultSet keys = null;
@@ -332,5 +333,42 @@ final class StatementState {
       }
     }
     return keep(new Executed(result, count, keys), s);
+  }
+
+  /**
+   * As the statement's own values say, and proven: it returns nothing else. Null parameters: it has
+   * none.
+   */
+  Executed proven(DwConnection c, Plan.Values plan, List<String[]> rows, Parameters parameters)
+      throws SQLException {
+    Statement s;
+    ResultSet proofs;
+    if (parameters == null) {
+      s = configure(c.raw().createStatement());
+      s.setMaxRows(0);
+      s.setFetchSize(0);
+      running(s);
+      proofs = s.executeQuery(plan.proving());
+    } else {
+      PreparedStatement p = configure(c.raw().prepareStatement(plan.proving()));
+      s = p;
+      s.setMaxRows(0);
+      s.setFetchSize(0);
+      parameters.apply(p);
+      running(s);
+      proofs = p.executeQuery();
+    }
+    long count = 0;
+    while (proofs.next()) {
+      if (count++ == 0) {
+        c.prove(plan.table(), proofs.getString(1));
+      }
+    }
+    proofs.close();
+    if (count > 0) { // ZERO_NOT_SHIPPED
+      c.wrote(plan.statement(), Executed.change(plan, rows));
+    }
+    c.writer().counters.values.increment();
+    return keep(new Executed(null, count, null), s);
   }
 }

@@ -5,6 +5,7 @@ import io.dualwrite.catalog.TableName;
 import io.dualwrite.journal.RowChange;
 import java.sql.SQLException;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -46,6 +47,13 @@ final class UnitOfWork {
   /** The tables that rows were captured of, as they were known then, by ascending oid. */
   private final TreeMap<Long, Table> relied = new TreeMap<>();
 
+  /** Those of them that are known to be still what they were. */
+  private final Set<Long> proven = new HashSet<>(4);
+
+  private boolean doubted;
+  private long xid;
+  private int pid;
+
   /** How many changes went to the journal already. */
   private int gone;
 
@@ -64,7 +72,49 @@ final class UnitOfWork {
 
   /** Rows of the table are captured as it is known now; the first that is known counts. */
   void rely(Table table) {
-    relied.putIfAbsent(table.oid(), table);
+    Table first = relied.putIfAbsent(table.oid(), table);
+    doubted |= first != null && !first.version().equals(table.version());
+  }
+
+  /** Whether the next statement that writes to the table is to bring its proof along. */
+  boolean wantsProof(Table table) {
+    return !doubted && !proven.contains(table.oid());
+  }
+
+  /** What {@link io.dualwrite.catalog.Catalog#proof} said. */
+  void prove(Table table, String proof) {
+    int pidAt = proof.indexOf(' ') + 1;
+    int end = proof.indexOf(' ', pidAt);
+    xid = Long.parseLong(proof, 0, pidAt - 1, 10);
+    pid = Integer.parseInt(proof, pidAt, end, 10);
+    if (proof.endsWith("t")) {
+      proven.add(table.oid());
+    } else {
+      doubted = true;
+    }
+  }
+
+  /**
+   * What was proven may be so no more: locks were given up, or the transaction itself changes
+   * tables.
+   */
+  void doubt() {
+    doubted = true;
+  }
+
+  /** Whether every table is what it was taken for, so that nobody needs to ask again. */
+  boolean proven() {
+    return !doubted && !proven.isEmpty() && proven.size() == relied.size();
+  }
+
+  /** The transaction's id, if {@link #proven()}. */
+  long xid() {
+    return xid;
+  }
+
+  /** The primary's process, if {@link #proven()}. */
+  int pid() {
+    return pid;
   }
 
   /** Values were read as text in formats of the session's own. */
@@ -130,6 +180,7 @@ final class UnitOfWork {
    *     whole, and its tables become suspects
    */
   List<Part> truncate(int mark) {
+    doubt(); // the locks taken since are gone
     while (!changes.isEmpty() && gone + changes.size() > mark) {
       bytes -= changes.remove(changes.size() - 1).size();
     }
