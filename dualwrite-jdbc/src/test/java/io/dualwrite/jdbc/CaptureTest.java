@@ -1,14 +1,23 @@
 package io.dualwrite.jdbc;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.dualwrite.config.Setting;
+import io.dualwrite.embedded.TcpProxy;
+import java.io.IOException;
+import java.nio.file.Files;
 import java.sql.Connection;
+import java.sql.PreparedStatement;
+import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
+import java.time.Duration;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -163,5 +172,63 @@ class CaptureTest {
     fixture.ds.reconcile();
     assertEquals("[]", fixture.ds.status().suspects().toString());
     fixture.assertEqual();
+  }
+
+  /** Beside the statement and COMMIT nothing crosses the network to the source. */
+  @Test
+  void whatACommitHasToKnowComesWithTheStatements() throws SQLException, IOException {
+    try (Fixture f =
+            Fixture.shared(
+                "create table t(id int primary key, v int); create table u(id serial primary key, v int)");
+        TcpProxy proxy = new TcpProxy("localhost", f.pair.sourceServer().port());
+        DualWriteDataSource ds =
+            DualWriteDataSource.builder()
+                .source(
+                    "jdbc:postgresql://localhost:" + proxy.port() + "/" + f.pair.database(),
+                    "postgres",
+                    "postgres")
+                .target(f.pair.targetUrl(), "postgres", "postgres")
+                .journal(Files.createTempDirectory("dualwrite-journal"))
+                .build()) {
+      Fixture.await("catalogs compared", () -> ds.writer().ready());
+      AtomicBoolean asked = new AtomicBoolean();
+      proxy.onFirst(
+          TcpProxy.Direction.TO_SERVER,
+          "select pg_catalog.pg_current_xact_id()",
+          () -> asked.set(true));
+      try (Connection c = ds.getConnection();
+          Statement s = c.createStatement();
+          PreparedStatement p = c.prepareStatement("insert into t values (?, ?)");
+          PreparedStatement k =
+              c.prepareStatement("insert into u(v) values (?)", Statement.RETURN_GENERATED_KEYS)) {
+        p.setInt(1, 1);
+        p.setInt(2, 1);
+        assertEquals(1, p.executeUpdate());
+        assertEquals(2, s.executeUpdate("insert into t values (2, 2), (3, 3)"));
+        assertEquals(3, s.executeUpdate("update t set v = v + 1 where v > 0"));
+        assertEquals(1, s.executeUpdate("delete from t where id = 3"));
+        assertEquals(0, s.executeUpdate("delete from t where id = 3"));
+        c.setAutoCommit(false);
+        k.setInt(1, 1);
+        assertEquals(1, k.executeUpdate());
+        try (ResultSet r = k.getGeneratedKeys()) {
+          assertTrue(r.next());
+          assertEquals(2, r.getMetaData().getColumnCount());
+        }
+        assertEquals(1, s.executeUpdate("update t set v = v + 1 where id = 1"));
+        assertEquals(1, s.executeUpdate("update t set v = v + 1 where id = 2"));
+        c.commit();
+        assertFalse(asked.get());
+        p.setInt(1, 5);
+        p.addBatch();
+        p.setInt(1, 6);
+        p.addBatch();
+        p.executeBatch();
+        c.commit();
+        assertTrue(asked.get(), "nobody would have noticed");
+      }
+      assertTrue(ds.drain(Duration.ofSeconds(60)));
+      f.assertEqual();
+    }
   }
 }

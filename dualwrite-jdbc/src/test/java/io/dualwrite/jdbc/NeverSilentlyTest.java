@@ -291,6 +291,26 @@ class NeverSilentlyTest {
     }
   }
 
+  /** What a statement found out under its lock counts no more when the lock is given up. */
+  @Test
+  void aColumnThatIsYoungerThanASavepointIsSeen() throws SQLException {
+    try (Fixture f = Fixture.shared("create table t(id int primary key, v int)").ready();
+        Connection c = f.connect();
+        PreparedStatement p = c.prepareStatement("insert into t(id, v) values (?, 1)")) {
+      c.setAutoCommit(false);
+      Savepoint s = c.setSavepoint();
+      p.setInt(1, 1);
+      p.executeUpdate();
+      c.rollback(s);
+      f.pair.execute("alter table t add column at timestamptz default clock_timestamp()");
+      p.setInt(1, 2);
+      p.executeUpdate();
+      c.commit();
+      Fixture.await("reconciled", () -> f.ds.status().suspects().isEmpty());
+      f.assertEqual();
+    }
+  }
+
   @Test
   void aTriggerThatNobodyToldUsOfMakesEverythingSuspect() throws SQLException {
     try (Fixture f =
