@@ -364,6 +364,61 @@ class ReplayTest {
     f.assertEqual("t", "k");
   }
 
+  /** What is the server's fault, or somebody else's, parks nothing, however long it takes. */
+  @Test
+  void anOutageParksNothing() throws Exception {
+    f.with("create table t(id int primary key, v text)", "create table k(a int)");
+    f.pair.executeTarget(
+        "create table fault(state text);"
+            + "create function hit() returns boolean language plpgsql as $$"
+            + " declare s text := (select state from public.fault);"
+            + " begin if s is not null then raise exception 'no' using errcode = s; end if; return true; end $$;"
+            + "alter table t add constraint c check (public.hit())");
+    int n = 0;
+    // full, out of memory or connections, read-only, I/O, shut down, canceled, locked, deadlocked
+    for (String state :
+        List.of(
+            "53100", "53200", "53300", "25006", "58030", "57P01", "57014", "55P03", "40001",
+            "40P01")) {
+      String id = Integer.toString(++n);
+      f.pair.executeTarget("insert into fault values ('" + state + "')");
+      pending(
+          "insert into t values (" + id + ", 'x')",
+          Outcome.COMMITTED,
+          upsert("t", IV, row(id, "x")));
+      pending("insert into k values (" + id + ")", Outcome.COMMITTED, insert("k", id));
+      try (Replayer r = hasty()) {
+        for (int i = 0; i < 6; i++) {
+          try {
+            r.replayOnce(10);
+          } catch (SQLException e) {
+            assertEquals(state, e.getSQLState());
+          }
+        }
+        assertEquals(List.of(), f.journal.parked(), state);
+        f.pair.executeTarget("delete from fault");
+        assertTrue(r.drain(Duration.ofSeconds(30)), state);
+      }
+    }
+    f.assertEqual("t", "k");
+  }
+
+  /** Parks what fails twice, and does not try for long. */
+  private Replayer hasty() {
+    ConvergenceOptions o = ConvergenceOptions.DEFAULT;
+    Convergence engine =
+        new Convergence(
+            f.engine.primary(),
+            f.engine.mirror(),
+            f.primaryCatalog,
+            f.mirrorCatalog,
+            new ConvergenceOptions(10, o.resyncLimits(), o.recopyLockTimeout(), 2, o.settleTimeout()));
+    return new Replayer(
+        f.journal,
+        () -> engine,
+        new ReplayerOptions(10, 2, Duration.ofNanos(1), Duration.ofMillis(100)));
+  }
+
   @Test
   void contentionIsTriedAgainForAsLongAsItTakes() throws Exception {
     f.with("create table t(id int primary key, v text)", "insert into t values (1,'a')");
