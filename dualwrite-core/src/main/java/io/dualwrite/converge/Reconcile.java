@@ -14,9 +14,11 @@ import java.sql.SQLException;
 import java.sql.Statement;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.LongConsumer;
@@ -121,28 +123,55 @@ public final class Reconcile {
    * opened it.
    */
   private boolean ended(Suspect s) throws SQLException {
-    if (s.xid() == 0) {
-      return true;
-    }
+    boolean ended = s.xid() == 0;
+    Set<String> running = null;
     long end = System.nanoTime() + PATIENCE;
     do {
       try (Connection c = convergence.primary().getConnection();
-          Statement q = c.createStatement();
-          ResultSet r =
-              q.executeQuery(
-                  "select pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::text, "
-                      + Incarnation.SQL)) {
-        r.next();
-        boolean same = r.getString(2).equals(s.incarnation());
-        // the journal keeps the highest number of several transactions: all of them are over only
-        // below xmin
-        if (!same || Long.parseLong(r.getString(1)) > s.xid()) {
+          Statement q = c.createStatement()) {
+        try (ResultSet r =
+            q.executeQuery(
+                "select pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::text, "
+                    + Incarnation.SQL)) {
+          r.next();
+          boolean same = r.getString(2).equals(s.incarnation());
+          // the journal keeps the highest number of several transactions: all of them are over only
+          // below xmin
+          ended |= !same || Long.parseLong(r.getString(1)) > s.xid();
+        }
+        if (s.table().equals(RowChange.NO_TABLE)) {
+          Set<String> now = running(q);
+          if (running != null) {
+            now.retainAll(running);
+          }
+          running = now;
+        }
+        if (ended && (running == null || running.isEmpty())) {
           return true;
         }
       }
       LockSupport.parkNanos(this, TimeUnit.MILLISECONDS.toNanos(50));
     } while (System.nanoTime() - end < 0 && !Thread.currentThread().isInterrupted());
     return false;
+  }
+
+  /**
+   * The statements that run on the primary. A routine that commits by itself goes on there when its
+   * client is gone, and has a new transaction each time; its statement is the same. That of another
+   * role is not to be seen, but then it is not the application's.
+   */
+  private static Set<String> running(Statement q) throws SQLException {
+    Set<String> result = new HashSet<>();
+    try (ResultSet r =
+        q.executeQuery(
+            "select pid || ' ' || query_start from pg_catalog.pg_stat_activity where state = 'active'"
+                + " and datname = pg_catalog.current_database() and backend_type = 'client backend'"
+                + " and pid <> pg_catalog.pg_backend_pid()")) {
+      while (r.next()) {
+        result.add(r.getString(1));
+      }
+    }
+    return result;
   }
 
   private List<Table> all() throws SQLException {
