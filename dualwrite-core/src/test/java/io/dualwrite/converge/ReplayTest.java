@@ -34,6 +34,7 @@ import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -520,6 +521,41 @@ class ReplayTest {
       m.commit();
     }
     finish(r);
+  }
+
+  /** The text of a statement is in memory as a whole, on both ends. */
+  @Test
+  void largeRowsWithoutAKeyGoInSeveralStatements() throws Exception {
+    f.with("create table k(a int, v text)");
+    f.pair.executeTarget(
+        "create table statements(n int);"
+            + "create function counted() returns trigger language plpgsql as"
+            + " 'begin insert into public.statements values (1); return null; end';"
+            + "create trigger counted after insert on k for each statement execute function counted()");
+    String large = "v".repeat(3 << 20);
+    pending(
+        "insert into k select i, repeat('v', 3 << 20) from generate_series(1, 3) i;"
+            + " insert into k select i, 'v' from generate_series(4, 100) i",
+        Outcome.COMMITTED,
+        change(
+            Kind.INSERT,
+            "k",
+            List.of("a", "v"),
+            List.of(),
+            row("1", large),
+            row("2", large),
+            row("3", large)),
+        change(
+            Kind.INSERT,
+            "k",
+            List.of("a", "v"),
+            List.of(),
+            IntStream.rangeClosed(4, 100)
+                .mapToObj(i -> row(Integer.toString(i), "v"))
+                .toArray(String[][]::new)));
+    drain();
+    assertEquals("2", mirror("select count(*) from statements"));
+    f.assertEqual("k");
   }
 
   @Test
