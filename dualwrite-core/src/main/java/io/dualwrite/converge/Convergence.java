@@ -87,7 +87,8 @@ public final class Convergence {
       Catalog primaryCatalog,
       Catalog mirrorCatalog,
       ConvergenceOptions options) {
-    this(primary, mirror, primaryCatalog, mirrorCatalog, options, new SourceRate(options.maxRate()));
+    this(
+        primary, mirror, primaryCatalog, mirrorCatalog, options, new SourceRate(options.maxRate()));
   }
 
   Convergence(
@@ -108,7 +109,8 @@ public final class Convergence {
 
   /**
    * Lifts the bound on reads of the primary ({@link ConvergenceOptions#maxRate()}), or sets it
-   * again: while the application is held back there is nobody to be spared, and every moment counts.
+   * again: while the application is held back there is nobody to be spared, and every moment
+   * counts.
    */
   public void liftRate(boolean lifted) {
     rate.lift(lifted);

@@ -221,8 +221,7 @@ public final class Reconcile {
           catalog
               .table(c, t.name())
               .orElseThrow(
-                  () ->
-                      new ConvergenceException(t.name() + " is missing on one side; create it"));
+                  () -> new ConvergenceException(t.name() + " is missing on one side; create it"));
     }
     SourceRate rate = convergence.rate();
     List<String> last = null;
@@ -259,7 +258,9 @@ public final class Reconcile {
     String sql =
         Session.PINS
             + ";\nselect "
-            + key.stream().map(k -> "t." + k.column().sql() + "::text").collect(Collectors.joining(", "))
+            + key.stream()
+                .map(k -> "t." + k.column().sql() + "::text")
+                .collect(Collectors.joining(", "))
             + " from "
             + t.own()
             + " t"

@@ -1009,7 +1009,9 @@ public final class Replayer implements AutoCloseable {
     int n = parent.key().size();
     StringBuilder sql = new StringBuilder(Convergence.primaryRead()).append(";\nselect ");
     sql.append(
-        key.stream().map(k -> "t." + k.column().sql() + "::text").collect(Collectors.joining(", ")));
+        key.stream()
+            .map(k -> "t." + k.column().sql() + "::text")
+            .collect(Collectors.joining(", ")));
     sql.append(" from ").append(Dml.unnest(n)).append(Dml.alias(n, true));
     sql.append(" join ").append(child.own()).append(" t on ");
     for (int i = 0; i < f.childColumns().size(); i++) {

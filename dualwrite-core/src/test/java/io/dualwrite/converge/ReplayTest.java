@@ -413,7 +413,8 @@ class ReplayTest {
             f.engine.mirror(),
             f.primaryCatalog,
             f.mirrorCatalog,
-            new ConvergenceOptions(10, o.resyncLimits(), o.recopyLockTimeout(), 2, o.settleTimeout()));
+            new ConvergenceOptions(
+                10, o.resyncLimits(), o.recopyLockTimeout(), 2, o.settleTimeout()));
     return new Replayer(
         f.journal,
         () -> engine,

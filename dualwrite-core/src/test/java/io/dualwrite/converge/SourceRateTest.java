@@ -90,9 +90,10 @@ final class SourceRateTest {
   @Test
   void replayReconcileAndRecopyKeepToTheRate() throws Exception {
     try (Fixture f =
-        new Fixture()
-            .with(
-                "create table t(a int, b text, v text, primary key (a, b))", "create table k(a int)");
+            new Fixture()
+                .with(
+                    "create table t(a int, b text, v text, primary key (a, b))",
+                    "create table k(a int)");
         Connection m = f.pair.target()) {
       f.pair.executeSource(
           "insert into t select i / 7, i::text, 'x' from generate_series(1, 400) i;"
@@ -117,11 +118,7 @@ final class SourceRateTest {
             f.intent(
                 p,
                 Fixture.change(
-                    RowChange.Kind.UPSERT,
-                    "t",
-                    List.of("a", "b", "v"),
-                    List.of("a", "b"),
-                    rows));
+                    RowChange.Kind.UPSERT, "t", List.of("a", "b", "v"), List.of("a", "b"), rows));
         f.journal.release(i.sequence(), Outcome.COMMITTED);
       }
       clock.parked = () -> assertNoLocks(m); // the application would wait with us

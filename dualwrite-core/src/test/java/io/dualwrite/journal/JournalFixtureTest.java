@@ -140,8 +140,7 @@ final class JournalFixtureTest {
     // and taken over; its lock file is another one here, so that keyless rows are given up
     try (ChronicleJournal j = ChronicleJournal.open(dir, JournalOptions.defaults())) {
       List<Intent> left =
-          new ArrayList<>(
-              List.of(all.get(0), all.get(3), all.get(4), all.get(6), all.get(7)));
+          new ArrayList<>(List.of(all.get(0), all.get(3), all.get(4), all.get(6), all.get(7)));
       left.addAll(all.subList(8, all.size()));
       assertEquals(left, Intents.pending(j).stream().map(Pending::intent).toList());
       assertEquals(List.of(new Journal.Parked(3, "why é")), j.parked());

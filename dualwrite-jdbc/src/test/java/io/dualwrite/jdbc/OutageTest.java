@@ -58,7 +58,7 @@ class OutageTest {
             + "create function fault.hit() returns boolean language plpgsql as $$"
             + " declare s text := (select state from fault.now);"
             + " begin"
-            + " if s like 'once %' and nextval('fault.times') > 1 then return true; end if;"
+            + " if s like 'once %' then if nextval('fault.times') > 1 then return true; end if; end if;"
             + " if s is not null then raise exception 'no' using errcode = right(s, 5); end if;"
             + " return true; end $$;"
             + "alter table t add constraint fault check (fault.hit())");
@@ -129,8 +129,7 @@ class OutageTest {
       try (Connection c = f.pair.target();
           Statement s = c.createStatement()) {
         s.execute("set default_transaction_read_only = off");
-        s.execute(
-            "alter database " + f.pair.database() + " reset default_transaction_read_only");
+        s.execute("alter database " + f.pair.database() + " reset default_transaction_read_only");
         s.execute(END_SESSIONS);
       }
       f.assertEqual();
@@ -200,8 +199,7 @@ class OutageTest {
       second.refuse();
       String both =
           through(f, first)
-              .replace(
-                  ":" + first.port(), ":" + first.port() + ",localhost:" + second.port());
+              .replace(":" + first.port(), ":" + first.port() + ",localhost:" + second.port());
       f.openTo(both, OutageTest::impatient).ready();
       write(f, 3);
       f.assertDrained();
