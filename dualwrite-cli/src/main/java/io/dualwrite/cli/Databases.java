@@ -10,6 +10,7 @@ import io.dualwrite.config.Settings;
 import io.dualwrite.control.Roles;
 import io.dualwrite.control.Side;
 import io.dualwrite.converge.Convergence;
+import io.dualwrite.converge.ConvergenceOptions;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.sql.Connection;
@@ -175,10 +176,18 @@ final class Databases {
    * The engine that makes the mirror equal to the primary, for the roles that the target's control
    * row tells.
    *
+   * @param rate what {@code --max-rate} says; null if nothing
    * @throws UserError if one of them does not answer, or no application ever dual-wrote to the
    *     target
    */
-  Engine engine() throws SQLException {
+  Engine engine(Integer rate) throws SQLException {
+    if (rate != null && rate < 0) {
+      throw new ParameterException(
+          spec.commandLine(), "--max-rate: rows a second, or 0 for no limit");
+    }
+    ConvergenceOptions options =
+        ConvergenceOptions.DEFAULT.withMaxRate(
+            rate != null ? rate : settings().integer(Setting.RECONCILE_MAX_RATE));
     DataSource source = dataSource(Side.SOURCE);
     DataSource target = dataSource(Side.TARGET);
     Side primary = primary(target);
@@ -186,8 +195,8 @@ final class Databases {
     HikariDataSource to = pool(target, Side.TARGET);
     return new Engine(
         primary == Side.SOURCE
-            ? new Convergence(from, to, new Catalog(), new Catalog())
-            : new Convergence(to, from, new Catalog(), new Catalog()),
+            ? new Convergence(from, to, new Catalog(), new Catalog(), options)
+            : new Convergence(to, from, new Catalog(), new Catalog(), options),
         List.of(from, to));
   }
 

@@ -87,6 +87,15 @@ final class JournalReplay implements Callable<Integer> {
       description = "With --dry-run: look at so many units of each journal at most (default: all).")
   private int limit;
 
+  @Option(
+      names = "--max-rate",
+      paramLabel = "ROWS",
+      order = 23,
+      description =
+          "Rows a second to read from the primary at most (else dualwrite.reconcile.max-rate of"
+              + " --config; default: no limit).")
+  private Integer maxRate;
+
   @Mixin private Json json;
 
   @Spec private CommandSpec spec;
@@ -100,18 +109,18 @@ final class JournalReplay implements Callable<Integer> {
     List<Path> journals = selection.journals(databases.journal());
     several = journals.size() > 1;
     if (dryRun) {
-      try (Databases.Engine engine = databases.engine()) {
+      try (Databases.Engine engine = databases.engine(maxRate)) {
         return JournalCommand.each(spec, journals, j -> preview(j, engine.convergence()));
       }
     }
     if (!several) {
       // a journal in use is refused before a database is asked
       try (JournalReader reader = JournalReader.open(journals.get(0));
-          Databases.Engine engine = databases.engine()) {
+          Databases.Engine engine = databases.engine(maxRate)) {
         return replay(journals.get(0), reader, engine.convergence());
       }
     }
-    try (Databases.Engine engine = databases.engine()) {
+    try (Databases.Engine engine = databases.engine(maxRate)) {
       return JournalCommand.each(
           spec,
           journals,

@@ -83,6 +83,15 @@ final class ReconcileCommand implements Callable<Integer> {
       description = "How often --watch looks (default: ${DEFAULT-VALUE}).")
   private int interval;
 
+  @Option(
+      names = "--max-rate",
+      paramLabel = "ROWS",
+      order = 22,
+      description =
+          "Rows a second to read from the primary at most (else dualwrite.reconcile.max-rate of"
+              + " --config; default: no limit).")
+  private Integer maxRate;
+
   @Mixin private Json json;
 
   @Spec private CommandSpec spec;
@@ -158,7 +167,7 @@ final class ReconcileCommand implements Callable<Integer> {
 
     Convergence get() throws SQLException {
       if (engine == null) {
-        engine = databases.engine();
+        engine = databases.engine(maxRate);
       }
       return engine.convergence();
     }

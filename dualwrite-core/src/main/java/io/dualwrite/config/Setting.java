@@ -239,6 +239,15 @@ public enum Setting {
           + " or when reconcile is called.",
       "auto",
       "manual"),
+  /** {@code dualwrite.reconcile.max-rate}. */
+  RECONCILE_MAX_RATE(
+      "dualwrite.reconcile.max-rate",
+      Type.INT,
+      "0",
+      "How many rows per second replay and reconcile read from the primary at most; 0 for no limit."
+          + " Below what the application writes, what is pending grows.",
+      0,
+      Integer.MAX_VALUE),
   /** {@code dualwrite.readback.max-rows}. */
   READBACK_MAX_ROWS(
       "dualwrite.readback.max-rows",

@@ -64,6 +64,7 @@ public final class Convergence {
   private final Catalog mirrorCatalog;
   private final ConvergenceOptions options;
   private final MirrorWriter writer;
+  private final SourceRate rate;
   volatile Hook hook = step -> {};
 
   /** With {@link ConvergenceOptions#DEFAULT}. */
@@ -86,12 +87,37 @@ public final class Convergence {
       Catalog primaryCatalog,
       Catalog mirrorCatalog,
       ConvergenceOptions options) {
+    this(
+        primary, mirror, primaryCatalog, mirrorCatalog, options, new SourceRate(options.maxRate()));
+  }
+
+  Convergence(
+      DataSource primary,
+      DataSource mirror,
+      Catalog primaryCatalog,
+      Catalog mirrorCatalog,
+      ConvergenceOptions options,
+      SourceRate rate) {
     this.primary = primary;
     this.mirror = mirror;
     this.primaryCatalog = primaryCatalog;
     this.mirrorCatalog = mirrorCatalog;
     this.options = options;
     this.writer = new MirrorWriter(mirrorCatalog);
+    this.rate = rate;
+  }
+
+  /**
+   * Lifts the bound on reads of the primary ({@link ConvergenceOptions#maxRate()}), or sets it
+   * again: while the application is held back there is nobody to be spared, and every moment
+   * counts.
+   */
+  public void liftRate(boolean lifted) {
+    rate.lift(lifted);
+  }
+
+  SourceRate rate() {
+    return rate;
   }
 
   // ----------------------------------------------------------------------------------------------
@@ -163,9 +189,11 @@ public final class Convergence {
       for (TableName t : parentsFirst(p, keys.keySet())) {
         keys.get(t).forEach((k, d) -> flat.add(new Key(t, k, d)));
       }
-      for (int i = 0; i < flat.size(); i += options.batchKeys()) {
+      for (int i = 0, end; i < flat.size(); i = end) {
+        rate.await(); // before the mirror's rows are locked, never while
+        end = Math.min(flat.size(), i + rate.batch(options.batchKeys()));
         Resync resync = new Resync(this, p, m);
-        for (Key k : flat.subList(i, Math.min(flat.size(), i + options.batchKeys()))) {
+        for (Key k : flat.subList(i, end)) {
           resync.add(k.table, k.key, k.deleted);
         }
         resync.run();
@@ -175,6 +203,7 @@ public final class Convergence {
         deleted += r.deleted();
         keyless.addAll(r.keylessChildren());
         unsettled.addAll(unsettled(resync, m, resync.unsettled()));
+        m.rollback();
       }
     } catch (ConvergenceException e) {
       invalidate(); // help from outside may be there by the next time
@@ -212,6 +241,7 @@ public final class Convergence {
    * @return what joined them and was not found either
    */
   List<Unsettled> settle(Unsettled u) throws SQLException, ConvergenceException {
+    rate.await();
     Connection p = null;
     Connection m = null;
     try {
@@ -752,13 +782,23 @@ public final class Convergence {
               .copyIn("copy " + leaf.name().sql() + " (" + names + ") from stdin" + format);
       try {
         Buffer buffer = new Buffer();
+        int batch = rate.batch(1000);
+        int rows = 0;
         for (byte[] row = out.readFromCopy(); row != null; row = out.readFromCopy()) {
           buffer.write(row, 0, row.length);
+          if (++rows == batch) {
+            // the lock is held for longer, which nothing helps: writers are left to the replayer
+            rate.book(rows);
+            rate.await();
+            batch = rate.batch(1000);
+            rows = 0;
+          }
           if (buffer.size() >= 1 << 16) {
             buffer.drain(in);
           }
         }
         buffer.drain(in);
+        rate.book(rows);
         return in.endCopy();
       } finally {
         if (in.isActive()) {

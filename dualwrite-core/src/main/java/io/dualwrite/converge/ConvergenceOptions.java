@@ -15,13 +15,16 @@ import java.time.Duration;
  *     were pulled in; default 20
  * @param settleTimeout how long {@link Convergence#resync} waits for mirror transactions in flight;
  *     default 60 s
+ * @param maxRate how many rows per second an engine reads from the primary, in all its threads
+ *     together; a key that is looked up twice counts twice; default 0, no limit
  */
 public record ConvergenceOptions(
     int batchKeys,
     ApplyLimits resyncLimits,
     Duration recopyLockTimeout,
     int attempts,
-    Duration settleTimeout) {
+    Duration settleTimeout,
+    int maxRate) {
 
   /** The defaults. */
   public static final ConvergenceOptions DEFAULT =
@@ -30,16 +33,41 @@ public record ConvergenceOptions(
           new ApplyLimits(Duration.ofMillis(500), Duration.ofSeconds(60), Duration.ofSeconds(60)),
           Duration.ofMillis(200),
           20,
-          Duration.ofSeconds(60));
+          Duration.ofSeconds(60),
+          0);
 
   /**
    * Checks the values.
    *
-   * @throws IllegalArgumentException if one is not positive
+   * @throws IllegalArgumentException if one is not positive, or the rate negative
    */
   public ConvergenceOptions {
     if (batchKeys < 1 || attempts < 1) {
       throw new IllegalArgumentException("batchKeys and attempts are at least 1");
     }
+    if (maxRate < 0) {
+      throw new IllegalArgumentException("maxRate is " + maxRate + "; it is 0 (no limit) or more");
+    }
+  }
+
+  /** Without a limit of the rate. */
+  public ConvergenceOptions(
+      int batchKeys,
+      ApplyLimits resyncLimits,
+      Duration recopyLockTimeout,
+      int attempts,
+      Duration settleTimeout) {
+    this(batchKeys, resyncLimits, recopyLockTimeout, attempts, settleTimeout, 0);
+  }
+
+  /** How many rows that refer to others are held in memory at a time. */
+  int family() {
+    return (int) Math.min(10_000_000, 10L * batchKeys);
+  }
+
+  /** The same with another {@link #maxRate()}. */
+  public ConvergenceOptions withMaxRate(int rowsPerSecond) {
+    return new ConvergenceOptions(
+        batchKeys, resyncLimits, recopyLockTimeout, attempts, settleTimeout, rowsPerSecond);
   }
 }

@@ -42,6 +42,23 @@ final class Dml {
     return b.append(ordinality ? ", o)" : ")").toString();
   }
 
+  /** A page of keys after one that comes as parameters: {@code (t.a, …) > (…)}. */
+  static String after(String alias, List<In> key) {
+    return key.stream()
+            .map(i -> alias + "." + i.column.sql())
+            .collect(Collectors.joining(", ", "(", ") > ("))
+        + single(key)
+        + ")";
+  }
+
+  /** The order of such pages, and how long one is. */
+  static String page(String alias, List<In> key, int most) {
+    return key.stream()
+            .map(i -> alias + "." + i.column.sql())
+            .collect(Collectors.joining(", ", " order by ", " limit "))
+        + most;
+  }
+
   private static String names(List<In> in) {
     return in.stream().map(i -> i.column.sql()).collect(Collectors.joining(", "));
   }

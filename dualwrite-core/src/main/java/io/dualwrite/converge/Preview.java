@@ -106,7 +106,8 @@ public final class Preview {
             like.mirror(),
             like.primaryCatalog(),
             like.mirrorCatalog(),
-            like.options());
+            like.options(),
+            like.rate());
     this.writer = writer;
     engine.hook =
         step -> {
@@ -147,7 +148,7 @@ public final class Preview {
               Replayer.keys(
                   engine,
                   List.of(new Unit(without(i, truncated(i)), u.doubtful())),
-                  new HashSet<>());
+                  new ArrayList<>());
           keys.put(i.sequence(), of);
           of.forEach(
               (t, k) -> all.computeIfAbsent(t, x -> new LinkedHashSet<>()).addAll(k.keySet()));
@@ -359,6 +360,7 @@ public final class Preview {
     if (units.isEmpty()) {
       return;
     }
+    engine.rate().await();
     Refusal error;
     Connection p = null;
     Connection m = null;
@@ -407,8 +409,11 @@ public final class Preview {
       Table there = engine.mirrorTable(m, here);
       List<Column> columns = Columns.travelling(here, there);
       List<Column> same = columns.stream().map(c -> there.column(c.name()).orElseThrow()).toList();
-      for (int i = 0; i < keys.size(); i += BATCH) {
-        List<List<String>> slice = keys.subList(i, Math.min(keys.size(), i + BATCH));
+      for (int i = 0, end; i < keys.size(); i = end) {
+        engine.rate().await();
+        end = Math.min(keys.size(), i + engine.rate().batch(BATCH));
+        List<List<String>> slice = keys.subList(i, end);
+        engine.rate().book(slice.size());
         String[][] a = rows(p, here, here.key(), columns, slice);
         String[][] b = rows(m, there, here.key(), same, slice);
         for (int k = 0; k < slice.size(); k++) {

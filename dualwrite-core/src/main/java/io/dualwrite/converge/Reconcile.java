@@ -8,17 +8,22 @@ import io.dualwrite.journal.Journal;
 import io.dualwrite.journal.RowChange;
 import io.dualwrite.journal.Suspect;
 import java.sql.Connection;
+import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
+import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.LongConsumer;
 import java.util.function.Predicate;
+import java.util.stream.Collectors;
 import javax.sql.DataSource;
 
 /**
@@ -118,28 +123,55 @@ public final class Reconcile {
    * opened it.
    */
   private boolean ended(Suspect s) throws SQLException {
-    if (s.xid() == 0) {
-      return true;
-    }
+    boolean ended = s.xid() == 0;
+    Set<String> running = null;
     long end = System.nanoTime() + PATIENCE;
     do {
       try (Connection c = convergence.primary().getConnection();
-          Statement q = c.createStatement();
-          ResultSet r =
-              q.executeQuery(
-                  "select pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::text, "
-                      + Incarnation.SQL)) {
-        r.next();
-        boolean same = r.getString(2).equals(s.incarnation());
-        // the journal keeps the highest number of several transactions: all of them are over only
-        // below xmin
-        if (!same || Long.parseLong(r.getString(1)) > s.xid()) {
+          Statement q = c.createStatement()) {
+        try (ResultSet r =
+            q.executeQuery(
+                "select pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::text, "
+                    + Incarnation.SQL)) {
+          r.next();
+          boolean same = r.getString(2).equals(s.incarnation());
+          // the journal keeps the highest number of several transactions: all of them are over only
+          // below xmin
+          ended |= !same || Long.parseLong(r.getString(1)) > s.xid();
+        }
+        if (s.table().equals(RowChange.NO_TABLE)) {
+          Set<String> now = running(q);
+          if (running != null) {
+            now.retainAll(running);
+          }
+          running = now;
+        }
+        if (ended && (running == null || running.isEmpty())) {
           return true;
         }
       }
       LockSupport.parkNanos(this, TimeUnit.MILLISECONDS.toNanos(50));
     } while (System.nanoTime() - end < 0 && !Thread.currentThread().isInterrupted());
     return false;
+  }
+
+  /**
+   * The statements that run on the primary. A routine that commits by itself goes on there when its
+   * client is gone, and has a new transaction each time; its statement is the same. That of another
+   * role is not to be seen, but then it is not the application's.
+   */
+  private static Set<String> running(Statement q) throws SQLException {
+    Set<String> result = new HashSet<>();
+    try (ResultSet r =
+        q.executeQuery(
+            "select pid || ' ' || query_start from pg_catalog.pg_stat_activity where state = 'active'"
+                + " and datname = pg_catalog.current_database() and backend_type = 'client backend'"
+                + " and pid <> pg_catalog.pg_backend_pid()")) {
+      while (r.next()) {
+        result.add(r.getString(1));
+      }
+    }
+    return result;
   }
 
   private List<Table> all() throws SQLException {
@@ -183,43 +215,83 @@ public final class Reconcile {
 
   private void everyKey(DataSource side, Table t, Catalog catalog, LongConsumer progress)
       throws SQLException, ConvergenceException {
-    StringBuilder sql = new StringBuilder("select ");
-    for (String k : t.key()) {
-      sql.append(sql.length() == 7 ? "" : ", ").append(TableName.quote(k)).append("::text");
-    }
-    sql.append(" from ").append(t.own());
+    Table there;
     try (Connection c = side.getConnection()) {
-      if (catalog.table(c, t.name()).isEmpty()) {
-        throw new ConvergenceException(t.name() + " is missing on one side; create it");
+      there =
+          catalog
+              .table(c, t.name())
+              .orElseThrow(
+                  () -> new ConvergenceException(t.name() + " is missing on one side; create it"));
+    }
+    SourceRate rate = convergence.rate();
+    List<String> last = null;
+    while (true) {
+      rate.await();
+      int most = rate.batch(BATCH);
+      List<List<String>> keys = page(side, there, t, last, most);
+      if (side == convergence.primary()) {
+        rate.book(keys.size());
       }
-      c.setAutoCommit(false);
-      try (Statement s = c.createStatement()) {
-        s.execute(
-            "set local datestyle = iso; set local timezone = utc; set local intervalstyle = postgres; set local extra_float_digits = 3");
-        s.setFetchSize(BATCH);
-        try (ResultSet r = s.executeQuery(sql.toString())) {
-          List<List<String>> keys = new ArrayList<>();
-          while (r.next()) {
-            List<String> key = new ArrayList<>(t.key().size());
-            for (int i = 1; i <= t.key().size(); i++) {
-              key.add(r.getString(i));
-            }
-            keys.add(key);
-            if (keys.size() == BATCH) {
-              convergence.resync(Map.of(t.name(), keys));
-              progress.accept(keys.size());
-              keys = new ArrayList<>();
-            }
+      if (!keys.isEmpty()) {
+        convergence.resync(Map.of(t.name(), keys));
+        progress.accept(keys.size());
+        last = keys.get(keys.size() - 1);
+      }
+      if (keys.size() < most) {
+        return;
+      }
+    }
+  }
+
+  /**
+   * The next keys in their own order, each page under a snapshot of its own: one that was kept for
+   * all of them would keep the primary from vacuuming for as long.
+   *
+   * @param after the last key of the page before; null for the first
+   */
+  private List<List<String>> page(
+      DataSource side, Table there, Table t, List<String> after, int most) throws SQLException {
+    List<Dml.In> key = new ArrayList<>();
+    for (String k : t.key()) {
+      key.add(new Dml.In(there.column(k).orElseThrow(), null));
+    }
+    String sql =
+        Session.PINS
+            + ";\nselect "
+            + key.stream()
+                .map(k -> "t." + k.column().sql() + "::text")
+                .collect(Collectors.joining(", "))
+            + " from "
+            + t.own()
+            + " t"
+            + (after == null ? "" : " where " + Dml.after("t", key))
+            + Dml.page("t", key, most);
+    Connection c = Session.open(side);
+    try (PreparedStatement s = c.prepareStatement(sql)) {
+      Duration lock = convergence.options().resyncLimits().lockTimeout();
+      int p =
+          MirrorWriter.pins(
+              s,
+              new ApplyLimits(lock, Duration.ZERO, Duration.ZERO),
+              Session.searchPath(List.of(there)));
+      for (int i = 0; after != null && i < key.size(); i++) {
+        s.setString(p + i, after.get(i));
+      }
+      s.execute();
+      s.getMoreResults();
+      List<List<String>> keys = new ArrayList<>();
+      try (ResultSet r = s.getResultSet()) {
+        while (r.next()) {
+          String[] values = new String[key.size()];
+          for (int i = 0; i < values.length; i++) {
+            values[i] = r.getString(i + 1);
           }
-          if (!keys.isEmpty()) {
-            convergence.resync(Map.of(t.name(), keys));
-            progress.accept(keys.size());
-          }
+          keys.add(List.of(values));
         }
-      } finally {
-        c.rollback();
-        c.setAutoCommit(true);
       }
+      return keys;
+    } finally {
+      Session.close(c);
     }
   }
 }

@@ -21,7 +21,6 @@ import java.sql.SQLException;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Collection;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
@@ -58,6 +57,14 @@ public final class Replayer implements AutoCloseable {
 
   /** A pending unit that can be taken up. */
   record Unit(Intent intent, boolean doubtful) {}
+
+  /** Rows that have a new key by now, which may have taken others along. */
+  record Rekeyed(Table table, List<List<String>> keys) {}
+
+  /** Is given keys, a page at a time. */
+  private interface Page {
+    void of(List<List<String>> keys) throws SQLException, ConvergenceException;
+  }
 
   /** A unit that failed. */
   private record Failed(int attempts, long notBefore) {}
@@ -634,8 +641,13 @@ public final class Replayer implements AutoCloseable {
       units.add(truncated(u));
     }
     Set<TableName> suspects = new LinkedHashSet<>();
-    Map<TableName, Map<List<String>, Boolean>> keys = keys(r.engine, units, suspects);
+    List<Rekeyed> rekeyed = new ArrayList<>();
+    Map<TableName, Map<List<String>, Boolean>> keys = keys(r.engine, units, rekeyed);
     List<Unsettled> unsettled = new ArrayList<>();
+    // those that went along come first, so that few are left under the old key when it is deleted
+    for (Rekeyed x : rekeyed) {
+      followers(r, x.table, x.keys, List.of(x), suspects, unsettled);
+    }
     if (!keys.isEmpty()) {
       ResyncResult result = r.engine.look(keys, unsettled);
       r.keys += result.keys();
@@ -824,10 +836,10 @@ public final class Replayer implements AutoCloseable {
   /**
    * The union of the units' keys, in the order of the primary's key columns.
    *
-   * @param keyless gets the tables without a key that a change of keys went on to
+   * @param rekeyed gets the rows whose key was changed, by their new keys
    */
   static Map<TableName, Map<List<String>, Boolean>> keys(
-      Convergence engine, List<Unit> units, Set<TableName> keyless)
+      Convergence engine, List<Unit> units, List<Rekeyed> rekeyed)
       throws SQLException, ConvergenceException {
     Map<TableName, Map<List<String>, Boolean>> result = new TreeMap<>();
     Connection c = null;
@@ -870,7 +882,7 @@ public final class Replayer implements AutoCloseable {
                   positions(table, change, n, change.columns().size()),
                   false);
               now.forEach((k, deleted) -> of.merge(k, deleted, Boolean::logicalOr));
-              followers(engine, c, table, now.keySet(), result, keyless);
+              rekeyed.add(new Rekeyed(table, List.copyOf(now.keySet())));
             }
             default ->
                 add(
@@ -890,59 +902,115 @@ public final class Replayer implements AutoCloseable {
   }
 
   /**
-   * The primary's rows that followed a row to its new key by a foreign key that acts on a change,
-   * and those that followed them: where that is part of their own key, the mirror has no row under
-   * the new one that could be found there.
+   * Resyncs the primary's rows that followed rows to their new keys by a foreign key that acts on a
+   * change, and those that followed them: where that is part of their own key, the mirror has no
+   * row under the new one that could be found there. A page at a time, as there may be many.
+   *
+   * @param chain the rows that these followed, themselves included: nothing goes round for ever
+   * @param keyless gets the tables without a key among them
    */
   private static void followers(
-      Convergence engine,
-      Connection c,
+      Round r,
       Table parent,
-      Collection<List<String>> keys,
-      Map<TableName, Map<List<String>, Boolean>> to,
-      Set<TableName> keyless)
-      throws SQLException {
+      List<List<String>> keys,
+      List<Rekeyed> chain,
+      Set<TableName> keyless,
+      List<Unsettled> unsettled)
+      throws SQLException, ConvergenceException {
     for (ForeignKey f : parent.referencedBy()) {
       if (!f.onUpdate().changesChild() || !parent.key().containsAll(f.parentColumns())) {
         continue;
       }
-      Table child = engine.primaryTable(c, f.child());
-      if (child.key().isEmpty()) {
-        if (!referring(engine, c, f, parent, child, keys).isEmpty()) {
-          keyless.add(child.name());
-        }
-        continue;
-      }
-      Set<List<String>> more = new LinkedHashSet<>();
-      Map<List<String>, Boolean> of = to.computeIfAbsent(child.name(), t -> new LinkedHashMap<>());
-      for (List<String> k : referring(engine, c, f, parent, child, keys)) {
-        if (of.putIfAbsent(k, false) == null) {
-          more.add(k);
-        }
-      }
-      if (!more.isEmpty()) {
-        followers(engine, c, child, more, to, keyless);
-      }
+      Table child = table(r.engine, f.child());
+      referring(
+          r.engine,
+          f,
+          parent,
+          child,
+          keys,
+          page -> {
+            if (child.key().isEmpty()) {
+              keyless.add(child.name());
+              return;
+            }
+            List<List<String>> fresh = new ArrayList<>(page);
+            for (Rekeyed x : chain) {
+              if (x.table.name().equals(child.name())) {
+                fresh.removeAll(new HashSet<>(x.keys));
+              }
+            }
+            if (fresh.isEmpty()) {
+              return;
+            }
+            Map<List<String>, Boolean> these = new LinkedHashMap<>();
+            fresh.forEach(k -> these.put(k, false));
+            ResyncResult result = r.engine.look(Map.of(child.name(), these), unsettled);
+            r.keys += result.keys();
+            keyless.addAll(result.keylessChildren());
+            List<Rekeyed> longer = new ArrayList<>(chain);
+            longer.add(new Rekeyed(child, fresh));
+            followers(r, child, fresh, longer, keyless, unsettled);
+          });
+    }
+  }
+
+  private static Table table(Convergence engine, TableName name) throws SQLException {
+    Connection c = Session.open(engine.primary());
+    try {
+      return engine.primaryTable(c, name);
+    } finally {
+      Session.close(c);
     }
   }
 
   /**
-   * The keys of the primary's rows that refer to rows with these keys; of a table without a key one
-   * empty key if there are such rows.
+   * The keys of the primary's rows that refer to rows with these keys, in pages; of a table without
+   * a key one empty key if there are such rows.
    */
-  private static List<List<String>> referring(
+  private static void referring(
       Convergence engine,
-      Connection c,
       ForeignKey f,
       Table parent,
       Table child,
-      Collection<List<String>> keys)
+      List<List<String>> keys,
+      Page page)
+      throws SQLException, ConvergenceException {
+    int most = engine.options().family();
+    List<Dml.In> key = new ArrayList<>();
+    for (String k : child.key()) {
+      key.add(new Dml.In(child.column(k).orElseThrow(), null));
+    }
+    for (int from = 0; from < keys.size(); from += most) {
+      List<List<String>> slice = keys.subList(from, Math.min(keys.size(), from + most));
+      List<String> last = null;
+      List<List<String>> found;
+      do {
+        engine.rate().await();
+        found = referring(engine, f, parent, child, key, slice, last, most);
+        engine.rate().book(found.size());
+        if (!found.isEmpty()) {
+          page.of(found); // with no connection held: what follows may go deep
+          last = found.get(found.size() - 1);
+        }
+      } while (found.size() == most && !key.isEmpty());
+    }
+  }
+
+  private static List<List<String>> referring(
+      Convergence engine,
+      ForeignKey f,
+      Table parent,
+      Table child,
+      List<Dml.In> key,
+      List<List<String>> keys,
+      List<String> after,
+      int most)
       throws SQLException {
     int n = parent.key().size();
     StringBuilder sql = new StringBuilder(Convergence.primaryRead()).append(";\nselect ");
     sql.append(
-        child.key().stream()
-            .map(k -> "t." + TableName.quote(k) + "::text")
+        key.stream()
+            .map(k -> "t." + k.column().sql() + "::text")
             .collect(Collectors.joining(", ")));
     sql.append(" from ").append(Dml.unnest(n)).append(Dml.alias(n, true));
     sql.append(" join ").append(child.own()).append(" t on ");
@@ -954,11 +1022,14 @@ public final class Replayer implements AutoCloseable {
           .append(" = ")
           .append(in.cast("u.a" + at));
     }
-    if (child.key().isEmpty()) {
+    if (key.isEmpty()) {
       sql.append(" limit 1");
+    } else {
+      sql.append(after == null ? "" : " where " + Dml.after("t", key));
+      sql.append(Dml.page("t", key, most));
     }
     List<List<String>> result = new ArrayList<>();
-    c.rollback(); // reading the catalog may have begun a transaction
+    Connection c = Session.open(engine.primary());
     try (PreparedStatement s = c.prepareStatement(sql.toString())) {
       int p =
           MirrorWriter.pins(
@@ -966,15 +1037,17 @@ public final class Replayer implements AutoCloseable {
       for (int i = 0; i < n; i++) {
         int k = i;
         s.setArray(
-            p + i,
-            c.createArrayOf("text", keys.stream().map(x -> x.get(k)).toArray(String[]::new)));
+            p++, c.createArrayOf("text", keys.stream().map(x -> x.get(k)).toArray(String[]::new)));
+      }
+      for (int i = 0; after != null && i < key.size(); i++) {
+        s.setString(p++, after.get(i));
       }
       s.execute();
       Convergence.checkPrimary(s);
       s.getMoreResults();
       try (ResultSet r = s.getResultSet()) {
         while (r.next()) {
-          String[] k = new String[child.key().size()];
+          String[] k = new String[key.size()];
           for (int i = 0; i < k.length; i++) {
             k[i] = r.getString(i + 1);
           }
@@ -982,7 +1055,7 @@ public final class Replayer implements AutoCloseable {
         }
       }
     } finally {
-      Session.rollback(c);
+      Session.close(c);
     }
     return result;
   }

@@ -134,19 +134,47 @@ final class Resync {
     }
   }
 
+  /**
+   * More rows of the mirror refer to these than are held at a time: they are resynced by
+   * themselves, page by page, before the attempt begins again.
+   */
+  private static final class Family extends Exception {
+    final transient Part part;
+    final transient ForeignKey key;
+    final transient List<Row> rows;
+
+    Family(Part part, ForeignKey key, List<Row> rows) {
+      super("a large family", null, false, false);
+      this.part = part;
+      this.key = key;
+      this.rows = rows;
+    }
+  }
+
+  /** A row that others refer to. */
+  private record Head(TableName table, List<String> key) {}
+
   private final Convergence engine;
   private final Connection primary;
   private final Connection mirror;
   private final Map<TableName, Part> parts = new TreeMap<>();
   private final Set<TableName> keyless = new HashSet<>();
+  private final Set<Head> heads; // whose families were gone through
+  private final Map<TableName, List<List<String>>> unsettled = new TreeMap<>(); // of families
+  private ResyncResult families = new ResyncResult(0, 0, 0, Set.of());
   private boolean upsertsFirst;
   private long upserted;
   private long deleted;
 
   Resync(Convergence engine, Connection primary, Connection mirror) {
+    this(engine, primary, mirror, new HashSet<>());
+  }
+
+  private Resync(Convergence engine, Connection primary, Connection mirror, Set<Head> heads) {
     this.engine = engine;
     this.primary = primary;
     this.mirror = mirror;
+    this.heads = heads;
   }
 
   // ---- the work
@@ -227,12 +255,20 @@ final class Resync {
           throw new java.sql.SQLTransientException(
               "resync was overtaken " + n + " times: " + e.getMessage(), "40001", e);
         }
+      } catch (Family e) {
+        each(e);
+        continue;
       } catch (SQLException e) {
         Session.rollback(mirror);
         Failure f = Failure.of(e);
         boolean progress = false;
         if (f == Failure.CONFLICT) {
-          progress = pull(e);
+          try {
+            progress = pull(e);
+          } catch (Family large) {
+            each(large);
+            progress = true;
+          }
         } else if (f == Failure.CATALOG && n == 1) {
           engine.invalidate();
           rebuild();
@@ -249,6 +285,68 @@ final class Resync {
         }
       }
       Convergence.pause(Math.min(n, 10) * ThreadLocalRandom.current().nextLong(1, 5));
+      engine.rate().await(); // nothing is locked between two attempts
+    }
+  }
+
+  /** Resyncs the mirror's rows that refer to these, in transactions of their own. */
+  private void each(Family family) throws SQLException, ConvergenceException {
+    mirror.rollback();
+    Part part = family.part;
+    family.rows.forEach(r -> heads.add(new Head(part.mirror.name(), r.key)));
+    List<Dml.In> key = part(family.key.child()).key;
+    String sql =
+        "select "
+            + key.stream()
+                .map(k -> "c." + k.column().sql() + "::text")
+                .collect(Collectors.joining(", "))
+            + referred(part, family.key);
+    List<String> last = null;
+    int most = engine.options().family();
+    int batch = engine.options().batchKeys();
+    while (true) {
+      List<List<String>> found = new ArrayList<>();
+      String[][] arrays = keys(family.rows, part.key.size());
+      begin();
+      try (PreparedStatement s =
+          mirror.prepareStatement(
+              sql
+                  + (last == null ? "" : " where " + Dml.after("c", key))
+                  + Dml.page("c", key, most))) {
+        bind(mirror, s, 1, arrays);
+        for (int i = 0; last != null && i < last.size(); i++) {
+          s.setString(arrays.length + 1 + i, last.get(i));
+        }
+        try (ResultSet r = s.executeQuery()) {
+          while (r.next()) {
+            found.add(key(r, key.size()));
+          }
+        }
+      }
+      mirror.rollback();
+      for (int i = 0; i < found.size(); i += batch) {
+        engine.rate().await();
+        Resync some = new Resync(engine, primary, mirror, heads);
+        for (List<String> k : found.subList(i, Math.min(found.size(), i + batch))) {
+          some.add(family.key.child(), k, true);
+        }
+        some.run();
+        ResyncResult r = some.result();
+        families =
+            new ResyncResult(
+                families.keys() + r.keys(),
+                families.upserted() + r.upserted(),
+                families.deleted() + r.deleted(),
+                Set.of());
+        keyless.addAll(r.keylessChildren());
+        some.unsettled()
+            .forEach((t, k) -> unsettled.computeIfAbsent(t, x -> new ArrayList<>()).addAll(k));
+        mirror.rollback();
+      }
+      if (found.size() < most) {
+        return;
+      }
+      last = found.get(found.size() - 1);
     }
   }
 
@@ -261,7 +359,7 @@ final class Resync {
     }
   }
 
-  private void attempt() throws SQLException, ConvergenceException, Again {
+  private void attempt() throws SQLException, ConvergenceException, Again, Family {
     mirror.rollback(); // reading the catalog may have begun a transaction
     begin();
     upserted = 0;
@@ -375,6 +473,7 @@ final class Resync {
                   s, engine.options().resyncLimits(), Session.searchPath(List.of(part.primary)));
           bind(primary, s, p, keys(slice, part.key.size()));
           s.execute();
+          engine.rate().book(slice.size());
           Convergence.checkPrimary(s);
           s.getMoreResults();
           try (ResultSet r = s.getResultSet()) {
@@ -408,7 +507,7 @@ final class Resync {
    *     were deleted by a unit of work and are back
    */
   private Map<Part, Set<Row>> children(Map<Part, Set<Row>> of, boolean before)
-      throws SQLException, ConvergenceException {
+      throws SQLException, ConvergenceException, Family {
     Map<Part, Set<Row>> found = new LinkedHashMap<>();
     if (!Rules.on(Rule.CASCADE_CLOSURE)) {
       return found;
@@ -458,26 +557,9 @@ final class Resync {
    */
   private void referring(
       Part part, ForeignKey f, List<Row> rows, Map<Part, Set<Row>> found, boolean again)
-      throws SQLException, ConvergenceException {
-    StringBuilder on = new StringBuilder();
-    for (int i = 0; i < f.childColumns().size(); i++) {
-      on.append(i == 0 ? "c." : " and c.")
-          .append(TableName.quote(f.childColumns().get(i)))
-          .append(" = t.")
-          .append(TableName.quote(f.parentColumns().get(i)));
-    }
+      throws SQLException, ConvergenceException, Family {
+    String from = referred(part, f);
     Table child = engine.primaryTable(primary, f.child());
-    String from =
-        " from "
-            + part.keys()
-            + " join "
-            + part.mirror.own()
-            + " t on "
-            + part.join(part.key)
-            + " join "
-            + f.child().sql()
-            + " c on "
-            + on;
     if (child.key().isEmpty()) {
       if (!f.onDelete().changesChild()) {
         return;
@@ -487,28 +569,62 @@ final class Resync {
       return;
     }
     Part to = part(f.child());
+    // a family that was gone through before is taken as it is: what is left belongs to it
+    boolean known =
+        rows.stream().allMatch(r -> heads.contains(new Head(part.mirror.name(), r.key)));
+    int most = engine.options().family();
+    Set<List<String>> keys = new LinkedHashSet<>();
     query(
         "select distinct "
             + child.key().stream()
                 .map(k -> "c." + TableName.quote(k) + "::text")
                 .collect(Collectors.joining(", "))
-            + from,
+            + from
+            + (known ? "" : " limit " + (most + 1)),
         keys(rows, part.key.size()),
-        r -> {
-          String[] k = new String[child.key().size()];
-          for (int i = 0; i < k.length; i++) {
-            k[i] = r.getString(i + 1);
-          }
-          List<String> key = List.of(k);
-          Row row = add(to, key, true);
-          if (row == null && again && to.rows.get(key).done) {
-            row = to.rows.get(key);
-            row.done = false;
-          }
-          if (row != null) {
-            found.computeIfAbsent(to, x -> new LinkedHashSet<>()).add(row);
-          }
-        });
+        r -> keys.add(key(r, child.key().size())));
+    if (!known && keys.size() > most) {
+      throw new Family(part, f, rows);
+    }
+    for (List<String> key : keys) {
+      Row row = add(to, key, true);
+      if (row == null && again && to.rows.get(key).done) {
+        row = to.rows.get(key);
+        row.done = false;
+      }
+      if (row != null) {
+        found.computeIfAbsent(to, x -> new LinkedHashSet<>()).add(row);
+      }
+    }
+  }
+
+  /** From these rows of the mirror to those, {@code c}, that refer to them. */
+  private static String referred(Part part, ForeignKey f) {
+    StringBuilder on = new StringBuilder();
+    for (int i = 0; i < f.childColumns().size(); i++) {
+      on.append(i == 0 ? "c." : " and c.")
+          .append(TableName.quote(f.childColumns().get(i)))
+          .append(" = t.")
+          .append(TableName.quote(f.parentColumns().get(i)));
+    }
+    return " from "
+        + part.keys()
+        + " join "
+        + part.mirror.own()
+        + " t on "
+        + part.join(part.key)
+        + " join "
+        + f.child().sql()
+        + " c on "
+        + on;
+  }
+
+  private static List<String> key(ResultSet r, int columns) throws SQLException {
+    String[] k = new String[columns];
+    for (int i = 0; i < k.length; i++) {
+      k[i] = r.getString(i + 1);
+    }
+    return List.of(k);
   }
 
   private void write(Map<Part, Set<Row>> todo) throws SQLException {
@@ -677,7 +793,7 @@ final class Resync {
    *
    * @return whether that changed anything
    */
-  private boolean pull(SQLException cause) throws SQLException, ConvergenceException {
+  private boolean pull(SQLException cause) throws SQLException, ConvergenceException, Family {
     boolean progress = false;
     try {
       mirror.rollback();
@@ -785,6 +901,7 @@ final class Resync {
             k[i] = r.getString(i + 1);
           }
           progress |= add(part, List.of(k), false) != null;
+          engine.rate().book(1);
         }
       }
     } finally {
@@ -794,7 +911,7 @@ final class Resync {
   }
 
   /** The mirror's rows that refer to rows which the primary has no more. */
-  private boolean pullChildren(Part part) throws SQLException, ConvergenceException {
+  private boolean pullChildren(Part part) throws SQLException, ConvergenceException, Family {
     List<Row> rows = part.rows.values().stream().filter(r -> r.read && r.image == null).toList();
     Map<Part, Set<Row>> found = new HashMap<>();
     for (ForeignKey f : part.mirror.referencedBy()) {
@@ -879,11 +996,12 @@ final class Resync {
   /** The keys that a delete did not find, and which are absent on the primary. */
   Map<TableName, List<List<String>>> unsettled() {
     Map<TableName, List<List<String>>> result = new TreeMap<>();
+    unsettled.forEach((t, k) -> result.put(t, new ArrayList<>(k)));
     for (Part p : all()) {
       List<List<String>> keys =
           p.rows.values().stream().filter(r -> r.zero && r.image == null).map(r -> r.key).toList();
       if (!keys.isEmpty()) {
-        result.put(p.primary.name(), keys);
+        result.computeIfAbsent(p.primary.name(), t -> new ArrayList<>()).addAll(keys);
       }
     }
     return result;
@@ -896,7 +1014,11 @@ final class Resync {
 
   ResyncResult result() {
     long keys = all().stream().mapToLong(p -> p.rows.size()).sum();
-    return new ResyncResult(keys, upserted, deleted, keyless);
+    return new ResyncResult(
+        keys + families.keys(),
+        upserted + families.upserted(),
+        deleted + families.deleted(),
+        keyless);
   }
 
   // ---- JDBC

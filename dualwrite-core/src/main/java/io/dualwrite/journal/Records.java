@@ -8,7 +8,7 @@ import java.util.Map;
 import java.util.zip.CRC32C;
 
 /**
- * The journal's records as bytes, version 1. Little-endian:
+ * The journal's records as bytes, version 2. Little-endian:
  *
  * <pre>
  *  0  magic        u32   found again after damage by this
@@ -24,11 +24,15 @@ import java.util.zip.CRC32C;
  * </pre>
  *
  * The head has its own sum so that an intent whose rows are damaged still names its tables.
+ *
+ * <p>Version 1 is the same; but who reads no other may not know the kinds of change TRUNCATE,
+ * STATEMENT and REMOVE and would take them for damage, where it has to refuse. A directory may hold
+ * both. Whoever adds to what a record can say adds one to the version.
  */
 final class Records {
 
   static final int MAGIC = 0x4C4A5744; // "DWJL"
-  static final int VERSION = 1;
+  static final int VERSION = 2;
   static final int HEADER = 32;
 
   /** No record is larger: such a unit becomes suspects. */

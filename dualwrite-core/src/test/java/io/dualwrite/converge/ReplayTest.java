@@ -34,6 +34,7 @@ import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -177,6 +178,84 @@ class ReplayTest {
     assertEquals(List.of(table("loo")), f.journal.suspects().stream().map(x -> x.table()).toList());
   }
 
+  /** Neither the keys that follow nor the rows that are left under the old one are held at once. */
+  @Test
+  void aLargeFamilyThatTakesAnotherKeyIsGoneThroughInPages() throws Exception {
+    f.with(
+        "create table par(id int primary key, v text)",
+        "create table chi(p int references par on update cascade on delete cascade, n int, primary key (p, n))",
+        "insert into par values (1,'a')",
+        "insert into chi select 1, i from generate_series(1, 100) i");
+    f.pair.executeTarget(
+        "create table gone(x xid8, n int);"
+            + "create function gone() returns trigger language plpgsql as"
+            + " 'begin insert into public.gone values (pg_current_xact_id(), old.n); return old; end';"
+            + "create trigger gone after delete on chi for each row execute function gone()");
+    pending(
+        "update par set id = 2",
+        Outcome.COMMITTED,
+        change(Kind.REKEY, "par", List.of("id", "id", "v"), List.of("id"), row("1", "2", "a")));
+    ConvergenceOptions o = ConvergenceOptions.DEFAULT;
+    Convergence small =
+        new Convergence(
+            f.engine.primary(),
+            f.engine.mirror(),
+            f.primaryCatalog,
+            f.mirrorCatalog,
+            new ConvergenceOptions(
+                2, o.resyncLimits(), o.recopyLockTimeout(), o.attempts(), o.settleTimeout()));
+    boolean[] first = {true};
+    small.hook =
+        step -> {
+          if (step == Step.COMMITTED && first[0]) {
+            first[0] = false; // what comes while the first page is written is in a later one
+            onPrimary("insert into chi values (2, 1000)");
+          }
+        };
+    try (Replayer r = new Replayer(f.journal, small)) {
+      assertTrue(r.drain(Duration.ofSeconds(30)));
+    }
+    f.assertEqual("par", "chi");
+    try (Connection m = f.pair.target()) {
+      assertEquals("100", value(m, "select count(*) from gone"));
+      int most =
+          Integer.parseInt(
+              value(m, "select max(n) from (select count(*) as n from gone group by x) g"));
+      assertTrue(most <= 20, most + " rows were deleted at once");
+    }
+  }
+
+  /** A page of the family may hold a row that is in the way of itself. */
+  @Test
+  void aLargeFamilyOfRowsThatReferToThemselves() throws Exception {
+    f.with(
+        "create table tree(a int, n int, up int, primary key (a, n),"
+            + " foreign key (a, up) references tree on update cascade on delete cascade)",
+        "insert into tree select 1, i, 1 from generate_series(1, 100) i");
+    pending(
+        "update tree set a = 2 where n = 1",
+        Outcome.COMMITTED,
+        change(
+            Kind.REKEY,
+            "tree",
+            List.of("a", "n", "a", "n", "up"),
+            List.of("a", "n"),
+            row("1", "1", "2", "1", "1")));
+    ConvergenceOptions o = ConvergenceOptions.DEFAULT;
+    Convergence small =
+        new Convergence(
+            f.engine.primary(),
+            f.engine.mirror(),
+            f.primaryCatalog,
+            f.mirrorCatalog,
+            new ConvergenceOptions(
+                2, o.resyncLimits(), o.recopyLockTimeout(), o.attempts(), o.settleTimeout()));
+    try (Replayer r = new Replayer(f.journal, small)) {
+      assertTrue(r.drain(Duration.ofSeconds(30)));
+    }
+    f.assertEqual("tree");
+  }
+
   @Test
   void whatAbortedIsResolvedWithoutAWrite() throws Exception {
     f.with("create table t(id int primary key, v text)", "create table k(a int)");
@@ -286,6 +365,62 @@ class ReplayTest {
     f.assertEqual("t", "k");
   }
 
+  /** What is the server's fault, or somebody else's, parks nothing, however long it takes. */
+  @Test
+  void anOutageParksNothing() throws Exception {
+    f.with("create table t(id int primary key, v text)", "create table k(a int)");
+    f.pair.executeTarget(
+        "create table fault(state text);"
+            + "create function hit() returns boolean language plpgsql as $$"
+            + " declare s text := (select state from public.fault);"
+            + " begin if s is not null then raise exception 'no' using errcode = s; end if; return true; end $$;"
+            + "alter table t add constraint c check (public.hit())");
+    int n = 0;
+    // full, out of memory or connections, read-only, I/O, shut down, canceled, locked, deadlocked
+    for (String state :
+        List.of(
+            "53100", "53200", "53300", "25006", "58030", "57P01", "57014", "55P03", "40001",
+            "40P01")) {
+      String id = Integer.toString(++n);
+      f.pair.executeTarget("insert into fault values ('" + state + "')");
+      pending(
+          "insert into t values (" + id + ", 'x')",
+          Outcome.COMMITTED,
+          upsert("t", IV, row(id, "x")));
+      pending("insert into k values (" + id + ")", Outcome.COMMITTED, insert("k", id));
+      try (Replayer r = hasty()) {
+        for (int i = 0; i < 6; i++) {
+          try {
+            r.replayOnce(10);
+          } catch (SQLException e) {
+            assertEquals(state, e.getSQLState());
+          }
+        }
+        assertEquals(List.of(), f.journal.parked(), state);
+        f.pair.executeTarget("delete from fault");
+        assertTrue(r.drain(Duration.ofSeconds(30)), state);
+      }
+    }
+    f.assertEqual("t", "k");
+  }
+
+  /** Parks what fails twice, and does not try for long. */
+  private Replayer hasty() {
+    ConvergenceOptions o = ConvergenceOptions.DEFAULT;
+    Convergence engine =
+        new Convergence(
+            f.engine.primary(),
+            f.engine.mirror(),
+            f.primaryCatalog,
+            f.mirrorCatalog,
+            new ConvergenceOptions(
+                10, o.resyncLimits(), o.recopyLockTimeout(), 2, o.settleTimeout()));
+    return new Replayer(
+        f.journal,
+        () -> engine,
+        new ReplayerOptions(10, 2, Duration.ofNanos(1), Duration.ofMillis(100)));
+  }
+
   @Test
   void contentionIsTriedAgainForAsLongAsItTakes() throws Exception {
     f.with("create table t(id int primary key, v text)", "insert into t values (1,'a')");
@@ -387,6 +522,41 @@ class ReplayTest {
       m.commit();
     }
     finish(r);
+  }
+
+  /** The text of a statement is in memory as a whole, on both ends. */
+  @Test
+  void largeRowsWithoutAKeyGoInSeveralStatements() throws Exception {
+    f.with("create table k(a int, v text)");
+    f.pair.executeTarget(
+        "create table statements(n int);"
+            + "create function counted() returns trigger language plpgsql as"
+            + " 'begin insert into public.statements values (1); return null; end';"
+            + "create trigger counted after insert on k for each statement execute function counted()");
+    String large = "v".repeat(3 << 20);
+    pending(
+        "insert into k select i, repeat('v', 3 << 20) from generate_series(1, 3) i;"
+            + " insert into k select i, 'v' from generate_series(4, 100) i",
+        Outcome.COMMITTED,
+        change(
+            Kind.INSERT,
+            "k",
+            List.of("a", "v"),
+            List.of(),
+            row("1", large),
+            row("2", large),
+            row("3", large)),
+        change(
+            Kind.INSERT,
+            "k",
+            List.of("a", "v"),
+            List.of(),
+            IntStream.rangeClosed(4, 100)
+                .mapToObj(i -> row(Integer.toString(i), "v"))
+                .toArray(String[][]::new)));
+    drain();
+    assertEquals("2", mirror("select count(*) from statements"));
+    f.assertEqual("k");
   }
 
   @Test

@@ -1,6 +1,7 @@
 package io.dualwrite.journal;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.dualwrite.catalog.TableName;
@@ -16,6 +17,8 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.UUID;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -43,9 +46,10 @@ final class JournalFixtureTest {
     return values;
   }
 
-  /** One of each kind of change that there was in version 1. */
-  private static List<Intent> intents() {
-    List<List<RowChange>> units =
+  /** One of each kind of change that there is in journals of the version. */
+  private static List<Intent> intents(int version) {
+    List<List<RowChange>> units = new ArrayList<>();
+    units.addAll(
         List.of(
             List.of(
                 change(
@@ -81,7 +85,13 @@ final class JournalFixtureTest {
                     row("1", "z".repeat(600_000)))), // in parts
             List.of(change(RowChange.Kind.INSERT, "events", List.of("at"), List.of(), row("y"))),
             List.of(RowChange.truncate(new TableName("public", "events"), "7:7:", "1.5/1/2.5")),
-            List.of(RowChange.statement("create table n ()", "public", null, false)));
+            List.of(RowChange.statement("create table n ()", "public", null, false))));
+    if (version > 1) {
+      units.add(
+          List.of(
+              change(RowChange.Kind.REMOVE, "events", List.of("at"), List.of(), row("x"), row("y")),
+              RowChange.statement("create index concurrently i on n (a)", "a, b", "r", true)));
+    }
     List<Intent> list = new ArrayList<>();
     for (int i = 0; i < units.size(); i++) {
       list.add(
@@ -98,13 +108,13 @@ final class JournalFixtureTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"journal-1.txt"})
-  void journalsOfEarlierVersionsAreRead(String name) throws IOException {
-    try (InputStream in = JournalFixtureTest.class.getResourceAsStream(name)) {
-      restore(in, dir);
-    }
-    List<Intent> all = intents();
-    List<JournalUnit> want =
+  @ValueSource(ints = {1, 2})
+  void journalsOfEveryVersionAreRead(int version) throws IOException {
+    fixture(version);
+    assertEquals(Set.of(version), versions(dir));
+    List<Intent> all = intents(version);
+    List<JournalUnit> want = new ArrayList<>();
+    want.addAll(
         List.of(
             new JournalUnit(all.get(0), JournalUnit.State.PENDING, Outcome.COMMITTED, null),
             new JournalUnit(all.get(2), JournalUnit.State.PARKED, Outcome.COMMITTED, "why é"),
@@ -112,7 +122,11 @@ final class JournalFixtureTest {
             new JournalUnit(all.get(4), JournalUnit.State.PENDING, Outcome.COMMITTED, null),
             new JournalUnit(all.get(5), JournalUnit.State.PENDING, Outcome.UNKNOWN, null),
             new JournalUnit(all.get(6), JournalUnit.State.PENDING, Outcome.UNKNOWN, null),
-            new JournalUnit(all.get(7), JournalUnit.State.PENDING, Outcome.UNKNOWN, null));
+            new JournalUnit(all.get(7), JournalUnit.State.PENDING, Outcome.UNKNOWN, null)));
+    all.stream()
+        .skip(8)
+        .forEach(
+            i -> want.add(new JournalUnit(i, JournalUnit.State.PENDING, Outcome.UNKNOWN, null)));
     Suspect suspect =
         new Suspect(new TableName("public", "s"), "it was before", 5, "1.5/1/2.5", 900, 0);
     try (JournalReader r = JournalReader.readOnly(dir)) {
@@ -125,16 +139,58 @@ final class JournalFixtureTest {
     }
     // and taken over; its lock file is another one here, so that keyless rows are given up
     try (ChronicleJournal j = ChronicleJournal.open(dir, JournalOptions.defaults())) {
-      assertEquals(
-          List.of(all.get(0), all.get(3), all.get(4), all.get(6), all.get(7)),
-          Intents.pending(j).stream().map(Pending::intent).toList());
+      List<Intent> left =
+          new ArrayList<>(List.of(all.get(0), all.get(3), all.get(4), all.get(6), all.get(7)));
+      left.addAll(all.subList(8, all.size()));
+      assertEquals(left, Intents.pending(j).stream().map(Pending::intent).toList());
       assertEquals(List.of(new Journal.Parked(3, "why é")), j.parked());
-      assertTrue(j.nextSequence() > 8);
+      assertTrue(j.nextSequence() > all.size());
       List<Suspect> open = withoutVersion(j.suspects());
       assertEquals(2, open.size());
       assertEquals(Intents.EVENTS, open.get(0).table());
       assertEquals(suspect, open.get(1));
     }
+  }
+
+  /** What an earlier version wrote and what this one adds are read together. */
+  @Test
+  void aJournalOfTwoVersions() throws IOException {
+    fixture(1);
+    Intent more;
+    try (ChronicleJournal j = ChronicleJournal.open(dir, JournalOptions.defaults())) {
+      more = Intents.keyed(j.nextSequence());
+      assertTrue(j.append(more));
+    }
+    assertEquals(Set.of(1, 2), versions(dir));
+    try (ChronicleJournal j = ChronicleJournal.open(dir, JournalOptions.defaults())) {
+      List<Intent> read = Intents.pending(j).stream().map(Pending::intent).toList();
+      assertEquals(intents(1).get(0), read.get(0));
+      assertEquals(more, read.get(read.size() - 1));
+    }
+  }
+
+  private void fixture(int version) throws IOException {
+    String name = "journal-" + version + ".txt";
+    try (InputStream in = JournalFixtureTest.class.getResourceAsStream(name)) {
+      assertNotNull(in, "no " + name + ": see write");
+      restore(in, dir);
+    }
+  }
+
+  /** The versions of the records in a directory's files. */
+  private static Set<Integer> versions(Path of) throws IOException {
+    Set<Integer> found = new TreeSet<>();
+    try (Stream<Path> files = Files.walk(of)) {
+      for (Path f : files.filter(f -> f.toString().endsWith(".cq4")).toList()) {
+        byte[] b = Files.readAllBytes(f);
+        for (int at = 0; at + Records.HEADER <= b.length; at += 4) {
+          if (Records.u32(b, at) == Records.MAGIC) {
+            found.add((int) b[at + 4]);
+          }
+        }
+      }
+    }
+    return found;
   }
 
   private static List<Suspect> withoutVersion(List<Suspect> list) {
@@ -153,7 +209,7 @@ final class JournalFixtureTest {
         ChronicleJournal.open(
             from,
             JournalOptions.builder().blockBytes(1 << 20).bootId("boot").machineId("").build())) {
-      List<Intent> all = intents();
+      List<Intent> all = intents(Records.VERSION);
       for (Intent i : all) {
         assertEquals(i.sequence(), j.nextSequence());
         assertTrue(j.append(i));
@@ -187,8 +243,12 @@ final class JournalFixtureTest {
     Path to = dir.resolve("to");
     restore(new java.io.ByteArrayInputStream(dump.toString().getBytes(StandardCharsets.UTF_8)), to);
     try (JournalReader r = JournalReader.readOnly(to)) {
-      assertEquals(7, r.pendingCount() + r.parked().size());
+      assertEquals(8, r.pendingCount() + r.parked().size());
     }
+    assertEquals(Set.of(Records.VERSION), versions(to));
+    assertNotNull(
+        JournalFixtureTest.class.getResource("journal-" + Records.VERSION + ".txt"),
+        "a fixture of this version is missing: see above");
   }
 
   /** {@code offset bytes} for each 32 bytes that are not all zero; {@code *n} for n more alike. */

@@ -76,6 +76,7 @@ final class Cutover {
                 + " ms; the roles stay as they are");
       }
       drained = writer.journal.pendingCount();
+      old.convergence().liftRate(true); // the application waits: there is no load to be spared
       Duration left = deadline.minusNanos(System.nanoTime() - start);
       if (left.isNegative() || !writer.drain(left)) {
         throw refuse(
@@ -100,6 +101,7 @@ final class Cutover {
         }
       }
     } finally {
+      old.convergence().liftRate(false);
       writer.gate.open();
     }
     Duration pause = Duration.ofNanos(System.nanoTime() - start);

@@ -15,6 +15,7 @@ import io.dualwrite.control.Roles;
 import io.dualwrite.control.Side;
 import io.dualwrite.converge.ApplyLimits;
 import io.dualwrite.converge.Convergence;
+import io.dualwrite.converge.ConvergenceOptions;
 import io.dualwrite.converge.CountMismatchException;
 import io.dualwrite.converge.Marker;
 import io.dualwrite.converge.MirrorWriter;
@@ -198,7 +199,11 @@ final class DualWriter implements AutoCloseable {
     Database mirror = roles.primary() == Side.SOURCE ? target : source;
     Convergence convergence =
         new Convergence(
-            primary.engineDataSource(), mirror.engineDataSource(), primary.catalog, mirror.catalog);
+            primary.engineDataSource(),
+            mirror.engineDataSource(),
+            primary.catalog,
+            mirror.catalog,
+            ConvergenceOptions.DEFAULT.withMaxRate(settings.integer(Setting.RECONCILE_MAX_RATE)));
     return new Epoch(
         roles,
         phase,

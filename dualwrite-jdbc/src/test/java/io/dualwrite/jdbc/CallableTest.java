@@ -7,6 +7,8 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.dualwrite.config.Setting;
+import io.dualwrite.converge.Reconcile;
+import io.dualwrite.embedded.TcpProxy;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
 import java.math.BigDecimal;
@@ -23,6 +25,9 @@ import java.util.Arrays;
 import java.util.Calendar;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -46,6 +51,8 @@ class CallableTest {
       create procedure plain(a int) language sql as 'insert into t values (a, 0)';
       create procedure commits(a int) language plpgsql as
         'begin insert into t values (a, 1); commit; perform pg_sleep(1.1); insert into t values (a + 1, 2); commit; end';
+      create procedure outlives(a int) language plpgsql as
+        'begin insert into t values (a, 1); commit; perform pg_advisory_lock(4711); insert into t values (a + 1, 2); commit; end';
       create function fails(a int) returns int language plpgsql as
         'begin insert into t values (a, a); raise exception ''no''; end';
       create function cursor_of() returns refcursor language plpgsql as
@@ -347,6 +354,66 @@ class CallableTest {
     assertEquals(1, fixture.ds.status().suspects().size());
     assertEquals(1, fixture.ds.reconcile());
     assertMirrored();
+  }
+
+  /** Its client is gone, which the primary does not know: it goes on, and so does the doubt. */
+  @Test
+  void aProcedureThatCommitsOutlivesItsClient() throws Exception {
+    try (TcpProxy network = new TcpProxy("localhost", fixture.pair.sourceServer().port());
+        Connection c = fixture.pair.source();
+        Statement gate = c.createStatement()) {
+      gate.execute("select pg_advisory_lock(4711)");
+      String url =
+          fixture
+              .pair
+              .sourceUrl()
+              .replace(":" + fixture.pair.sourceServer().port(), ":" + network.port());
+      fixture
+          .open(b -> b.source(url, "postgres", "postgres").set(Setting.RECONCILE, "manual"))
+          .ready();
+      AtomicReference<SQLException> error = new AtomicReference<>();
+      Thread caller =
+          new Thread(
+              () -> {
+                try {
+                  fixture.execute("call outlives(1)");
+                } catch (SQLException e) {
+                  error.set(e);
+                }
+              });
+      caller.start();
+      Fixture.await("it is in its middle", () -> rows(gate) == 1);
+      network.cut();
+      caller.join();
+      assertTrue(error.get().getSQLState().startsWith("08"), () -> error.get().toString());
+      assertEquals("*", fixture.ds.status().suspects().get(0).table().name());
+      AtomicInteger closed = new AtomicInteger();
+      Thread reconcile =
+          new Thread(
+              () -> {
+                try {
+                  closed.set(fixture.ds.reconcile());
+                } catch (SQLException e) {
+                  error.set(e);
+                }
+              });
+      reconcile.start();
+      Fixture.await(
+          "reconcile waits for it",
+          () -> !reconcile.isAlive() || LockSupport.getBlocker(reconcile) instanceof Reconcile);
+      gate.execute("select pg_advisory_unlock(4711)");
+      reconcile.join();
+      Fixture.await("it has ended", () -> rows(gate) == 2);
+      assertEquals(1, closed.get());
+      assertMirrored();
+    }
+  }
+
+  private static int rows(Statement s) throws SQLException {
+    try (ResultSet r = s.executeQuery("select count(*) from t")) {
+      r.next();
+      return r.getInt(1);
+    }
   }
 
   @Test
