@@ -9,6 +9,7 @@ import java.sql.Connection;
 import java.sql.SQLException;
 import java.util.List;
 import java.util.Map;
+import java.util.function.IntConsumer;
 
 /** The convergence engine as copy and verify use it. Thread-safe. */
 final class Healer {
@@ -40,5 +41,17 @@ final class Healer {
   /** Replaces a keyless range in the transaction that claimed it. */
   RecopyResult recopy(Connection target, TableName table, String predicate) throws SQLException {
     return convergence.recopy(target, table, predicate);
+  }
+
+  /**
+   * The same of a hypertable's chunk, with a key or without.
+   *
+   * @param from the source's chunk of the same place
+   * @param passing told of bytes before they are sent on; may wait
+   */
+  RecopyResult recopy(
+      Connection target, TableName chunk, String predicate, TableName from, IntConsumer passing)
+      throws SQLException {
+    return convergence.recopy(target, chunk, predicate, from, passing);
   }
 }

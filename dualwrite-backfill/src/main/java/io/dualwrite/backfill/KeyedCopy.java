@@ -74,11 +74,19 @@ final class KeyedCopy {
     this.steps = steps;
   }
 
-  Copied run(Connection source, Connection target, Task task) throws SQLException {
+  /**
+   * Copies a range.
+   *
+   * @param chunk of a hypertable, where neither side's chunk is compressed: the target's chunk of
+   *     the same place; else null
+   */
+  Copied run(Connection source, Connection target, Task task, TableName chunk)
+      throws SQLException {
     Sql.execute(source, Sessions.searchPath(null));
     Sql.execute(target, Sessions.searchPath(null));
-    Optional<Table> found = sourceCatalog.table(source, task.table());
-    Optional<Table> there = targetCatalog.table(target, task.table());
+    Optional<Table> found =
+        sourceCatalog.table(source, chunk == null ? task.table() : task.from());
+    Optional<Table> there = targetCatalog.table(target, chunk == null ? task.table() : chunk);
     if (found.isEmpty() || there.isEmpty()) {
       throw new BackfillException(
           "table "
@@ -102,6 +110,7 @@ final class KeyedCopy {
     private final boolean deferrable;
     private final Set<TableName> cycle;
     private final String range;
+    private final String part;
     private final Set<List<String>> pulled = new LinkedHashSet<>();
     private final Set<List<String>> resync = new LinkedHashSet<>();
     private CopyPipe.Moved moved = new CopyPipe.Moved(0, 0);
@@ -137,6 +146,8 @@ final class KeyedCopy {
       deferrable = facts.deferrable;
       cycle = facts.cycle;
       format = facts.binary ? " (format binary)" : " (format text, encoding 'UTF8')";
+      // a chunk that is compressed by now has no versions: an error here, where ONLY would hide rows
+      part = (task.kind() == Task.Kind.CHUNK ? "" : "only ") + task.from().sql();
       range = Sql.and(Sql.range(from, key, task.low(), task.high()), task.predicate());
     }
 
@@ -157,8 +168,8 @@ final class KeyedCopy {
       read(
           "select "
               + Sql.list(columns)
-              + ", xmin::text from only "
-              + task.from().sql()
+              + ", xmin::text from "
+              + part
               + " where "
               + range,
           CHUNK);
@@ -186,7 +197,7 @@ final class KeyedCopy {
         findStale();
       }
       steps.at(Steps.Step.CORRECTED, task);
-      return new Copied(rows, moved.bytes(), inserted, corrected, List.copyOf(resync));
+      return new Copied(rows, moved.bytes(), inserted, corrected, List.copyOf(resync), List.of());
     }
 
     /** Reads from the source into a temporary table of the target. */
@@ -250,7 +261,7 @@ final class KeyedCopy {
     /** Key and version of every row that the first read could have seen, as they are now. */
     private void readAgain() throws SQLException {
       String again =
-          "select " + texts("t") + ", t.xmin::text from only " + task.from().sql() + " t where ";
+          "select " + texts("t") + ", t.xmin::text from " + part + " t where ";
       read(again + range, AGAIN);
       if (!pulled.isEmpty()) {
         read(

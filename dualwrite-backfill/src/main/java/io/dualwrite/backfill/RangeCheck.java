@@ -43,6 +43,8 @@ final class RangeCheck {
    * @param relation keyless: what is recopied; {@code targetWhere} is the predicate
    * @param tasks the tasks it covers
    * @param hash how rows become hashes
+   * @param chunks of a hypertable: the places that are compared, each with both sides' chunks; else
+   *     empty
    */
   record Range(
       Table source,
@@ -53,7 +55,34 @@ final class RangeCheck {
       String targetWhere,
       TableName relation,
       List<Long> tasks,
-      RowHash hash) {}
+      RowHash hash,
+      List<Place> chunks) {
+
+    /** What keys are looked up in. */
+    private String look(boolean there) {
+      return chunks.size() == 1
+          ? there ? targetFrom : sourceFrom
+          : (there ? target : source).name().sql();
+    }
+
+    /** Whether some rows have no lock that could be held while they are repaired. */
+    private boolean compressed() {
+      return chunks.stream().anyMatch(Place::compressed);
+    }
+  }
+
+  /**
+   * A place in a hypertable, with what is there.
+   *
+   * @param slices the place
+   * @param source the source's chunk, or null
+   * @param target the target's chunk, or null
+   */
+  record Place(String slices, Hypertables.Chunk source, Hypertables.Chunk target) {
+    private boolean compressed() {
+      return source != null && source.compressed() || target != null && target.compressed();
+    }
+  }
 
   /** What came out. {@code more}: there are more differences than were looked for. */
   record Outcome(
@@ -72,6 +101,7 @@ final class RangeCheck {
   private static final int KEYS_PER_LOOK = 500;
   private static final int SAMPLES = 100;
   private static final int SETTLED_AT_MOST = 20;
+  private static final int COUNTED_AT_MOST = 6;
 
   private final Sessions sources;
   private final Sessions targets;
@@ -123,6 +153,23 @@ final class RangeCheck {
       if (sums.source.equals(sums.target)) {
         return new Outcome(sums.source.count, sums.target.count, List.of(), false, repaired, null);
       }
+      if (options.method() == VerifyOptions.Method.COUNT) {
+        if (++settled < COUNTED_AT_MOST) {
+          delay(settled, COUNTED_AT_MOST);
+          continue;
+        }
+        return new Outcome(
+            sums.source.count,
+            sums.target.count,
+            List.of(),
+            false,
+            0,
+            range.sourceFrom()
+                + " has "
+                + sums.source.count
+                + " rows, on the target "
+                + sums.target.count);
+      }
       Found found = find(Math.max(sums.source.count, sums.target.count));
       List<Difference> left = recheck(found.suspected);
       if (left.isEmpty()) {
@@ -144,7 +191,10 @@ final class RangeCheck {
       }
       before = now;
       try {
-        if (range.source().keyed()) {
+        if (!range.chunks().isEmpty() && (!range.source().keyed() || range.compressed())) {
+          repairChunks();
+          repaired += range.source().keyed() ? now.size() : 1;
+        } else if (range.source().keyed()) {
           healer.resync(range.source().name(), List.copyOf(now));
           repaired += now.size();
         } else {
@@ -157,23 +207,41 @@ final class RangeCheck {
     }
   }
 
+  private void repairChunks() throws SQLException {
+    for (Place p : range.chunks()) {
+      source.commit();
+      ChunkCopy.repair(
+          source,
+          target,
+          healer,
+          range.target().name(),
+          p.slices(),
+          p.source() == null ? null : p.source().name());
+    }
+    Sql.execute(source, Sessions.searchPath(range.source()));
+    Sql.execute(target, Sessions.searchPath(range.target()));
+    source.commit();
+    target.commit();
+  }
+
   // ----------------------------------------------------------------------------------------------
   // both sides at once
 
   private record Pair<T>(T source, T target) {}
 
-  private record OneSide(Connection connection, Table table, String from, String where) {}
+  private record OneSide(
+      Connection connection, Table table, String from, String where, boolean there) {}
 
   private interface Query<T> {
     T run(OneSide side) throws SQLException;
   }
 
   private OneSide sourceSide() {
-    return new OneSide(source, range.source(), range.sourceFrom(), range.sourceWhere());
+    return new OneSide(source, range.source(), range.sourceFrom(), range.sourceWhere(), false);
   }
 
   private OneSide targetSide() {
-    return new OneSide(target, range.target(), range.targetFrom(), range.targetWhere());
+    return new OneSide(target, range.target(), range.targetFrom(), range.targetWhere(), true);
   }
 
   private <T> Pair<T> both(Query<T> query) throws SQLException {
@@ -214,7 +282,13 @@ final class RangeCheck {
   }
 
   private Sums sums(OneSide side) throws SQLException {
-    List<String> r = Sql.rows(side.connection, hash.sums(side.from, side.where)).get(0);
+    List<String> r =
+        Sql.rows(
+                side.connection,
+                options.method() == VerifyOptions.Method.COUNT
+                    ? hash.count(side.from, side.where)
+                    : hash.sums(side.from, side.where))
+            .get(0);
     return new Sums(Long.parseLong(r.get(0)), r.get(1), r.get(2));
   }
 
@@ -405,10 +479,11 @@ final class RangeCheck {
       theirs = look(targetSide(), keys, true);
     } catch (SQLException e) {
       target.rollback();
-      if (!Set.of("55P03", "40P01", "42501").contains(String.valueOf(e.getSQLState()))) {
+      if (!Set.of("55P03", "40P01", "42501", "0A000").contains(String.valueOf(e.getSQLState()))) {
         throw e;
       }
-      return look(keys); // a writer holds on to a row, or the role may not lock: a plain look
+      // a writer holds on to a row, the role may not lock, the row is compressed: a plain look
+      return look(keys);
     }
     try {
       List<String[]> mine = look(sourceSide(), keys, false);
@@ -425,7 +500,7 @@ final class RangeCheck {
     for (int i = 0; i < keys.size(); i++) {
       result.add(null);
     }
-    for (List<String> r : Sql.rows(side.connection, hash.look(side.table, keys, lock))) {
+    for (List<String> r : Sql.rows(side.connection, hash.look(side.table, range.look(side.there), keys, lock))) {
       result.set(Integer.parseInt(r.get(0)) - 1, r.subList(1, r.size()).toArray(new String[0]));
     }
     return result;

@@ -27,6 +27,7 @@ import java.util.TreeMap;
 import java.util.UUID;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.IntConsumer;
 import java.util.stream.Collectors;
 import javax.sql.DataSource;
 import org.postgresql.PGConnection;
@@ -457,6 +458,20 @@ public final class Convergence {
     }
   }
 
+  private static boolean hypertable(Connection c, Table table) throws SQLException {
+    try (PreparedStatement s =
+        c.prepareStatement(
+            "select exists (select from pg_catalog.pg_inherits i join pg_catalog.pg_class k on k.oid = i.inhrelid"
+                + " join pg_catalog.pg_namespace n on n.oid = k.relnamespace"
+                + " where i.inhparent = ?::oid and n.nspname like '\\_timescaledb\\_%')")) {
+      s.setLong(1, table.oid());
+      try (ResultSet r = s.executeQuery()) {
+        r.next();
+        return r.getBoolean(1);
+      }
+    }
+  }
+
   private RecopyResult recopyLeaf(TableName leaf, String predicate) throws SQLException {
     for (int n = 1; ; n++) {
       Connection m = Session.open(mirror);
@@ -496,15 +511,34 @@ public final class Convergence {
   }
 
   /**
-   * The same in the caller's mirror transaction, for one table that holds rows itself. The caller
-   * commits with {@link MirrorWriter#commit}, and rolls back after an exception (55P03: the lock
-   * was not to be had in time).
+   * The same in the caller's mirror transaction, for one table that holds rows itself, or a
+   * hypertable. The caller commits with {@link MirrorWriter#commit}, and rolls back after an
+   * exception (55P03: the lock was not to be had in time).
    *
    * <p>Sets lock_timeout, search_path and the formats for the transaction.
    */
   public RecopyResult recopy(Connection mirrorConnection, TableName table, String predicate)
       throws SQLException {
+    return recopy(mirrorConnection, table, predicate, null, bytes -> {});
+  }
+
+  /**
+   * The same, where the caller knows which relation of the primary holds the rows of that range.
+   *
+   * @param from that relation: all its rows that meet the predicate belong to the range. Null: the
+   *     primary's of the same name and range, else its table at the top
+   * @param passing told of bytes before they are sent on; may wait
+   */
+  public RecopyResult recopy(
+      Connection mirrorConnection,
+      TableName table,
+      String predicate,
+      TableName from,
+      IntConsumer passing)
+      throws SQLException {
     Table m = mirrorTable(mirrorConnection, table);
+    // a hypertable's rows are in its chunks, whose writers all lock it, too
+    String only = hypertable(mirrorConnection, m) ? "" : "only ";
     if (m.kind() == Table.Kind.PARTITIONED) {
       throw new SQLException(
           "the mirror's table " + table + " is partitioned; recopy its partitions one by one",
@@ -551,15 +585,15 @@ public final class Convergence {
       try (Statement s = mirrorConnection.createStatement()) {
         // LOCK_THEN_DELETE_THEN_SNAPSHOT: what the mirror's writers brought until now has committed
         // on the primary too and is in the snapshot; what they bring later waits for this lock
-        s.execute("lock table only " + m.name().sql() + " in share row exclusive mode");
+        s.execute("lock table " + only + m.name().sql() + " in share row exclusive mode");
         at(Step.RECOPY_LOCKED);
-        s.execute("delete from only " + m.name().sql() + " where (" + predicate + ")");
+        s.execute("delete from " + only + m.name().sql() + " where (" + predicate + ")");
       }
       if (snapshot == null) {
         snapshot = snapshot(p, m);
       }
       at(Step.RECOPY_SNAPSHOT);
-      long rows = copy(p, mirrorConnection, m, place, predicate);
+      long rows = copy(p, mirrorConnection, m, place, predicate, from, passing);
       recordSnapshot(
           mirrorConnection,
           place.root,
@@ -662,11 +696,9 @@ public final class Convergence {
         m.prepareStatement(
             // a hypertable's chunk is a child by inheritance whose CHECK constraints are its range
             "with recursive up(oid, n, chunk) as (select ?::oid, 0, false union all select i.inhparent, up.n + 1,"
-                + " exists (select from pg_trigger g where g.tgrelid = i.inhparent and g.tgname = 'ts_insert_blocker')"
-                + " from pg_inherits i join up on i.inhrelid = up.oid"
-                + " join pg_class c on c.oid = i.inhrelid"
-                + " where c.relispartition or exists (select from pg_trigger g where g.tgrelid = i.inhparent"
-                + " and g.tgname = 'ts_insert_blocker'))"
+                + " not c.relispartition from pg_inherits i join up on i.inhrelid = up.oid"
+                + " join pg_class c on c.oid = i.inhrelid join pg_namespace cn on cn.oid = c.relnamespace"
+                + " where c.relispartition or cn.nspname like '\\_timescaledb\\_%')"
                 + " select n.nspname, c.relname, up.n, case when up.chunk then"
                 + " (select string_agg('(' || pg_get_expr(k.conbin, k.conrelid) || ')', ' and ' order by k.conname)"
                 + " from pg_constraint k where k.conrelid = ?::oid and k.contype = 'c' and k.conislocal and k.coninhcount = 0)"
@@ -706,12 +738,21 @@ public final class Convergence {
     }
   }
 
-  private long copy(Connection p, Connection m, Table leaf, Place place, String predicate)
+  private long copy(
+      Connection p,
+      Connection m,
+      Table leaf,
+      Place place,
+      String predicate,
+      TableName told,
+      IntConsumer passing)
       throws SQLException {
     Optional<Table> same = primaryCatalog.table(p, leaf.name());
     Table from;
     String where = predicate;
-    if (same.isPresent() && (place.constraint == null || sameRange(p, same.get(), place))) {
+    if (told != null) {
+      from = primaryTable(p, told);
+    } else if (same.isPresent() && (place.constraint == null || sameRange(p, same.get(), place))) {
       from = same.get();
     } else if (place.constraint.contains("satisfies_hash_partition")) {
       throw new SQLException(
@@ -755,10 +796,10 @@ public final class Convergence {
         for (byte[] row = out.readFromCopy(); row != null; row = out.readFromCopy()) {
           buffer.write(row, 0, row.length);
           if (buffer.size() >= 1 << 16) {
-            buffer.drain(in);
+            buffer.drain(in, passing);
           }
         }
-        buffer.drain(in);
+        buffer.drain(in, passing);
         return in.endCopy();
       } finally {
         if (in.isActive()) {
@@ -774,8 +815,9 @@ public final class Convergence {
 
   /** Rows on their way, so that the mirror gets them in larger messages. */
   private static final class Buffer extends ByteArrayOutputStream {
-    void drain(CopyIn to) throws SQLException {
+    void drain(CopyIn to, IntConsumer passing) throws SQLException {
       if (count > 0) {
+        passing.accept(count);
         to.writeToCopy(buf, 0, count);
         reset();
       }
