@@ -17,6 +17,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.regex.Pattern;
 
@@ -113,18 +114,25 @@ public final class Catalog {
     return found.stream().sorted(Comparator.comparing(Table::name)).toList();
   }
 
-  private volatile Set<String> writingViews;
+  /** How long {@link #writingViews} are believed: others may create views, and nothing tells. */
+  private static final long BELIEVED = TimeUnit.SECONDS.toNanos(1);
+
+  private record Views(Set<String> names, long read) {}
+
+  private volatile Views writingViews;
 
   /**
    * The names (without schema) of views, and of tables with row security, through which a read may
-   * call a function that may write: one of the users' own that is VOLATILE.
+   * call a function that may write: one of the users' own that is VOLATILE. What other sessions
+   * change about that is seen within a second.
    *
    * @throws SQLException if the catalog cannot be read
    */
   public Set<String> writingViews(Connection connection) throws SQLException {
-    Set<String> known = writingViews;
-    if (known != null) {
-      return known;
+    Views known = writingViews;
+    long start = System.nanoTime();
+    if (known != null && start - known.read() < BELIEVED) {
+      return known.names();
     }
     long now = generation.get();
     Set<String> found = new HashSet<>();
@@ -148,11 +156,11 @@ public final class Catalog {
         found.add(r.getString(1));
       }
     }
-    known = Set.copyOf(found);
+    Set<String> names = Set.copyOf(found);
     if (now == generation.get()) {
-      writingViews = known;
+      writingViews = new Views(names, start);
     }
-    return known;
+    return names;
   }
 
   // ---- loading
@@ -165,7 +173,8 @@ public final class Catalog {
       Optional<String> predicate,
       boolean rules,
       boolean rowSecurity,
-      String version) {}
+      String version,
+      boolean deferrable) {}
 
   /**
    * An expression over {@code pg_class c}: other text after any change of the table, its columns,
@@ -200,6 +209,7 @@ public final class Catalog {
                 + " and not exists (select from pg_catalog.pg_class ch join pg_catalog.pg_namespace chn on chn.oid = ch.relnamespace"
                 + " where ch.oid = i.inhrelid and chn.nspname like '\\_timescaledb\\_%'))), "
                 + VERSION
+                + ", exists (select from pg_catalog.pg_constraint k where k.conrelid = c.oid and k.condeferrable)"
                 + " from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
                 + " left join pg_catalog.pg_class rc on c.relispartition and rc.oid = pg_catalog.pg_partition_root(c.oid)"
                 + " left join pg_catalog.pg_namespace rn on rn.oid = rc.relnamespace"
@@ -233,7 +243,8 @@ public final class Catalog {
                   Optional.ofNullable(r.getString(7)),
                   r.getBoolean(10),
                   r.getBoolean(11),
-                  r.getString(13)));
+                  r.getString(13),
+                  r.getBoolean(14)));
         }
       }
     }
@@ -277,6 +288,7 @@ public final class Catalog {
                   key.map(x -> x.columns).orElse(List.of()),
                   key.map(x -> x.deferrable).orElse(false),
                   others,
+                  h.deferrable,
                   children.getOrDefault(oid, List.of()),
                   parents.getOrDefault(oid, List.of()),
                   triggers.getOrDefault(oid, List.of()),

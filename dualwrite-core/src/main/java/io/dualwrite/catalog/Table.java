@@ -19,6 +19,7 @@ import java.util.Optional;
  * @param keyDeferrable whether the key is deferrable, and so no arbiter for ON CONFLICT
  * @param uniques the columns of every other unique index on plain columns without a predicate
  *     (NULLs allowed)
+ * @param deferrable whether any of its constraints is deferrable: checked at COMMIT, perhaps
  * @param references its foreign keys to other tables
  * @param referencedBy the foreign keys of other tables to it
  * @param userTriggers the names of its enabled triggers that are not the server's own
@@ -37,6 +38,7 @@ public record Table(
     List<String> key,
     boolean keyDeferrable,
     List<List<String>> uniques,
+    boolean deferrable,
     List<ForeignKey> references,
     List<ForeignKey> referencedBy,
     List<String> userTriggers,

@@ -89,11 +89,11 @@ public final class MirrorWriter {
       throws SQLException, CountMismatchException {
     int special = special(changes, 0);
     if (special == changes.size()) {
-      rows(mirror, changes, marker, limits);
+      rows(mirror, changes, marker, limits, true);
       return;
     }
     // the marker comes first, also if no row does
-    rows(mirror, changes.subList(0, special), marker, limits);
+    rows(mirror, changes.subList(0, special), marker, limits, false);
     MirrorWriter after = this;
     for (int i = special; i < changes.size(); ) {
       int end = i + 1;
@@ -117,7 +117,7 @@ public final class MirrorWriter {
         }
         default -> {
           end = special(changes, i);
-          after.rows(mirror, changes.subList(i, end), null, limits);
+          after.rows(mirror, changes.subList(i, end), null, limits, false);
         }
       }
       i = end;
@@ -203,7 +203,13 @@ public final class MirrorWriter {
     }
   }
 
-  private void rows(Connection mirror, List<RowChange> changes, Marker marker, ApplyLimits limits)
+  /**
+   * @param whole whether these are all changes of the unit: then its deferred constraints are
+   *     checked now. The primary has not committed yet, so nobody can have built upon the unit, and
+   *     a conflict can be waited for; at the mirror's COMMIT it would be with whoever has.
+   */
+  private void rows(
+      Connection mirror, List<RowChange> changes, Marker marker, ApplyLimits limits, boolean whole)
       throws SQLException, CountMismatchException {
     List<Step> steps = new ArrayList<>();
     Set<Table> tables = new HashSet<>();
@@ -239,6 +245,9 @@ public final class MirrorWriter {
       for (String s : step.text.sql) {
         sql.append(";\n").append(s);
       }
+    }
+    if (whole && tables.stream().anyMatch(Table::deferrable)) {
+      sql.append(";\nset constraints all immediate");
     }
     try (PreparedStatement s = mirror.prepareStatement(sql.toString())) {
       int p = pins(s, limits, Session.searchPath(tables));

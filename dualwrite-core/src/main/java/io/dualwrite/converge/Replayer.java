@@ -34,6 +34,7 @@ import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
+import org.postgresql.util.PSQLException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -424,22 +425,24 @@ public final class Replayer implements AutoCloseable {
           xids.add(i.xid());
         }
       }
-      try (PreparedStatement s =
-          c.prepareStatement(
-              "select x::text, coalesce(pg_catalog.pg_xact_status(x::text::xid8), 'forgotten'), "
-                  + Incarnation.SQL
-                  + ", pg_is_in_recovery() from unnest(?::bigint[]) x")) {
-        s.setArray(1, c.createArrayOf("bigint", xids.toArray()));
-        try (ResultSet r = s.executeQuery()) {
-          while (r.next()) {
-            if (!r.getString(3).equals(incarnation) || r.getBoolean(4)) {
-              throw new SQLException(
-                  "the primary restarted, or is a standby, while its transactions were asked for",
-                  "57P01");
-            }
-            byXid.put(Long.parseLong(r.getString(1)), r.getString(2));
-          }
+      try {
+        ask(c, XACT_STATUS, incarnation, xids, byXid);
+      } catch (SQLException e) {
+        if (!"22023".equals(e.getSQLState())) {
+          throw e;
         }
+        // one of them is in the future: the journal belongs to another history of this server
+        if (!c.getAutoCommit()) {
+          c.rollback();
+        }
+        ask(
+            c,
+            "case when x::text::xid8 < (select pg_catalog.pg_current_xact_id()) then "
+                + XACT_STATUS
+                + " else 'in the future' end",
+            incarnation,
+            xids,
+            byXid);
       }
       for (Intent i : unknown) {
         result.put(
@@ -452,6 +455,33 @@ public final class Replayer implements AutoCloseable {
       Session.close(c);
     }
     return result;
+  }
+
+  private static final String XACT_STATUS =
+      "coalesce(pg_catalog.pg_xact_status(x::text::xid8), 'forgotten')";
+
+  private static void ask(
+      Connection c, String status, String incarnation, Set<Long> xids, Map<Long, String> to)
+      throws SQLException {
+    try (PreparedStatement s =
+        c.prepareStatement(
+            "select x::text, "
+                + status
+                + ", "
+                + Incarnation.SQL
+                + ", pg_is_in_recovery() from unnest(?::bigint[]) x")) {
+      s.setArray(1, c.createArrayOf("bigint", xids.toArray()));
+      try (ResultSet r = s.executeQuery()) {
+        while (r.next()) {
+          if (!r.getString(3).equals(incarnation) || r.getBoolean(4)) {
+            throw new SQLException(
+                "the primary restarted, or is a standby, while its transactions were asked for",
+                "57P01");
+          }
+          to.put(Long.parseLong(r.getString(1)), r.getString(2));
+        }
+      }
+    }
   }
 
   private void resolved(Round r, long unit) {
@@ -497,7 +527,7 @@ public final class Replayer implements AutoCloseable {
     boolean own = kind != Failure.CONTENTION && kind != Failure.DOWN;
     int attempts = before.attempts + (own ? 1 : 0);
     if (attempts >= options.attempts()) {
-      LOG.warn("unit of work {} is parked: {}", unit, error.getMessage());
+      LOG.warn("unit of work {} is parked: {}", unit, brief(error));
       journal.park(unit, error.getMessage());
       failed.remove(unit);
       r.parked++;
@@ -511,7 +541,89 @@ public final class Replayer implements AutoCloseable {
     }
   }
 
-  private void apply(Round r, List<Unit> given) throws SQLException, ConvergenceException {
+  /** Without the server's details, which may show the application's values. */
+  private static String brief(Exception e) {
+    return e instanceof PSQLException p && p.getServerErrorMessage() != null
+        ? p.getSQLState() + " " + p.getServerErrorMessage().getMessage()
+        : e.getMessage();
+  }
+
+  /** Applies the units; of tables that the primary has no more nothing is asked. */
+  private void apply(Round r, List<Unit> units) throws SQLException, ConvergenceException {
+    try {
+      applyAll(r, units);
+    } catch (SQLException e) {
+      if (Failure.of(e) != Failure.CATALOG) {
+        throw e;
+      }
+      r.engine.invalidate();
+      List<Unit> left = withoutLostTables(r.engine, units);
+      if (left == null) {
+        throw e;
+      }
+      applyAll(r, left);
+    }
+  }
+
+  /**
+   * Without the changes of tables that were dropped since, or that have another name now: which of
+   * the two nobody can tell, so that everything becomes suspect and their rows are found wherever
+   * they are. Null if there is no such table.
+   */
+  private List<Unit> withoutLostTables(Convergence engine, List<Unit> units) throws SQLException {
+    Set<TableName> lost = new LinkedHashSet<>();
+    Connection c = Session.open(engine.primary());
+    try (PreparedStatement s = c.prepareStatement("select pg_catalog.to_regclass(?) is null")) {
+      for (TableName t : rowTables(units)) {
+        s.setString(1, t.sql());
+        try (ResultSet r = s.executeQuery()) {
+          r.next();
+          if (r.getBoolean(1)) {
+            lost.add(t);
+          }
+        }
+      }
+    } finally {
+      Session.close(c);
+    }
+    if (lost.isEmpty()) {
+      return null;
+    }
+    List<Unit> result = new ArrayList<>();
+    for (Unit u : units) {
+      Intent i = u.intent;
+      List<RowChange> rest =
+          i.changes().stream()
+              .filter(x -> x.kind() == RowChange.Kind.STATEMENT || !lost.contains(x.table()))
+              .toList();
+      if (rest.size() < i.changes().size()) {
+        suspect(
+            Set.of(RowChange.NO_TABLE),
+            i,
+            "rows were written to a table that the primary has no more: " + lost);
+      }
+      result.add(
+          new Unit(
+              new Intent(
+                  i.sequence(), i.wallMicros(), i.epoch(), i.incarnation(), i.xid(), i.pid(), rest),
+              u.doubtful));
+    }
+    return result;
+  }
+
+  private static Set<TableName> rowTables(List<Unit> units) {
+    Set<TableName> result = new LinkedHashSet<>();
+    for (Unit u : units) {
+      for (RowChange c : u.intent.changes()) {
+        if (c.kind() != RowChange.Kind.STATEMENT) {
+          result.add(c.table());
+        }
+      }
+    }
+    return result;
+  }
+
+  private void applyAll(Round r, List<Unit> given) throws SQLException, ConvergenceException {
     List<Unit> units = new ArrayList<>(given.size());
     for (Unit u : given) {
       if (u.intent.statements()) {
@@ -551,7 +663,16 @@ public final class Replayer implements AutoCloseable {
         }
         // before the backfill the mirror has none of the parents: those needed now come first
         r.keys += r.engine.resync(parents(r.engine, keyless)).keys();
-        r.rows += replay.apply(keyless, doubt);
+        try {
+          r.rows += replay.apply(keyless, doubt);
+        } catch (SQLException again) {
+          if (!"23503".equals(again.getSQLState()) || keyless.size() > 1) {
+            throw again; // each unit by itself, then
+          }
+          // the primary has deleted the parents since, and what became of these rows is not known
+          Intent i = keyless.get(0).intent();
+          suspect(tables(i), i, "rows without a key refer to rows that were deleted");
+        }
       }
     }
     for (TableName t : suspects) {

@@ -811,6 +811,62 @@ class ReplayTest {
   }
 
   @Test
+  void anXidOfAnotherHistoryIsADoubt() throws Exception {
+    f.with("create table k(a int)", "create table t(id int primary key, v text)");
+    Connection p = f.primary();
+    execute(p, "insert into t values (1, 'x')");
+    Intent real = f.intent(p, upsert("t", IV, row("1", "x")));
+    Intent future =
+        new Intent(
+            f.journal.nextSequence(),
+            0,
+            0,
+            real.incarnation(),
+            real.xid() + 1_000_000,
+            real.pid(),
+            List.of(insert("k", "1")));
+    f.journal.append(future);
+    f.journal.release(future.sequence(), Outcome.UNKNOWN);
+    p.commit();
+    f.journal.release(real.sequence(), Outcome.UNKNOWN);
+    drain();
+    f.assertEqual("k", "t");
+    assertEquals(List.of(table("k")), f.journal.suspects().stream().map(Suspect::table).toList());
+  }
+
+  @Test
+  void keylessRowsWhoseParentsAreGoneAreSuspect() throws Exception {
+    f.with("create table p(id int primary key)", "create table k(a int references p)");
+    Connection p = f.primary();
+    execute(p, "insert into p values (1); insert into k values (1)");
+    Intent i = f.intent(p, upsert("p", List.of("id"), row("1")), insert("k", "1"));
+    p.commit();
+    f.journal.release(i.sequence(), Outcome.COMMITTED);
+    execute(p, "delete from k; delete from p");
+    p.commit();
+    drain();
+    assertEquals(List.of(), f.journal.parked());
+    assertEquals(List.of(table("k")), f.journal.suspects().stream().map(Suspect::table).toList());
+  }
+
+  @Test
+  void rowsOfATableThatIsGoneParkNothing() throws Exception {
+    f.with("create table k(a int)", "create table t(id int primary key, v text)");
+    Connection p = f.primary();
+    execute(p, "insert into k values (1); insert into t values (1, 'x')");
+    Intent i = f.intent(p, insert("k", "1"), upsert("t", IV, row("1", "x")));
+    p.commit();
+    f.journal.release(i.sequence(), Outcome.COMMITTED);
+    execute(p, "drop table t");
+    p.commit();
+    drain();
+    assertEquals(List.of(), f.journal.parked());
+    assertEquals(
+        List.of(RowChange.NO_TABLE), f.journal.suspects().stream().map(Suspect::table).toList());
+    f.assertEqual("k");
+  }
+
+  @Test
   void aDoubtThatTheMarkerAnswersIsNone() throws Exception {
     f.with("create table k(a int)");
     Connection p = f.primary();

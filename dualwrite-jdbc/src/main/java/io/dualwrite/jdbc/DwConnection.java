@@ -437,11 +437,15 @@ final class DwConnection extends ForwardingConnection {
     }
     if (plan.text()) {
       observation.text(x.text());
-      // a function may have made or changed tables
-      ownCatalog = new Catalog();
-      ownPlans = Epoch.cache(256);
+      forgetCatalog(); // a function may have made or changed tables
     }
     return result;
+  }
+
+  /** The transaction sees another catalog than before, and perhaps than others. */
+  private void forgetCatalog() {
+    ownCatalog = new Catalog();
+    ownPlans = Epoch.cache(256);
   }
 
   /**
@@ -510,12 +514,17 @@ final class DwConnection extends ForwardingConnection {
     if (unit == null) {
       unit = writer.newUnit(epoch, raw);
     }
+    if (observation != null) {
+      observation.settle(raw, unit);
+    }
     DdlCapture capture = DdlCapture.begin(raw, plan.makes());
     T result = x.pass(plan);
-    ownCatalog = new Catalog();
-    ownPlans = Epoch.cache(256);
+    forgetCatalog();
     catalogTouched = true;
     capture.complete(raw, x.text(), ownCatalog, this);
+    if (observation != null) {
+      observation.known(raw);
+    }
     return result;
   }
 
@@ -952,7 +961,10 @@ final class DwConnection extends ForwardingConnection {
     return new DwSavepoint(s, named);
   }
 
-  private int mark() {
+  private int mark() throws SQLException {
+    if (observation != null && driver.getTransactionState() == TransactionState.OPEN) {
+      observation.settle(raw, unit);
+    }
     return unit == null ? 0 : unit.mark();
   }
 
@@ -1004,6 +1016,12 @@ final class DwConnection extends ForwardingConnection {
       writer.dropped(unit.truncate(namedSavepoints.get(at).mark));
     }
     namedSavepoints.subList(at + 1, namedSavepoints.size()).clear();
+    if (observation != null) {
+      observation.undone();
+    }
+    if (ownCatalog != null) {
+      forgetCatalog();
+    }
   }
 
   /** The savepoint and the younger ones are released. */

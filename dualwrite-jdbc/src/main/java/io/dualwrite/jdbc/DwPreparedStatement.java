@@ -367,11 +367,7 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
     } catch (SQLException gone) {
       text = planned.sql;
     }
-    try {
-      return DwStatement.failed(counts, connection.getAutoCommit() ? 0 : i, i, e, text);
-    } catch (SQLException closed) {
-      return DwStatement.failed(counts, 0, i, e, text);
-    }
+    return DwStatement.failed(counts.length, i, e, text);
   }
 
   private long[] ctesBatch(Plan.Ctes plan, List<Parameters> all) throws SQLException {
@@ -422,7 +418,8 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
       try {
         StatementState one = new StatementState();
         Executed e = one.rows(connection, this, planned, plan, all.get(i));
-        counts[i] = planned.keys == null ? e.update() : e.count();
+        // rows are of no interest to a batch
+        counts[i] = planned.keys == null && e.result() != null ? 0 : e.count();
         keys.add(e.keys());
       } catch (SQLException e) {
         throw failed(counts, i, e, all.get(i));
@@ -438,6 +435,13 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
   public void clearParameters() throws SQLException {
     state.checkOpen();
     parameters.clear();
+  }
+
+  /** What the driver does not implement fails here already, as with the driver alone. */
+  private void rare(int i, Parameters.Setter setter) throws SQLException {
+    open();
+    setter.set(raw(), i);
+    parameters.setOther(i, setter);
   }
 
   private Parameters open() throws SQLException {
@@ -621,22 +625,22 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
 
   @Override
   public void setNCharacterStream(int i, Reader x) throws SQLException {
-    open().setOther(i, (s, j) -> s.setNCharacterStream(j, x));
+    rare(i, (s, j) -> s.setNCharacterStream(j, x));
   }
 
   @Override
   public void setNCharacterStream(int i, Reader x, long length) throws SQLException {
-    open().setOther(i, (s, j) -> s.setNCharacterStream(j, x, length));
+    rare(i, (s, j) -> s.setNCharacterStream(j, x, length));
   }
 
   @Override
   public void setNString(int i, String x) throws SQLException {
-    open().setOther(i, (s, j) -> s.setNString(j, x));
+    rare(i, (s, j) -> s.setNString(j, x));
   }
 
   @Override
   public void setRef(int i, Ref x) throws SQLException {
-    open().setOther(i, (s, j) -> s.setRef(j, x));
+    rare(i, (s, j) -> s.setRef(j, x));
   }
 
   @Override
@@ -646,12 +650,12 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
 
   @Override
   public void setURL(int i, URL x) throws SQLException {
-    open().setOther(i, (s, j) -> s.setURL(j, x));
+    rare(i, (s, j) -> s.setURL(j, x));
   }
 
   @Override
   public void setRowId(int i, RowId x) throws SQLException {
-    open().setOther(i, (s, j) -> s.setRowId(j, x));
+    rare(i, (s, j) -> s.setRowId(j, x));
   }
 
   @Override
@@ -700,19 +704,19 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
   @Override
   public void setNClob(int i, NClob x) throws SQLException {
     connection.largeObjects(c -> null);
-    open().setOther(i, (s, j) -> s.setNClob(j, x));
+    rare(i, (s, j) -> s.setNClob(j, x));
   }
 
   @Override
   public void setNClob(int i, Reader x) throws SQLException {
     connection.largeObjects(c -> null);
-    open().setOther(i, (s, j) -> s.setNClob(j, x));
+    rare(i, (s, j) -> s.setNClob(j, x));
   }
 
   @Override
   public void setNClob(int i, Reader x, long length) throws SQLException {
     connection.largeObjects(c -> null);
-    open().setOther(i, (s, j) -> s.setNClob(j, x, length));
+    rare(i, (s, j) -> s.setNClob(j, x, length));
   }
 
   // ---- about the statement

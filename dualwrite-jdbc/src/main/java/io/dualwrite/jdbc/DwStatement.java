@@ -270,7 +270,7 @@ final class DwStatement extends AbstractStatement {
                       (d, p) -> d.execute(text) ? 0 : d.getLargeUpdateCount(),
                       e -> e.result() != null ? 0 : e.count());
             } catch (SQLException e) {
-              throw failed(counts, connection.getAutoCommit() ? 0 : i, i, e, text);
+              throw failed(counts.length, i, e, text);
             }
           }
           return counts;
@@ -278,15 +278,17 @@ final class DwStatement extends AbstractStatement {
   }
 
   /**
-   * @param from the first entry that came to nothing
+   * As the driver says it: a batch comes to nothing as a whole.
+   *
+   * @param entries how many there are
    * @param at the entry that failed
    */
-  static BatchUpdateException failed(long[] counts, int from, int at, SQLException e, String text) {
+  static BatchUpdateException failed(int entries, int at, SQLException e, String text) {
     if (e instanceof BatchUpdateException b) {
       return b;
     }
-    long[] all = counts.clone();
-    Arrays.fill(all, from, all.length, Statement.EXECUTE_FAILED);
+    long[] all = new long[entries];
+    Arrays.fill(all, Statement.EXECUTE_FAILED);
     BatchUpdateException b =
         new BatchUpdateException(
             "Batch entry "

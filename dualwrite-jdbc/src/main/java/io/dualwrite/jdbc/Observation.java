@@ -151,12 +151,15 @@ final class Observation {
   private final Map<TableName, Captured> captured = new HashMap<>();
   private final List<String> texts = new ArrayList<>();
   private final Set<TableName> rewritten = new LinkedHashSet<>();
+  private Map<Long, Counts> base;
+  private boolean shipped;
   private boolean catalogChanged;
 
   private Observation(DualWriter writer, Map<Long, Counts> before) {
     this.writer = writer;
     this.before = before;
     this.counting = before.remove(0L) != null;
+    this.base = before;
   }
 
   /**
@@ -235,6 +238,67 @@ final class Observation {
     texts.add(sql);
   }
 
+  /**
+   * Finds out whether the statements that were told to {@link #text} changed something in the
+   * catalog, and ships them if so. To be called before something else changes it, and before a
+   * savepoint, whose rollback would not take them back.
+   */
+  void settle(Connection raw, UnitOfWork unit) throws SQLException {
+    if (texts.isEmpty() || !counting) {
+      return;
+    }
+    Map<Long, Counts> now = counts(raw, COUNTS);
+    settle(raw, now, new OwnXids(raw), unit);
+    base = now;
+  }
+
+  /** What changed the catalog since is known: it is not told from what comes now. */
+  void known(Connection raw) throws SQLException {
+    base = counts(raw, COUNTS);
+  }
+
+  /** What was told to {@link #text} is undone: since {@link #settle}. */
+  void undone() {
+    texts.clear();
+  }
+
+  private void settle(Connection raw, Map<Long, Counts> now, OwnXids xids, UnitOfWork unit)
+      throws SQLException {
+    boolean system = false;
+    boolean dropped = false;
+    for (Map.Entry<Long, Counts> e : now.entrySet()) {
+      Counts d = e.getValue().minus(base.get(e.getKey()));
+      if (e.getKey() != 0 && d.system && d.any()) {
+        system |= structural(d);
+        dropped |= drops(d);
+      }
+    }
+    if (system && changedCatalog(raw, xids.mineInCatalog("x.xmin"), dropped)) {
+      String[] session = DdlCapture.session(raw);
+      for (String text : texts) {
+        unit.add(RowChange.statement(text, session[0], session[1], false));
+      }
+      shipped = true;
+    }
+    texts.clear();
+  }
+
+  private static boolean structural(Counts system) {
+    String name = system.name.name();
+    return !name.equals("pg_statistic") && !name.startsWith("pg_largeobject");
+  }
+
+  private static boolean drops(Counts system) {
+    return system.del > 0 && DROPS.contains(system.name.name());
+  }
+
+  private static boolean changedCatalog(Connection raw, String mine, boolean dropped)
+      throws SQLException {
+    return is(raw, CATALOG_CHANGED.replace("$", mine))
+        // what was dropped leaves no trace; temporary tables come and go
+        || dropped && is(raw, "select pg_catalog.pg_my_temp_schema() = 0");
+  }
+
   /** Whether {@link #complete} found that something in the catalog changed. */
   boolean catalogChanged() {
     return catalogChanged;
@@ -269,29 +333,20 @@ final class Observation {
         continue;
       }
       if (d.system) {
-        String name = d.name.name();
-        system |= !name.equals("pg_statistic") && !name.startsWith("pg_largeobject");
-        dropped |= d.del > 0 && DROPS.contains(name);
+        system |= structural(d);
+        dropped |= drops(d);
       } else {
         changed.put(e.getKey(), d);
       }
     }
-    boolean shipped = false;
     Set<Long> touched = Set.of();
     OwnXids xids = new OwnXids(raw);
     if (system) {
-      String mine = xids.mineInCatalog("x.xmin");
-      catalogChanged =
-          is(raw, CATALOG_CHANGED.replace("$", mine))
-              // what was dropped leaves no trace; temporary tables come and go
-              || dropped && is(raw, "select pg_catalog.pg_my_temp_schema() = 0");
-      if (catalogChanged && !texts.isEmpty()) {
-        String[] session = DdlCapture.session(raw);
-        for (String text : texts) {
-          unit.add(RowChange.statement(text, session[0], session[1], false));
-        }
-        shipped = true;
+      if (!texts.isEmpty()) {
+        settle(raw, after, xids, unit);
       }
+      String mine = xids.mineInCatalog("x.xmin");
+      catalogChanged = changedCatalog(raw, mine, dropped);
       touched = oids(raw, TOUCHED_IN_CATALOG.replace("$", mine));
     }
     for (TableName t : rewritten) {

@@ -99,8 +99,12 @@ final class KindsOfRoutine {
         .on(DDL + "create table §d(id int primary key, v int default §put(30));");
     t.suspect("function in lateral", "select * from (values (40), (41)) x(n), lateral §put(n) p")
         .on(DDL);
-    t.suspect("writing view of a function", "select * from §w")
-        .on(DDL + "create view §w as select §put(55) as p;");
+    t.suspect(
+            "writing view of a function",
+            "create view §w as select §put(55) as p",
+            "select * from §w")
+        .on(DDL)
+        .structure();
     t.suspect(
             "callable call",
             a ->
