@@ -165,7 +165,7 @@ final class Fixture implements AutoCloseable {
   }
 
   static void await(String what, Callable<Boolean> condition) {
-    long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(30);
+    long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(60);
     try {
       while (!condition.call()) {
         assertTrue(System.nanoTime() < end, "waited in vain for: " + what);
