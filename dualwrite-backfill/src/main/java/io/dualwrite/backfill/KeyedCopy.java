@@ -1,6 +1,7 @@
 package io.dualwrite.backfill;
 
 import io.dualwrite.catalog.Catalog;
+import io.dualwrite.catalog.Chunks;
 import io.dualwrite.catalog.Column;
 import io.dualwrite.catalog.ForeignKey;
 import io.dualwrite.catalog.Table;
@@ -103,6 +104,7 @@ final class KeyedCopy {
     private final Task task;
     private final Table from;
     private final Table into;
+    private final TableName entry;
     private final List<String> columns;
     private final List<String> key;
     private final String version;
@@ -122,6 +124,7 @@ final class KeyedCopy {
       this.task = task;
       this.from = from;
       this.into = into;
+      entry = Chunks.entry(target, into);
       columns = Sql.writable(from);
       key = from.key();
       String v = "dualwrite_version";
@@ -225,7 +228,7 @@ final class KeyedCopy {
               : "";
       String head =
           "insert into "
-              + into.name().sql()
+              + entry.sql()
               + " ("
               + Sql.list(columns)
               + ")"

@@ -108,7 +108,7 @@ class HypertableTest {
       assertFalse(b.status().staged());
       StageResult r = b.stage(o.withSkipUntyped(true));
       assertEquals(
-          List.of("public.devices", "public.ids", "public.metrics"),
+          List.of("public.devices", "public.metrics"),
           r.staged().stream().map(TableName::toString).sorted().toList());
       assertEquals(5, r.warnings().stream().filter(w -> w.contains("is left out")).count());
     }

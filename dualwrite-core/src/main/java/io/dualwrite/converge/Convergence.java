@@ -1,6 +1,7 @@
 package io.dualwrite.converge;
 
 import io.dualwrite.catalog.Catalog;
+import io.dualwrite.catalog.Chunks;
 import io.dualwrite.catalog.Column;
 import io.dualwrite.catalog.Table;
 import io.dualwrite.catalog.TableName;
@@ -458,20 +459,6 @@ public final class Convergence {
     }
   }
 
-  private static boolean hypertable(Connection c, Table table) throws SQLException {
-    try (PreparedStatement s =
-        c.prepareStatement(
-            "select exists (select from pg_catalog.pg_inherits i join pg_catalog.pg_class k on k.oid = i.inhrelid"
-                + " join pg_catalog.pg_namespace n on n.oid = k.relnamespace"
-                + " where i.inhparent = ?::oid and n.nspname like '\\_timescaledb\\_%')")) {
-      s.setLong(1, table.oid());
-      try (ResultSet r = s.executeQuery()) {
-        r.next();
-        return r.getBoolean(1);
-      }
-    }
-  }
-
   private RecopyResult recopyLeaf(TableName leaf, String predicate) throws SQLException {
     for (int n = 1; ; n++) {
       Connection m = Session.open(mirror);
@@ -538,7 +525,7 @@ public final class Convergence {
       throws SQLException {
     Table m = mirrorTable(mirrorConnection, table);
     // a hypertable's rows are in its chunks, whose writers all lock it, too
-    String only = hypertable(mirrorConnection, m) ? "" : "only ";
+    String only = Chunks.has(mirrorConnection, m) ? "" : "only ";
     if (m.kind() == Table.Kind.PARTITIONED) {
       throw new SQLException(
           "the mirror's table " + table + " is partitioned; recopy its partitions one by one",
@@ -790,7 +777,13 @@ public final class Convergence {
       CopyIn in =
           m.unwrap(PGConnection.class)
               .getCopyAPI()
-              .copyIn("copy " + leaf.name().sql() + " (" + names + ") from stdin" + format);
+              .copyIn(
+                  "copy "
+                      + Chunks.entry(m, leaf).sql()
+                      + " ("
+                      + names
+                      + ") from stdin"
+                      + format);
       try {
         Buffer buffer = new Buffer();
         for (byte[] row = out.readFromCopy(); row != null; row = out.readFromCopy()) {
