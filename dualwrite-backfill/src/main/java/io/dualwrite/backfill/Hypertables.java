@@ -60,6 +60,11 @@ final class Hypertables {
     boolean frozen() {
       return (status & 4) != 0;
     }
+
+    /** Whether its rows cannot be locked, or changed, one by one. */
+    boolean closed() {
+      return compressed() || frozen();
+    }
   }
 
   /** Whether the database has TimescaleDB. */

@@ -22,6 +22,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
+import java.util.stream.Collectors;
 
 /**
  * Compares one range: sums first; if they differ, sums by bucket of the key's hash; then the rows
@@ -60,14 +61,75 @@ final class RangeCheck {
 
     /** What keys are looked up in. */
     private String look(boolean there) {
-      return chunks.size() == 1
-          ? there ? targetFrom : sourceFrom
-          : (there ? target : source).name().sql();
+      if (chunks.isEmpty()) {
+        return (there ? target : source).name().sql();
+      }
+      Hypertables.Chunk only =
+          chunks.size() > 1 ? null : there ? chunks.get(0).target() : chunks.get(0).source();
+      return (only != null ? only.name() : (there ? target : source).name()).sql();
     }
 
-    /** Whether some rows have no lock that could be held while they are repaired. */
-    private boolean compressed() {
-      return chunks.stream().anyMatch(Place::compressed);
+    /** Whether some rows cannot be locked, or changed, one by one while they are repaired. */
+    private boolean closed() {
+      return chunks.stream().anyMatch(Place::closed);
+    }
+
+    /** Some places of a hypertable, all together. */
+    static Range of(
+        Table source, Table target, List<Place> places, List<Long> tasks, RowHash hash) {
+      return new Range(
+          source,
+          target,
+          union(source, hash, places.stream().map(Place::source).toList()),
+          union(target, hash, places.stream().map(Place::target).toList()),
+          "true",
+          "true",
+          target.name(),
+          tasks,
+          hash,
+          places);
+    }
+
+    private static String union(Table root, RowHash hash, List<Hypertables.Chunk> chunks) {
+      List<String> parts = new ArrayList<>();
+      for (Hypertables.Chunk c : chunks) {
+        if (c != null) {
+          parts.add(c.name().sql());
+        }
+      }
+      if (parts.size() == 1) {
+        return parts.get(0);
+      }
+      if (parts.isEmpty()) {
+        return "(select * from only " + root.name().sql() + " where false) c";
+      }
+      String columns = Sql.list(hash.columns());
+      return parts.stream()
+          .map(p -> "select " + columns + " from " + p)
+          .collect(Collectors.joining(" union all ", "(", ") c"));
+    }
+
+    /** The same places with the chunks that are there now. */
+    private Range now(Connection s, Connection t) throws SQLException {
+      Map<String, Hypertables.Chunk> mine = bySlices(s, source);
+      Map<String, Hypertables.Chunk> theirs = bySlices(t, target);
+      return of(
+          source,
+          target,
+          chunks.stream()
+              .map(p -> new Place(p.slices, mine.get(p.slices), theirs.get(p.slices)))
+              .toList(),
+          tasks,
+          hash);
+    }
+
+    private static Map<String, Hypertables.Chunk> bySlices(Connection c, Table root)
+        throws SQLException {
+      Map<String, Hypertables.Chunk> result = new HashMap<>();
+      for (Hypertables.Chunk k : Hypertables.chunks(c, root.name())) {
+        result.put(k.slices(), k);
+      }
+      return result;
     }
   }
 
@@ -79,8 +141,8 @@ final class RangeCheck {
    * @param target the target's chunk, or null
    */
   record Place(String slices, Hypertables.Chunk source, Hypertables.Chunk target) {
-    private boolean compressed() {
-      return source != null && source.compressed() || target != null && target.compressed();
+    private boolean closed() {
+      return source != null && source.closed() || target != null && target.closed();
     }
   }
 
@@ -103,25 +165,24 @@ final class RangeCheck {
   private static final int SETTLED_AT_MOST = 20;
   private static final int COUNTED_AT_MOST = 6;
 
-  private final Sessions sources;
-  private final Sessions targets;
+  private final Connection source;
+  private final Connection target;
   private final Healer healer;
   private final VerifyOptions options;
   private final ExecutorService others;
-  private final Range range;
+  private Range range;
   private final RowHash hash;
-  private Connection source;
-  private Connection target;
 
+  /** On these connections, which are in no transaction before and after. */
   RangeCheck(
-      Sessions sources,
-      Sessions targets,
+      Connection source,
+      Connection target,
       Healer healer,
       VerifyOptions options,
       ExecutorService others,
       Range range) {
-    this.sources = sources;
-    this.targets = targets;
+    this.source = source;
+    this.target = target;
     this.healer = healer;
     this.options = options;
     this.others = others;
@@ -132,16 +193,34 @@ final class RangeCheck {
   private record Sums(long count, String first, String second) {}
 
   Outcome run() throws SQLException {
-    try (Connection s = sources.getConnection();
-        Connection t = targets.getConnection()) {
-      source = s;
-      target = t;
-      Sql.execute(s, Sessions.searchPath(range.source()));
-      Sql.execute(t, Sessions.searchPath(range.target()));
-      s.setAutoCommit(false);
-      t.setAutoCommit(false);
-      return compare();
+    source.setAutoCommit(false);
+    target.setAutoCommit(false);
+    while (true) {
+      try {
+        Sql.execute(source, Sessions.searchPath(range.source()));
+        Sql.execute(target, Sessions.searchPath(range.target()));
+        Outcome result = compare();
+        source.setAutoCommit(true);
+        target.setAutoCommit(true);
+        return result;
+      } catch (SQLException e) {
+        if (!"42P01".equals(e.getSQLState()) || range.chunks.isEmpty()) {
+          throw e;
+        }
+        // chunks that were dropped meanwhile (retention) have no rows
+        lookAgain();
+      }
     }
+  }
+
+  private void lookAgain() throws SQLException {
+    source.rollback();
+    target.rollback();
+    Sql.execute(source, Sessions.searchPath(null));
+    Sql.execute(target, Sessions.searchPath(null));
+    range = range.now(source, target);
+    source.commit();
+    target.commit();
   }
 
   private Outcome compare() throws SQLException {
@@ -191,7 +270,7 @@ final class RangeCheck {
       }
       before = now;
       try {
-        if (!range.chunks().isEmpty() && (!range.source().keyed() || range.compressed())) {
+        if (!range.chunks().isEmpty() && (!range.source().keyed() || range.closed())) {
           repairChunks();
           repaired += range.source().keyed() ? now.size() : 1;
         } else if (range.source().keyed()) {
@@ -203,6 +282,12 @@ final class RangeCheck {
         }
       } catch (SQLException | BackfillException e) {
         error = "repair failed: " + e.getMessage();
+        target.rollback();
+      }
+      if (!range.chunks().isEmpty()) {
+        lookAgain(); // the repair may have made some
+        Sql.execute(source, Sessions.searchPath(range.source()));
+        Sql.execute(target, Sessions.searchPath(range.target()));
       }
     }
   }
@@ -218,10 +303,6 @@ final class RangeCheck {
           p.slices(),
           p.source() == null ? null : p.source().name());
     }
-    Sql.execute(source, Sessions.searchPath(range.source()));
-    Sql.execute(target, Sessions.searchPath(range.target()));
-    source.commit();
-    target.commit();
   }
 
   // ----------------------------------------------------------------------------------------------

@@ -19,8 +19,10 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Queue;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -61,6 +63,7 @@ final class Verifier {
   private final AtomicLong done = new AtomicLong();
   private final AtomicLong different = new AtomicLong();
   private final LongAdder rows = new LongAdder();
+  private final Queue<Lines> idle = new ConcurrentLinkedQueue<>();
 
   Verifier(
       Sessions sources,
@@ -174,6 +177,9 @@ final class Verifier {
     } finally {
       workers.shutdownNow();
       others.shutdownNow();
+      for (Lines l = idle.poll(); l != null; l = idle.poll()) {
+        l.close();
+      }
     }
     listener.update(snapshot(meter, ranges.size()));
     return new VerifyResult(
@@ -209,54 +215,58 @@ final class Verifier {
     return meter.at(d, total, different.get(), rows.sum(), 0, total == 0 ? 1 : (double) d / total);
   }
 
+  /** A connection to each side, lent to one range after the other. */
+  private final class Lines implements AutoCloseable {
+    final Connection source;
+    final Connection target;
+
+    Lines() throws SQLException {
+      source = sources.getConnection();
+      try {
+        target = targets.getConnection();
+      } catch (SQLException | RuntimeException e) {
+        source.close();
+        throw e;
+      }
+    }
+
+    @Override
+    public void close() throws SQLException {
+      try (source) {
+        target.close();
+      }
+    }
+  }
+
   private void check(RangeCheck.Range range, ExecutorService others) {
     Tally tally = tallies.get(range.source().name());
     try {
-      RangeCheck.Outcome o = outcome(range, others);
+      Lines lines = idle.poll();
+      if (lines == null) {
+        lines = new Lines();
+      }
+      RangeCheck.Outcome o;
+      try {
+        o =
+            new RangeCheck(lines.source, lines.target, healer, options, others, range).run();
+        if (!range.tasks().isEmpty()) {
+          TaskStore.verified(lines.target, range.tasks(), o.equal());
+        }
+      } catch (SQLException | RuntimeException e) {
+        lines.close(); // in doubt
+        throw e;
+      }
+      idle.add(lines);
       rows.add(o.sourceRows() + o.targetRows());
       tally.add(o);
-      boolean equal = o.equal();
-      if (!equal) {
+      if (!o.equal()) {
         different.incrementAndGet();
-      }
-      if (!range.tasks().isEmpty()) {
-        try (Connection t = targets.getConnection()) {
-          TaskStore.verified(t, range.tasks(), equal);
-        }
       }
     } catch (SQLException | BackfillException e) {
       different.incrementAndGet();
       tally.fail("could not be compared: " + e.getMessage());
     } finally {
       done.incrementAndGet();
-    }
-  }
-
-  private RangeCheck.Outcome outcome(RangeCheck.Range range, ExecutorService others)
-      throws SQLException {
-    try {
-      return new RangeCheck(sources, targets, healer, options, others, range).run();
-    } catch (SQLException e) {
-      if (!"42P01".equals(e.getSQLState()) || range.chunks().isEmpty()) {
-        throw e;
-      }
-      // chunks that were dropped meanwhile (retention) have no rows
-      return outcome(withoutDropped(range), others);
-    }
-  }
-
-  private RangeCheck.Range withoutDropped(RangeCheck.Range range) throws SQLException {
-    try (Connection s = sources.getConnection();
-        Connection t = targets.getConnection()) {
-      List<RangeCheck.Place> left = new ArrayList<>();
-      for (RangeCheck.Place p : range.chunks()) {
-        left.add(
-            new RangeCheck.Place(
-                p.slices(),
-                p.source() == null ? null : Hypertables.chunk(s, p.source().name()).orElse(null),
-                p.target() == null ? null : Hypertables.chunk(t, p.target().name()).orElse(null)));
-      }
-      return range(range.source(), range.target(), left, range.tasks(), range.hash());
     }
   }
 
@@ -434,53 +444,14 @@ final class Verifier {
         rest.add(place);
         restIds.addAll(of);
       } else {
-        result.add(range(source, target, List.of(place), of, hash));
+        result.add(RangeCheck.Range.of(source, target, List.of(place), of, hash));
       }
     }
     theirs.values().forEach(c -> rest.add(new RangeCheck.Place(c.slices(), null, c)));
     if (!rest.isEmpty()) {
-      result.add(range(source, target, rest, restIds, hash));
+      result.add(RangeCheck.Range.of(source, target, rest, restIds, hash));
     }
     return result;
-  }
-
-  private static RangeCheck.Range range(
-      Table source,
-      Table target,
-      List<RangeCheck.Place> places,
-      List<Long> tasks,
-      RowHash hash) {
-    return new RangeCheck.Range(
-        source,
-        target,
-        union(source, hash, places.stream().map(RangeCheck.Place::source).toList()),
-        union(target, hash, places.stream().map(RangeCheck.Place::target).toList()),
-        "true",
-        "true",
-        target.name(),
-        tasks,
-        hash,
-        places);
-  }
-
-  /** The rows of some chunks; null for none. */
-  private static String union(Table root, RowHash hash, List<Hypertables.Chunk> chunks) {
-    List<String> parts = new ArrayList<>();
-    for (Hypertables.Chunk c : chunks) {
-      if (c != null) {
-        parts.add(c.name().sql());
-      }
-    }
-    if (parts.size() == 1) {
-      return parts.get(0);
-    }
-    if (parts.isEmpty()) {
-      return "(select * from only " + root.name().sql() + " where false) none";
-    }
-    String columns = Sql.list(hash.columns());
-    return parts.stream()
-        .map(p -> "select " + columns + " from " + p)
-        .collect(Collectors.joining(" union all ", "(", ") some"));
   }
 
   /** A tenth more or less is what the statistics may be wrong by. */

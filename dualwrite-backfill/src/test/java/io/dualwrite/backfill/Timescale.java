@@ -109,7 +109,7 @@ final class Timescale {
     try (Connection c = source ? pair.source() : pair.target()) {
       return Check.value(
           c,
-          "select string_agg(k.slices || ' ' || _timescaledb_functions.chunk_status(c), ', ' order by k.slices)"
+          "select string_agg(k.slices::text || ' ' || _timescaledb_functions.chunk_status(c), ', ' order by k.slices::text)"
               + " from show_chunks('"
               + table
               + "') c, _timescaledb_functions.show_chunk(c) k");
