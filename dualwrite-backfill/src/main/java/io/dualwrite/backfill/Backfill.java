@@ -157,6 +157,27 @@ public final class Backfill {
   }
 
   /**
+   * Refreshes the target's continuous aggregates as far as the source's are materialized, those
+   * that others read first. Where their materializations were copied it begins with the last bucket
+   * copied. Idempotent.
+   *
+   * @param filter as {@link StageOptions#filter()}, on the names of the aggregates and hypertables
+   * @param up as {@link StageOptions#cascadeUp()}
+   * @param down as {@link StageOptions#cascadeDown()}
+   * @throws BackfillException if an aggregate is missing on the target or a refresh fails
+   */
+  public RefreshResult refreshAggregates(String filter, boolean up, boolean down) {
+    sourceCatalog.invalidate();
+    targetCatalog.invalidate();
+    try (Connection s = sources.getConnection();
+        Connection t = targets.getConnection()) {
+      return new AggregateRefresh(s, t, sourceCatalog, targetCatalog).run(filter, up, down);
+    } catch (SQLException e) {
+      throw failed("refresh", e);
+    }
+  }
+
+  /**
    * Drops the backfill's own tables on the target. What the writers need (markers, snapshots,
    * suspects, the control row) stays.
    */

@@ -17,12 +17,13 @@ import org.slf4j.LoggerFactory;
  * Copies a chunk of a hypertable into the target's chunk of the same place.
  *
  * <ul>
- *   <li>With a key and not compressed: as any keyed range ({@link KeyedCopy}), while writers change
- *       it.
- *   <li>Compressed, or without a key: the range is replaced under a lock of the target's chunk
- *       alone. Compressed rows have no version that could be read twice and no lock that could be
- *       held. Writers that want a row of that chunk meanwhile wait for the lock timeout of their
- *       flush, after which their unit of work is pending and made good by key.
+ *   <li>With a key, where the target has rows already: as any keyed range ({@link KeyedCopy}),
+ *       while writers change it.
+ *   <li>Where the target's chunk is empty, as it is for history, or where there is no key, or where
+ *       the source's chunk is compressed: the range is replaced under a lock of the target's chunk
+ *       alone, which is the fastest way. Compressed rows have no version that could be read twice
+ *       and no lock that could be held. Writers that want a row of that chunk meanwhile wait for the
+ *       lock timeout of their flush, after which their unit of work is pending and made good by key.
  * </ul>
  *
  * <p>The target's chunk is decompressed first if it is compressed, and compressed again, or frozen,
@@ -73,7 +74,7 @@ final class ChunkCopy {
     Hypertables.invalidation(target, false);
     boolean key = Sql.known(sourceCatalog.table(source, task.from()), task.from()).keyed();
     Copied copied =
-        key && !mine.compressed()
+        key && !mine.compressed() && (task.attempts() >= KeyedCopy.CAREFUL || some(target, chunk))
             ? keyed.run(source, target, task, chunk)
             : replace(target, task, chunk);
     Hypertables.invalidation(target, true);
@@ -106,6 +107,10 @@ final class ChunkCopy {
               + ", true)");
     }
     return theirs;
+  }
+
+  private static boolean some(Connection target, TableName chunk) throws SQLException {
+    return Sql.value(target, "select exists (select from " + chunk.sql() + ")").equals("t");
   }
 
   /** What is to be done with a chunk once it is filled. */

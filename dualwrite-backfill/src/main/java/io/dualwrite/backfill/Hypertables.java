@@ -211,15 +211,23 @@ final class Hypertables {
         + name;
   }
 
+  private static final String INVALIDATION =
+      " from pg_catalog.pg_settings where name = 'timescaledb.skip_cagg_invalidation'";
+
   /**
-   * Whether copying may leave the continuous aggregates' invalidation logs alone: their
-   * materializations are copied, too.
+   * Whether the version can write rows without logging them as changed for continuous aggregates.
+   */
+  static boolean quiet(Connection c) throws SQLException {
+    return Sql.value(c, "select exists (select" + INVALIDATION + ")").equals("t");
+  }
+
+  /**
+   * Whether writes are logged as changed for continuous aggregates, where the version lets one
+   * choose. The copy is not: the materializations are copied, too.
    */
   static void invalidation(Connection c, boolean on) throws SQLException {
     Sql.execute(
         c,
-        "select pg_catalog.set_config(name, "
-            + (on ? "'off'" : "'on'")
-            + ", false) from pg_catalog.pg_settings where name = 'timescaledb.skip_cagg_invalidation'");
+        "select pg_catalog.set_config(name, " + (on ? "'off'" : "'on'") + ", false)" + INVALIDATION);
   }
 }

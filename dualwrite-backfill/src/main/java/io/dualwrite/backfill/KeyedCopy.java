@@ -6,6 +6,7 @@ import io.dualwrite.catalog.Column;
 import io.dualwrite.catalog.ForeignKey;
 import io.dualwrite.catalog.Table;
 import io.dualwrite.catalog.TableName;
+import io.dualwrite.converge.CopyPipe;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.util.ArrayList;
@@ -50,7 +51,7 @@ final class KeyedCopy {
   private static final String FIXED = "pg_temp.dualwrite_fixed";
 
   /** From this attempt on, rows that may be the reason for the failures are left to resync. */
-  private static final int CAREFUL = 3;
+  static final int CAREFUL = 3;
 
   private final Catalog sourceCatalog;
   private final Catalog targetCatalog;
@@ -211,8 +212,10 @@ final class KeyedCopy {
               "copy (" + query + ") to stdout" + format,
               target,
               "copy " + temporary + " from stdin" + format,
-              limit,
-              meter);
+              bytes -> {
+                limit.pass(bytes);
+                meter.accept(bytes);
+              });
       if (temporary.equals(CHUNK)) {
         moved = moved.plus(m);
       }

@@ -259,6 +259,11 @@ final class Stager {
                 + " limits no table: none of those staged is divided by such a column");
       }
     }
+    if (scope.hypertables().values().stream().anyMatch(h -> h.view() != null)
+        && !Hypertables.quiet(target)) {
+      warnings.add(
+          "the target's version of TimescaleDB logs every copied row as changed for its continuous aggregates; their next refresh will take longer");
+    }
     awaitEnd(open, options.patience());
     places.forEach(this::makePlaces);
 

@@ -9,7 +9,6 @@ import io.dualwrite.catalog.TableName;
 import io.dualwrite.embedded.PgPair;
 import java.sql.Connection;
 import java.sql.SQLException;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Test;
@@ -18,8 +17,6 @@ import org.junit.jupiter.api.Test;
 class HypertableTest {
 
   private static final StageOptions ALL = StageOptions.defaults();
-  private static final VerifyOptions QUICK =
-      VerifyOptions.defaults().withRecheck(Duration.ofMillis(200));
 
   private static PgPair filled() throws SQLException {
     PgPair pair = Timescale.pair(Timescale.SCHEMA);
@@ -32,7 +29,7 @@ class HypertableTest {
     try (PgPair pair = filled()) {
       Backfill b = Check.backfill(pair);
       b.stage(ALL);
-      Check.copyAll(b);
+      Timescale.copyAll(b);
       Timescale.assertEqual(pair, Timescale.TABLES);
       for (String table : List.of("log", "days", "small")) {
         assertEquals(
@@ -42,7 +39,7 @@ class HypertableTest {
       assertEquals(
           Timescale.chunks(pair, true, "metrics").replace("} 9", "} 1"),
           Timescale.chunks(pair, false, "metrics"));
-      VerifyResult v = b.verify(QUICK, Progress.none());
+      VerifyResult v = b.verify(Timescale.QUICK, Progress.none());
       assertTrue(v.equal(), v.toString());
       assertEquals(8, v.tables().size());
       assertEquals(b.status().tasks(), b.status().verifiedEqual());
@@ -63,7 +60,7 @@ class HypertableTest {
                       List.of("1969-12-30T12:00Z", "1969-12-30T01:00", "1969-12-03", "-223"))
                   .withFilter("metrics|devices|log|days|small|tiny|Events"));
       assertFalse(staged.leftOut().isEmpty());
-      Check.copyAll(b);
+      Timescale.copyAll(b);
       try (Connection s = pair.source();
           Connection t = pair.target()) {
         Check.execute(s, "set timezone = 'UTC'");
@@ -83,8 +80,8 @@ class HypertableTest {
         }
       }
       // what is outside is found, and can be made good
-      assertFalse(b.verify(QUICK, Progress.none()).equal());
-      VerifyResult v = b.verify(QUICK.withRepair(true), Progress.none());
+      assertFalse(b.verify(Timescale.QUICK, Progress.none()).equal());
+      VerifyResult v = b.verify(Timescale.QUICK.withRepair(true), Progress.none());
       assertTrue(v.equal(), v.toString());
       Timescale.assertEqual(
           pair, "metrics", "app.\"Events\"", "log", "days", "small", "tiny", "devices");
@@ -92,7 +89,7 @@ class HypertableTest {
     try (PgPair pair = filled()) {
       Backfill b = Check.backfill(pair);
       b.stage(ALL.withFilter("ids").withUntil(List.of("2001-01-03T05:00Z")));
-      Check.copyAll(b);
+      Timescale.copyAll(b);
       assertEquals("53", Check.target(pair, "select count(*) from ids"));
       assertEquals("52", Check.target(pair, "select max(v) from ids"));
     }
@@ -128,7 +125,7 @@ class HypertableTest {
               .getMessage();
       assertTrue(m.contains("by a function of its own"), m);
       b.stage(ALL);
-      Check.copyAll(b);
+      Timescale.copyAll(b);
       Timescale.assertEqual(pair, "odd");
     }
   }
@@ -162,7 +159,7 @@ class HypertableTest {
       b.stage(ALL.withFilter("small"));
       assertTrue(b.copy(CopyOptions.defaults().withParallelism(1), Progress.none()).complete());
       Timescale.assertEqual(pair, "small");
-      assertTrue(b.verify(QUICK, Progress.none()).equal());
+      assertTrue(b.verify(Timescale.QUICK, Progress.none()).equal());
     }
   }
 
@@ -179,10 +176,10 @@ class HypertableTest {
           };
       Backfill b = Check.backfill(pair, steps);
       b.stage(ALL.withFilter("metrics|devices"));
-      Check.copyAll(b);
+      Timescale.copyAll(b);
       assertEquals(1, done.size());
       Timescale.assertEqual(pair, "metrics");
-      assertTrue(b.verify(QUICK, Progress.none()).equal());
+      assertTrue(b.verify(Timescale.QUICK, Progress.none()).equal());
     }
   }
 
@@ -191,7 +188,7 @@ class HypertableTest {
     try (PgPair pair = filled()) {
       Backfill b = Check.backfill(pair);
       b.stage(ALL);
-      Check.copyAll(b);
+      Timescale.copyAll(b);
       List<String> damages =
           List.of(
               // swapped between rows of an open chunk: no sum, count, minimum or maximum changes
@@ -211,14 +208,14 @@ class HypertableTest {
         pair.executeTarget(
             "set timezone = 'UTC'; set timescaledb.max_tuples_decompressed_per_dml_transaction = 0; "
                 + damage);
-        VerifyResult v = b.verify(QUICK, Progress.none());
+        VerifyResult v = b.verify(Timescale.QUICK, Progress.none());
         if (damage.startsWith("update metrics m")) {
           assertTrue(v.equal(), "nothing was swapped");
           continue;
         }
         assertEquals(
             1, v.tables().stream().filter(t -> !t.equal()).count(), damage + "\n" + v);
-        VerifyResult w = b.verify(QUICK.withRepair(true), Progress.none());
+        VerifyResult w = b.verify(Timescale.QUICK.withRepair(true), Progress.none());
         assertTrue(w.equal(), damage + "\n" + w);
         Timescale.assertEqual(pair, Timescale.TABLES);
       }
@@ -230,16 +227,16 @@ class HypertableTest {
     try (PgPair pair = filled()) {
       Backfill b = Check.backfill(pair);
       b.stage(ALL);
-      Check.copyAll(b);
+      Timescale.copyAll(b);
       pair.execute("analyze");
-      VerifyOptions count = QUICK.withMethod(VerifyOptions.Method.COUNT);
-      VerifyOptions estimate = QUICK.withMethod(VerifyOptions.Method.ESTIMATE);
+      VerifyOptions count = Timescale.QUICK.withMethod(VerifyOptions.Method.COUNT);
+      VerifyOptions estimate = Timescale.QUICK.withMethod(VerifyOptions.Method.ESTIMATE);
       assertTrue(b.verify(count, Progress.none()).equal());
       VerifyResult e = b.verify(estimate, Progress.none());
       assertTrue(e.equal(), e.toString());
       pair.executeTarget("update small set v = 'x' where k = 3");
       assertTrue(b.verify(count, Progress.none()).equal());
-      assertFalse(b.verify(QUICK, Progress.none()).equal());
+      assertFalse(b.verify(Timescale.QUICK, Progress.none()).equal());
       pair.executeTarget("delete from small where k = 3");
       VerifyResult c = b.verify(count, Progress.none());
       assertFalse(c.equal());

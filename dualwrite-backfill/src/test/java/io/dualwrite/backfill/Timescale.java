@@ -7,6 +7,7 @@ import io.dualwrite.embedded.Installation;
 import io.dualwrite.embedded.PgPair;
 import java.sql.Connection;
 import java.sql.SQLException;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -15,6 +16,21 @@ import java.util.Optional;
 final class Timescale {
 
   private Timescale() {}
+
+  /** A session that loads TimescaleDB is not cheap: few of them. */
+  private static final int PARALLELISM = 2;
+
+  static final VerifyOptions QUICK =
+      VerifyOptions.defaults()
+          .withParallelism(PARALLELISM)
+          .withRecheck(Duration.ofMillis(200));
+
+  static void copyAll(Backfill b) {
+    CopyResult r =
+        b.copy(CopyOptions.defaults().withParallelism(PARALLELISM), Progress.none());
+    assertEquals(List.of(), r.failed());
+    assertEquals(0, r.left());
+  }
 
   /** Hypertables of every kind, without rows. */
   static final List<String> SCHEMA =
@@ -90,18 +106,24 @@ final class Timescale {
     try (Connection s = pair.source();
         Connection t = pair.target()) {
       for (String table : tables) {
-        List<String> mine = Check.rows(s, table);
-        List<String> theirs = Check.rows(t, table);
-        List<String> missing = new ArrayList<>(mine);
-        theirs.forEach(missing::remove);
-        List<String> extra = new ArrayList<>(theirs);
-        mine.forEach(extra::remove);
-        assertEquals(
-            List.of(List.of(), List.of()),
-            List.of(missing.stream().limit(5).toList(), extra.stream().limit(5).toList()),
-            table + ": " + mine.size() + " rows on the source, " + theirs.size() + " on the target");
+        assertEqual(s, table, t, table);
       }
     }
+  }
+
+  /** The same rows in these two. */
+  static void assertEqual(Connection s, String one, Connection t, String other)
+      throws SQLException {
+    List<String> mine = Check.rows(s, one);
+    List<String> theirs = Check.rows(t, other);
+    List<String> missing = new ArrayList<>(mine);
+    theirs.forEach(missing::remove);
+    List<String> extra = new ArrayList<>(theirs);
+    mine.forEach(extra::remove);
+    assertEquals(
+        List.of(List.of(), List.of()),
+        List.of(missing.stream().limit(5).toList(), extra.stream().limit(5).toList()),
+        one + ": " + mine.size() + " rows on the source, " + theirs.size() + " on the target");
   }
 
   /** State of the chunks: place and status, comparable between databases. */

@@ -8,7 +8,6 @@ import io.dualwrite.catalog.TableName;
 import io.dualwrite.control.Incarnation;
 import io.dualwrite.converge.Rules.Rule;
 import io.dualwrite.journal.Suspect;
-import java.io.ByteArrayOutputStream;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
@@ -31,9 +30,6 @@ import java.util.concurrent.locks.LockSupport;
 import java.util.function.IntConsumer;
 import java.util.stream.Collectors;
 import javax.sql.DataSource;
-import org.postgresql.PGConnection;
-import org.postgresql.copy.CopyIn;
-import org.postgresql.copy.CopyOut;
 
 /**
  * The one engine that makes the mirror equal to the primary: {@link #resync} by key, {@link
@@ -761,60 +757,13 @@ public final class Convergence {
     String names = columns.stream().map(Column::sql).collect(Collectors.joining(", "));
     boolean binary = columns.stream().allMatch(c -> binary(c, leaf.column(c.name()).get()));
     String format = binary ? " with (format binary)" : "";
-    CopyOut out =
-        p.unwrap(PGConnection.class)
-            .getCopyAPI()
-            .copyOut(
-                "copy (select "
-                    + names
-                    + " from "
-                    + from.name().sql()
-                    + " where "
-                    + where
-                    + ") to stdout"
-                    + format);
-    try {
-      CopyIn in =
-          m.unwrap(PGConnection.class)
-              .getCopyAPI()
-              .copyIn(
-                  "copy "
-                      + Chunks.entry(m, leaf).sql()
-                      + " ("
-                      + names
-                      + ") from stdin"
-                      + format);
-      try {
-        Buffer buffer = new Buffer();
-        for (byte[] row = out.readFromCopy(); row != null; row = out.readFromCopy()) {
-          buffer.write(row, 0, row.length);
-          if (buffer.size() >= 1 << 16) {
-            buffer.drain(in, passing);
-          }
-        }
-        buffer.drain(in, passing);
-        return in.endCopy();
-      } finally {
-        if (in.isActive()) {
-          in.cancelCopy();
-        }
-      }
-    } finally {
-      if (out.isActive()) {
-        out.cancelCopy();
-      }
-    }
-  }
-
-  /** Rows on their way, so that the mirror gets them in larger messages. */
-  private static final class Buffer extends ByteArrayOutputStream {
-    void drain(CopyIn to, IntConsumer passing) throws SQLException {
-      if (count > 0) {
-        passing.accept(count);
-        to.writeToCopy(buf, 0, count);
-        reset();
-      }
-    }
+    return CopyPipe.run(
+            p,
+            "copy (select " + names + " from " + from.name().sql() + " where " + where + ") to stdout" + format,
+            m,
+            "copy " + Chunks.entry(m, leaf).sql() + " (" + names + ") from stdin" + format,
+            passing)
+        .rows();
   }
 
   private static boolean sameRange(Connection p, Table table, Place place) throws SQLException {

@@ -1,26 +1,33 @@
-package io.dualwrite.backfill;
+package io.dualwrite.converge;
 
 import java.sql.Connection;
 import java.sql.SQLException;
-import java.util.function.LongConsumer;
+import java.util.function.IntConsumer;
 import org.postgresql.PGConnection;
 import org.postgresql.copy.CopyIn;
+import org.postgresql.copy.CopyOperation;
 import org.postgresql.copy.CopyOut;
 
 /**
  * Pipes a COPY TO STDOUT into a COPY FROM STDIN. The bytes are not looked at. Memory: one buffer,
  * or one row if it is larger; the sockets' buffers let both servers work at the same time.
  */
-final class CopyPipe {
+public final class CopyPipe {
 
   /** One CopyData message per row is what the server sends; fewer, larger ones are sent on. */
   private static final int BUFFER = 1 << 18;
 
   private CopyPipe() {}
 
-  /** What went through. */
-  record Moved(long rows, long bytes) {
-    Moved plus(Moved other) {
+  /**
+   * What went through.
+   *
+   * @param rows rows, as the server that took them counted
+   * @param bytes bytes
+   */
+  public record Moved(long rows, long bytes) {
+    /** Both together. */
+    public Moved plus(Moved other) {
       return new Moved(rows + other.rows, bytes + other.bytes);
     }
   }
@@ -28,16 +35,11 @@ final class CopyPipe {
   /**
    * Runs both.
    *
-   * @param meter told of the bytes as they go
+   * @param passing told of bytes before they are sent on; may wait
    * @throws SQLException what either server said; both copies are then cancelled
    */
-  static Moved run(
-      Connection source,
-      String out,
-      Connection target,
-      String in,
-      RateLimit limit,
-      LongConsumer meter)
+  public static Moved run(
+      Connection source, String out, Connection target, String in, IntConsumer passing)
       throws SQLException {
     // the target's side first: while it waits for data it is not idle in its transaction, however
     // long the source takes to find the first row
@@ -50,30 +52,17 @@ final class CopyPipe {
       long bytes = 0;
       for (byte[] row = stream.readFromCopy(); row != null; row = stream.readFromCopy()) {
         if (used + row.length > BUFFER) {
-          if (used > 0) {
-            limit.pass(used);
-            sink.writeToCopy(buffer, 0, used);
-            meter.accept(used);
-            bytes += used;
-            used = 0;
-          }
+          bytes += send(sink, buffer, used, passing);
+          used = 0;
           if (row.length > BUFFER) {
-            limit.pass(row.length);
-            sink.writeToCopy(row, 0, row.length);
-            meter.accept(row.length);
-            bytes += row.length;
+            bytes += send(sink, row, row.length, passing);
             continue;
           }
         }
         System.arraycopy(row, 0, buffer, used, row.length);
         used += row.length;
       }
-      if (used > 0) {
-        limit.pass(used);
-        sink.writeToCopy(buffer, 0, used);
-        meter.accept(used);
-        bytes += used;
-      }
+      bytes += send(sink, buffer, used, passing);
       return new Moved(sink.endCopy(), bytes);
     } catch (SQLException | RuntimeException e) {
       cancel(stream, e);
@@ -82,7 +71,16 @@ final class CopyPipe {
     }
   }
 
-  private static void cancel(org.postgresql.copy.CopyOperation copy, Exception cause) {
+  private static int send(CopyIn sink, byte[] bytes, int length, IntConsumer passing)
+      throws SQLException {
+    if (length > 0) {
+      passing.accept(length);
+      sink.writeToCopy(bytes, 0, length);
+    }
+    return length;
+  }
+
+  private static void cancel(CopyOperation copy, Exception cause) {
     if (copy == null || !copy.isActive()) {
       return;
     }
