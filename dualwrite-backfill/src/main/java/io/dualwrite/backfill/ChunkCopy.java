@@ -76,7 +76,7 @@ final class ChunkCopy {
     Copied copied =
         key && !mine.compressed() && (task.attempts() >= KeyedCopy.CAREFUL || some(target, chunk))
             ? keyed.run(source, target, task, chunk)
-            : replace(target, task, chunk);
+            : replace(source, target, task, chunk);
     Hypertables.invalidation(target, true);
     Sql.execute(target, Sessions.searchPath(null));
     return copied.withFinish(left(target, task.table(), mine, theirs));
@@ -133,7 +133,7 @@ final class ChunkCopy {
   /**
    * Makes the target's chunk hold what the source's does, in transactions of its own.
    *
-   * @param source for its catalog
+   * @param source without autocommit
    * @param slices the chunk's place
    * @param from the source's chunk, or null if it has none there
    */
@@ -146,13 +146,14 @@ final class ChunkCopy {
       TableName from)
       throws SQLException {
     Chunk mine = from == null ? null : Hypertables.chunk(source, from).orElse(null);
+    source.commit();
     TableName chunk = Hypertables.create(target, hypertable, slices);
     Chunk theirs = open(target, chunk);
     if (mine == null) {
       // whatever the source has of that range, wherever it is there
       healer.recopy(target, chunk, "true");
     } else {
-      healer.recopy(target, chunk, "true", from, n -> {});
+      healer.recopy(source, target, chunk, "true", from, n -> {});
     }
     Sql.execute(target, Sessions.searchPath(null));
     List<String> left = left(target, hypertable, mine, theirs);
@@ -161,10 +162,13 @@ final class ChunkCopy {
     target.commit();
   }
 
-  private Copied replace(Connection target, Task task, TableName chunk) throws SQLException {
+  private Copied replace(Connection source, Connection target, Task task, TableName chunk)
+      throws SQLException {
     long[] bytes = {0};
+    source.setAutoCommit(false);
     RecopyResult r =
         healer.recopy(
+            source,
             target,
             chunk,
             task.predicate(),
@@ -174,6 +178,7 @@ final class ChunkCopy {
               meter.accept(n);
               bytes[0] += n;
             });
+    source.setAutoCommit(true);
     steps.at(Steps.Step.INSERTED, task);
     return new Copied(r.rows(), bytes[0], r.rows(), 0, List.of(), List.of());
   }

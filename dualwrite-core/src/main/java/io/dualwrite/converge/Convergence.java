@@ -502,17 +502,25 @@ public final class Convergence {
    */
   public RecopyResult recopy(Connection mirrorConnection, TableName table, String predicate)
       throws SQLException {
-    return recopy(mirrorConnection, table, predicate, null, bytes -> {});
+    Connection p = Session.open(primary);
+    try {
+      return recopy(p, mirrorConnection, table, predicate, null, bytes -> {});
+    } finally {
+      Session.close(p);
+    }
   }
 
   /**
    * The same, where the caller knows which relation of the primary holds the rows of that range.
    *
+   * @param p a connection to the primary without autocommit and in no transaction; the caller rolls
+   *     back what is left open on it
    * @param from that relation: all its rows that meet the predicate belong to the range. Null: the
    *     primary's of the same name and range, else its table at the top
    * @param passing told of bytes before they are sent on; may wait
    */
   public RecopyResult recopy(
+      Connection p,
       Connection mirrorConnection,
       TableName table,
       String predicate,
@@ -558,40 +566,35 @@ public final class Convergence {
         }
       }
     }
-    Connection p = Session.open(primary);
-    try {
-      PrimarySnapshot snapshot = null;
-      Place place = place(mirrorConnection, m);
-      if (!Rules.on(Rule.LOCK_THEN_DELETE_THEN_SNAPSHOT)) {
-        snapshot = snapshot(p, m);
-      }
-      try (Statement s = mirrorConnection.createStatement()) {
-        // LOCK_THEN_DELETE_THEN_SNAPSHOT: what the mirror's writers brought until now has committed
-        // on the primary too and is in the snapshot; what they bring later waits for this lock
-        s.execute("lock table " + only + m.name().sql() + " in share row exclusive mode");
-        at(Step.RECOPY_LOCKED);
-        s.execute("delete from " + only + m.name().sql() + " where (" + predicate + ")");
-      }
-      if (snapshot == null) {
-        snapshot = snapshot(p, m);
-      }
-      at(Step.RECOPY_SNAPSHOT);
-      long rows = copy(p, mirrorConnection, m, place, predicate, from, passing);
-      recordSnapshot(
-          mirrorConnection,
-          place.root,
-          place.constraint == null
-              ? predicate
-              : predicate.strip().equalsIgnoreCase("true")
-                  ? place.constraint
-                  : "(" + place.constraint + ") and (" + predicate + ")",
-          snapshot.text(),
-          snapshot.incarnation());
-      at(Step.RECOPY_COPIED);
-      return new RecopyResult(rows, snapshot.text(), snapshot.incarnation());
-    } finally {
-      Session.close(p);
+    PrimarySnapshot snapshot = null;
+    Place place = place(mirrorConnection, m);
+    if (!Rules.on(Rule.LOCK_THEN_DELETE_THEN_SNAPSHOT)) {
+      snapshot = snapshot(p, m);
     }
+    try (Statement s = mirrorConnection.createStatement()) {
+      // LOCK_THEN_DELETE_THEN_SNAPSHOT: what the mirror's writers brought until now has committed
+      // on the primary too and is in the snapshot; what they bring later waits for this lock
+      s.execute("lock table " + only + m.name().sql() + " in share row exclusive mode");
+      at(Step.RECOPY_LOCKED);
+      s.execute("delete from " + only + m.name().sql() + " where (" + predicate + ")");
+    }
+    if (snapshot == null) {
+      snapshot = snapshot(p, m);
+    }
+    at(Step.RECOPY_SNAPSHOT);
+    long rows = copy(p, mirrorConnection, m, place, predicate, from, passing);
+    recordSnapshot(
+        mirrorConnection,
+        place.root,
+        place.constraint == null
+            ? predicate
+            : predicate.strip().equalsIgnoreCase("true")
+                ? place.constraint
+                : "(" + place.constraint + ") and (" + predicate + ")",
+        snapshot.text(),
+        snapshot.incarnation());
+    at(Step.RECOPY_COPIED);
+    return new RecopyResult(rows, snapshot.text(), snapshot.incarnation());
   }
 
   /**
