@@ -17,8 +17,8 @@ import java.util.OptionalLong;
  * up to where the source's are materialized; those that others read first.
  *
  * <p>Never where the rows to aggregate are no longer there: a refresh would remove buckets that
- * outlived them. From the last bucket that was copied on, both sides have them, because T lies where
- * writers dual-wrote.
+ * outlived them. From the last bucket that was copied on, both sides have them, because T lies
+ * where writers dual-wrote.
  */
 final class AggregateRefresh {
 
@@ -36,8 +36,7 @@ final class AggregateRefresh {
   }
 
   RefreshResult run(String filter, boolean up, boolean down) throws SQLException {
-    Stager.Scope scope =
-        Stager.look(source, sourceCatalog, TableFilter.of(filter), up, down);
+    Stager.Scope scope = Stager.look(source, sourceCatalog, TableFilter.of(filter), up, down);
     Map<TableName, TableName> there =
         new Stager(source, target, sourceCatalog, targetCatalog).targets(scope);
     List<Aggregate> result = new ArrayList<>();
@@ -93,7 +92,9 @@ final class AggregateRefresh {
       return new Aggregate(view, null, null, "up to date");
     }
     String type =
-        Sql.column(Sql.known(targetCatalog.table(target, materialization), materialization), other.column())
+        Sql.column(
+                Sql.known(targetCatalog.table(target, materialization), materialization),
+                other.column())
             .type();
     String from = literal(low, type);
     String to = literal(end.getAsLong(), type);

@@ -22,8 +22,9 @@ import org.slf4j.LoggerFactory;
  *   <li>Where the target's chunk is empty, as it is for history, or where there is no key, or where
  *       the source's chunk is compressed: the range is replaced under a lock of the target's chunk
  *       alone, which is the fastest way. Compressed rows have no version that could be read twice
- *       and no lock that could be held. Writers that want a row of that chunk meanwhile wait for the
- *       lock timeout of their flush, after which their unit of work is pending and made good by key.
+ *       and no lock that could be held. Writers that want a row of that chunk meanwhile wait for
+ *       the lock timeout of their flush, after which their unit of work is pending and made good by
+ *       key.
  * </ul>
  *
  * <p>The target's chunk is decompressed first if it is compressed, and compressed again, or frozen,
@@ -94,8 +95,7 @@ final class ChunkCopy {
     Chunk theirs = Hypertables.chunk(target, chunk).orElseThrow();
     if (theirs.frozen()) {
       Sql.value(
-          target,
-          "select _timescaledb_functions.unfreeze_chunk(" + Sql.literal(chunk.sql()) + ")");
+          target, "select _timescaledb_functions.unfreeze_chunk(" + Sql.literal(chunk.sql()) + ")");
     }
     if (theirs.compressed()) {
       Sql.value(

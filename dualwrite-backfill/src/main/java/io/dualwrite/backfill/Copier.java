@@ -138,8 +138,7 @@ final class Copier {
     final String name =
         host() + "/" + ProcessHandle.current().pid() + "/" + Thread.currentThread().getName();
     final KeyedCopy keyed = new KeyedCopy(sourceCatalog, targetCatalog, limit, bytes::add, steps);
-    final ChunkCopy chunks =
-        new ChunkCopy(sourceCatalog, keyed, healer, limit, bytes::add, steps);
+    final ChunkCopy chunks = new ChunkCopy(sourceCatalog, keyed, healer, limit, bytes::add, steps);
     Connection source;
     Connection target;
 

@@ -16,8 +16,8 @@ import java.util.function.IntConsumer;
 
 /**
  * The convergence engine as one run of copy or verify uses it, with connections of its own that are
- * kept from one use to the next: those to a large catalog, or to TimescaleDB, are not cheap to open.
- * Thread-safe.
+ * kept from one use to the next: those to a large catalog, or to TimescaleDB, are not cheap to
+ * open. Thread-safe.
  */
 final class Healer implements AutoCloseable {
 
@@ -92,8 +92,7 @@ final class Healer implements AutoCloseable {
       TableName from,
       IntConsumer passing)
       throws SQLException {
-    RecopyResult result =
-        convergence.recopy(source, target, chunk, predicate, from, passing);
+    RecopyResult result = convergence.recopy(source, target, chunk, predicate, from, passing);
     source.rollback();
     return result;
   }

@@ -228,6 +228,9 @@ final class Hypertables {
   static void invalidation(Connection c, boolean on) throws SQLException {
     Sql.execute(
         c,
-        "select pg_catalog.set_config(name, " + (on ? "'off'" : "'on'") + ", false)" + INVALIDATION);
+        "select pg_catalog.set_config(name, "
+            + (on ? "'off'" : "'on'")
+            + ", false)"
+            + INVALIDATION);
   }
 }

@@ -82,12 +82,10 @@ final class KeyedCopy {
    * @param chunk of a hypertable, where neither side's chunk is compressed: the target's chunk of
    *     the same place; else null
    */
-  Copied run(Connection source, Connection target, Task task, TableName chunk)
-      throws SQLException {
+  Copied run(Connection source, Connection target, Task task, TableName chunk) throws SQLException {
     Sql.execute(source, Sessions.searchPath(null));
     Sql.execute(target, Sessions.searchPath(null));
-    Optional<Table> found =
-        sourceCatalog.table(source, chunk == null ? task.table() : task.from());
+    Optional<Table> found = sourceCatalog.table(source, chunk == null ? task.table() : task.from());
     Optional<Table> there = targetCatalog.table(target, chunk == null ? task.table() : chunk);
     if (found.isEmpty() || there.isEmpty()) {
       throw new BackfillException(
@@ -150,7 +148,8 @@ final class KeyedCopy {
       deferrable = facts.deferrable;
       cycle = facts.cycle;
       format = facts.binary ? " (format binary)" : " (format text, encoding 'UTF8')";
-      // a chunk that is compressed by now has no versions: an error here, where ONLY would hide rows
+      // a chunk that is compressed by now has no versions: an error here, where ONLY would hide
+      // rows
       part = (task.kind() == Task.Kind.CHUNK ? "" : "only ") + task.from().sql();
       range = Sql.and(Sql.range(from, key, task.low(), task.high()), task.predicate());
     }
@@ -169,14 +168,7 @@ final class KeyedCopy {
               + " with no data; create temporary table dualwrite_again ("
               + numbered("k# text")
               + ", version text) on commit drop");
-      read(
-          "select "
-              + Sql.list(columns)
-              + ", xmin::text from "
-              + part
-              + " where "
-              + range,
-          CHUNK);
+      read("select " + Sql.list(columns) + ", xmin::text from " + part + " where " + range, CHUNK);
       long rows = moved.rows();
       steps.at(Steps.Step.READ, task);
       for (ForeignKey k : from.references()) {
@@ -266,8 +258,7 @@ final class KeyedCopy {
 
     /** Key and version of every row that the first read could have seen, as they are now. */
     private void readAgain() throws SQLException {
-      String again =
-          "select " + texts("t") + ", t.xmin::text from " + part + " t where ";
+      String again = "select " + texts("t") + ", t.xmin::text from " + part + " t where ";
       read(again + range, AGAIN);
       if (!pulled.isEmpty()) {
         read(

@@ -581,7 +581,8 @@ final class RangeCheck {
     for (int i = 0; i < keys.size(); i++) {
       result.add(null);
     }
-    for (List<String> r : Sql.rows(side.connection, hash.look(side.table, range.look(side.there), keys, lock))) {
+    for (List<String> r :
+        Sql.rows(side.connection, hash.look(side.table, range.look(side.there), keys, lock))) {
       result.set(Integer.parseInt(r.get(0)) - 1, r.subList(1, r.size()).toArray(new String[0]));
     }
     return result;

@@ -52,15 +52,7 @@ public record StageOptions(
   /** With these completion points. */
   public StageOptions withUntil(List<String> value) {
     return new StageOptions(
-        value,
-        from,
-        filter,
-        cascadeUp,
-        cascadeDown,
-        skipUntyped,
-        timeColumns,
-        patience,
-        chunkRows);
+        value, from, filter, cascadeUp, cascadeDown, skipUntyped, timeColumns, patience, chunkRows);
   }
 
   /** With these beginnings. */

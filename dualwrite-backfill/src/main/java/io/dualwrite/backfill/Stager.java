@@ -66,8 +66,7 @@ final class Stager {
    * @param hypertables those of them that are hypertables, by name
    * @param refused a sentence for each of the others
    */
-  record Scope(
-      List<Table> roots, Map<TableName, Hypertable> hypertables, List<String> refused) {}
+  record Scope(List<Table> roots, Map<TableName, Hypertable> hypertables, List<String> refused) {}
 
   static Scope look(
       Connection source, Catalog catalog, Predicate<TableName> filter, boolean up, boolean down)
@@ -91,9 +90,7 @@ final class Stager {
     }
     List<Table> roots = new ArrayList<>();
     for (Table t : catalog.tables(source)) {
-      if (t.root().isPresent()
-          || names.contains(t.name())
-          || !filter.test(t.name())) {
+      if (t.root().isPresent() || names.contains(t.name()) || !filter.test(t.name())) {
         continue;
       }
       switch (t.kind()) {
@@ -166,9 +163,7 @@ final class Stager {
     checkPoints(until);
     checkPoints(since);
     TableFilter filter = TableFilter.of(options.filter());
-    Scope scope =
-        scope(
-            source, sourceCatalog, filter, options.cascadeUp(), options.cascadeDown());
+    Scope scope = scope(source, sourceCatalog, filter, options.cascadeUp(), options.cascadeDown());
     List<Table> roots = scope.roots();
     Map<TableName, TableName> there = targets(scope);
     Map<TableName, Table> all = new HashMap<>();
@@ -303,8 +298,7 @@ final class Stager {
   }
 
   /** The name that people know a table of the target by. */
-  private static TableName people(
-      TableName table, Scope scope, Map<TableName, TableName> there) {
+  private static TableName people(TableName table, Scope scope, Map<TableName, TableName> there) {
     for (Hypertable h : scope.hypertables().values()) {
       if (table.equals(there.get(h.name()))) {
         return h.known();
@@ -423,7 +417,12 @@ final class Stager {
         Sql.value(source, "select " + e.getValue());
       } catch (SQLException x) {
         throw new BackfillException(
-            points.option() + " " + e.getKey() + " is not understood by the source: " + x.getMessage(), x);
+            points.option()
+                + " "
+                + e.getKey()
+                + " is not understood by the source: "
+                + x.getMessage(),
+            x);
       }
     }
   }
@@ -471,7 +470,11 @@ final class Stager {
               .orElseThrow();
       if (!other.column().equals(h.column())) {
         return List.of(
-            "is divided by " + h.column() + " on the source and by " + other.column() + " on the target");
+            "is divided by "
+                + h.column()
+                + " on the source and by "
+                + other.column()
+                + " on the target");
       }
     }
     List<String> p = new ArrayList<>(Schema.problems(t, there.orElse(null)));
@@ -554,7 +557,9 @@ final class Stager {
 
   private record ChunkPart(Chunk chunk, String predicate) {}
 
-  /** The chunks of a hypertable between the points, newest first, each with what they leave of it. */
+  /**
+   * The chunks of a hypertable between the points, newest first, each with what they leave of it.
+   */
   private List<ChunkPart> chunks(
       Table root, Hypertable h, Until since, Until until, List<TableName> leftOut)
       throws SQLException {
@@ -656,9 +661,7 @@ final class Stager {
                 .toList();
     for (Table leaf : leaves) {
       PartitionBounds.Side end =
-          t.isEmpty()
-              ? PartitionBounds.Side.BEFORE
-              : bounds.get().side(side, leaf.name(), t.get());
+          t.isEmpty() ? PartitionBounds.Side.BEFORE : bounds.get().side(side, leaf.name(), t.get());
       PartitionBounds.Side begin =
           f.isEmpty() ? PartitionBounds.Side.AFTER : bounds.get().side(side, leaf.name(), f.get());
       if (end == PartitionBounds.Side.AFTER || begin == PartitionBounds.Side.BEFORE) {

@@ -105,8 +105,7 @@ final class Until {
         LocalTime.parse(m.group(2));
         return m.group(3) == null ? Kind.TIMESTAMP : Kind.TIMESTAMPTZ;
       } catch (DateTimeException e) {
-        throw new BackfillException(
-            option + " " + text + " is not a date: " + e.getMessage(), e);
+        throw new BackfillException(option + " " + text + " is not a date: " + e.getMessage(), e);
       }
     }
     throw new BackfillException(

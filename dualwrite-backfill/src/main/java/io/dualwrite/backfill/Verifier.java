@@ -33,7 +33,6 @@ import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.LongAdder;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Function;
-import java.util.stream.Collectors;
 
 /** Compares every table, range by range, on several connections to each side. */
 final class Verifier {
@@ -247,8 +246,7 @@ final class Verifier {
       }
       RangeCheck.Outcome o;
       try {
-        o =
-            new RangeCheck(lines.source, lines.target, healer, options, others, range).run();
+        o = new RangeCheck(lines.source, lines.target, healer, options, others, range).run();
         if (!range.tasks().isEmpty()) {
           TaskStore.verified(lines.target, range.tasks(), o.equal());
         }
@@ -305,8 +303,7 @@ final class Verifier {
                 }
               });
       Stager.Scope scope =
-          Stager.scope(
-              s, sourceCatalog, n -> wanted.test(n) || also.contains(n), false, false);
+          Stager.scope(s, sourceCatalog, n -> wanted.test(n) || also.contains(n), false, false);
       for (Table source : scope.roots()) {
         Hypertable h = scope.hypertables().get(source.name());
         TableName name = h == null ? source.name() : h.known();
@@ -376,7 +373,8 @@ final class Verifier {
               .toList();
       String from = "only " + leaf.sql();
       Function<List<Long>, RangeCheck.Range> whole =
-          ids -> new RangeCheck.Range(
+          ids ->
+              new RangeCheck.Range(
                   source, target, from, from, "true", "true", leaf, ids, hash, List.of());
       if (source.keyed() && divided(source, own)) {
         for (Task task : own) {

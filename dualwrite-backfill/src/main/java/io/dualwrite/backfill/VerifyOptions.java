@@ -87,7 +87,6 @@ public record VerifyOptions(
 
   /** With this method. */
   public VerifyOptions withMethod(Method value) {
-    return new VerifyOptions(
-        parallelism, repair, filter, maxDifferences, recheck, settled, value);
+    return new VerifyOptions(parallelism, repair, filter, maxDifferences, recheck, settled, value);
   }
 }

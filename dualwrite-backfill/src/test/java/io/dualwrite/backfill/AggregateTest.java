@@ -47,8 +47,7 @@ class AggregateTest {
     Timescale.run(
         pair,
         source,
-        List.of(
-            "call refresh_continuous_aggregate('" + view + "', " + from + ", " + to + ")"));
+        List.of("call refresh_continuous_aggregate('" + view + "', " + from + ", " + to + ")"));
   }
 
   private static PgPair filled() throws SQLException {
@@ -92,8 +91,10 @@ class AggregateTest {
       Backfill b = Check.backfill(pair);
       StageResult staged = b.stage(ALL.withUntil(POINTS));
       assertTrue(
-          staged.staged().containsAll(
-              List.of(new TableName("public", "hourly"), new TableName("public", "daily"))),
+          staged
+              .staged()
+              .containsAll(
+                  List.of(new TableName("public", "hourly"), new TableName("public", "daily"))),
           staged.toString());
       String log =
           "select count(*) from _timescaledb_catalog.continuous_aggs_hypertable_invalidation_log";
@@ -122,7 +123,10 @@ class AggregateTest {
 
       try (Connection t = pair.target()) {
         Check.execute(
-            t, "update " + materialization(t, "hourly") + " set n = n + 1 where b = '1970-01-02 03:00Z'");
+            t,
+            "update "
+                + materialization(t, "hourly")
+                + " set n = n + 1 where b = '1970-01-02 03:00Z'");
         Check.execute(t, "delete from " + materialization(t, "tens") + " where b = 100");
       }
       VerifyResult damaged = b.verify(Timescale.QUICK, Progress.none());
@@ -158,7 +162,9 @@ class AggregateTest {
   private static List<String> staged(PgPair pair, String filter, boolean up, boolean down) {
     Backfill b = Check.backfill(pair);
     List<String> names = new ArrayList<>();
-    b.stage(ALL.withFilter(filter).withCascade(up, down)).staged().forEach(t -> names.add(t.name()));
+    b.stage(ALL.withFilter(filter).withCascade(up, down))
+        .staged()
+        .forEach(t -> names.add(t.name()));
     b.clean();
     names.sort(null);
     return names;

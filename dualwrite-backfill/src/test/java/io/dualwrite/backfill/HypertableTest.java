@@ -54,10 +54,8 @@ class HypertableTest {
       Backfill b = Check.backfill(pair);
       StageResult staged =
           b.stage(
-              ALL.withUntil(
-                      List.of("1970-01-01T06:00Z", "1970-01-02T03:00", "1969-12-25", "-17"))
-                  .withFrom(
-                      List.of("1969-12-30T12:00Z", "1969-12-30T01:00", "1969-12-03", "-223"))
+              ALL.withUntil(List.of("1970-01-01T06:00Z", "1970-01-02T03:00", "1969-12-25", "-17"))
+                  .withFrom(List.of("1969-12-30T12:00Z", "1969-12-30T01:00", "1969-12-03", "-223"))
                   .withFilter("metrics|devices|log|days|small|tiny|Events"));
       assertFalse(staged.leftOut().isEmpty());
       Timescale.copyAll(b);
@@ -212,13 +210,15 @@ class HypertableTest {
       Backfill b = Check.backfill(pair);
       b.stage(ALL);
       Timescale.copyAll(b);
-      String sums = Check.target(pair, "select row(count(v), min(v), max(v), sum(k))::text from small");
+      String sums =
+          Check.target(pair, "select row(count(v), min(v), max(v), sum(k))::text from small");
       for (List<String> damages : rounds) {
         for (String damage : damages) {
           pair.executeTarget("set timezone = 'UTC'; " + damage);
         }
         VerifyResult v = b.verify(Timescale.QUICK, Progress.none());
-        assertEquals(damages.size(), v.tables().stream().filter(t -> !t.equal()).count(), v.toString());
+        assertEquals(
+            damages.size(), v.tables().stream().filter(t -> !t.equal()).count(), v.toString());
         assertEquals(
             sums,
             Check.target(pair, "select row(count(v), min(v), max(v), sum(k))::text from small"));

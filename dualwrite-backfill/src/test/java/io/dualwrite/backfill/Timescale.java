@@ -21,13 +21,10 @@ final class Timescale {
   private static final int PARALLELISM = 2;
 
   static final VerifyOptions QUICK =
-      VerifyOptions.defaults()
-          .withParallelism(PARALLELISM)
-          .withRecheck(Duration.ofMillis(200));
+      VerifyOptions.defaults().withParallelism(PARALLELISM).withRecheck(Duration.ofMillis(200));
 
   static void copyAll(Backfill b) {
-    CopyResult r =
-        b.copy(CopyOptions.defaults().withParallelism(PARALLELISM), Progress.none());
+    CopyResult r = b.copy(CopyOptions.defaults().withParallelism(PARALLELISM), Progress.none());
     assertEquals(List.of(), r.failed());
     assertEquals(0, r.left());
   }

@@ -762,7 +762,14 @@ public final class Convergence {
     String format = binary ? " with (format binary)" : "";
     return CopyPipe.run(
             p,
-            "copy (select " + names + " from " + from.name().sql() + " where " + where + ") to stdout" + format,
+            "copy (select "
+                + names
+                + " from "
+                + from.name().sql()
+                + " where "
+                + where
+                + ") to stdout"
+                + format,
             m,
             "copy " + Chunks.entry(m, leaf).sql() + " (" + names + ") from stdin" + format,
             passing)
