@@ -2,7 +2,6 @@ package io.dualwrite.backfill;
 
 import io.dualwrite.catalog.Catalog;
 import io.dualwrite.control.Side;
-import io.dualwrite.converge.Convergence;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.util.List;
@@ -28,13 +27,11 @@ public final class Backfill {
   private final Sessions targets;
   private final Catalog sourceCatalog = new Catalog();
   private final Catalog targetCatalog = new Catalog();
-  private final Healer healer;
   private final Steps steps;
 
   private Backfill(Builder b, Steps steps) {
     sources = new Sessions(Objects.requireNonNull(b.source, "source"), Side.SOURCE);
     targets = new Sessions(Objects.requireNonNull(b.target, "target"), Side.TARGET);
-    healer = new Healer(new Convergence(sources, targets, sourceCatalog, targetCatalog));
     this.steps = steps;
   }
 
@@ -130,7 +127,7 @@ public final class Backfill {
   public CopyResult copy(CopyOptions options, Progress listener) {
     sourceCatalog.invalidate();
     targetCatalog.invalidate();
-    try {
+    try (Healer healer = healer(options.parallelism())) {
       return new Copier(sources, targets, sourceCatalog, targetCatalog, healer, options, steps)
           .copy(listener);
     } catch (SQLException e) {
@@ -148,11 +145,32 @@ public final class Backfill {
   public VerifyResult verify(VerifyOptions options, Progress listener) {
     sourceCatalog.invalidate();
     targetCatalog.invalidate();
-    try {
+    try (Healer healer = healer(options.parallelism())) {
       return new Verifier(sources, targets, sourceCatalog, targetCatalog, healer, options)
           .verify(listener);
     } catch (SQLException e) {
       throw failed("verify", e);
+    }
+  }
+
+  /**
+   * Refreshes the target's continuous aggregates as far as the source's are materialized, those
+   * that others read first. Where their materializations were copied it begins with the last bucket
+   * copied. Idempotent.
+   *
+   * @param filter as {@link StageOptions#filter()}, on the names of the aggregates and hypertables
+   * @param up as {@link StageOptions#cascadeUp()}
+   * @param down as {@link StageOptions#cascadeDown()}
+   * @throws BackfillException if an aggregate is missing on the target or a refresh fails
+   */
+  public RefreshResult refreshAggregates(String filter, boolean up, boolean down) {
+    sourceCatalog.invalidate();
+    targetCatalog.invalidate();
+    try (Connection s = sources.getConnection();
+        Connection t = targets.getConnection()) {
+      return new AggregateRefresh(s, t, sourceCatalog, targetCatalog).run(filter, up, down);
+    } catch (SQLException e) {
+      throw failed("refresh", e);
     }
   }
 
@@ -189,6 +207,10 @@ public final class Backfill {
     } catch (SQLException e) {
       throw failed("status", e);
     }
+  }
+
+  private Healer healer(int users) {
+    return new Healer(sources, targets, sourceCatalog, targetCatalog, users);
   }
 
   private static BackfillException failed(String what, SQLException e) {

@@ -138,6 +138,7 @@ final class Copier {
     final String name =
         host() + "/" + ProcessHandle.current().pid() + "/" + Thread.currentThread().getName();
     final KeyedCopy keyed = new KeyedCopy(sourceCatalog, targetCatalog, limit, bytes::add, steps);
+    final ChunkCopy chunks = new ChunkCopy(sourceCatalog, keyed, healer, limit, bytes::add, steps);
     Connection source;
     Connection target;
 
@@ -222,22 +223,27 @@ final class Copier {
     Copied copied;
     if (!task.resync().isEmpty()) {
       healer.resync(task.table(), task.resync());
-      copied = new Copied(0, 0, 0, 0, List.of());
+      copied = Copied.NOTHING.withFinish(task.finish());
+    } else if (!task.finish().isEmpty()) {
+      ChunkCopy.finish(w.target, task.finish());
+      copied = Copied.NOTHING;
+    } else if (task.kind() == Task.Kind.CHUNK) {
+      copied = w.chunks.run(w.source, w.target, task);
     } else if (task.kind() == Task.Kind.KEYED && gone(w.source, task)) {
       LOG.info("partition {} is no longer on the source: nothing to copy", task.from());
-      copied = new Copied(0, 0, 0, 0, List.of());
+      copied = Copied.NOTHING;
     } else if (task.kind() == Task.Kind.KEYED) {
-      copied = w.keyed.run(w.source, w.target, task);
+      copied = w.keyed.run(w.source, w.target, task, null);
     } else {
       long n = healer.recopy(w.target, task.from(), task.predicate()).rows();
-      copied = new Copied(n, 0, n, 0, List.of());
+      copied = new Copied(n, 0, n, 0, List.of(), List.of());
     }
     Sql.execute(w.target, Sessions.searchPath(null));
     TaskStore.copied(w.target, task, copied, w.name, System.nanoTime() - began);
     steps.at(Steps.Step.MARKED, task);
     w.target.commit();
     rows.add(copied.rows());
-    if (copied.resync().isEmpty()) {
+    if (copied.resync().isEmpty() && copied.finish().isEmpty()) {
       tasks.increment();
       analyze(w, task.table());
     }

@@ -1,5 +1,8 @@
 package io.dualwrite.backfill;
 
+import com.zaxxer.hikari.HikariConfig;
+import com.zaxxer.hikari.HikariDataSource;
+import io.dualwrite.catalog.Catalog;
 import io.dualwrite.catalog.TableName;
 import io.dualwrite.converge.Convergence;
 import io.dualwrite.converge.ConvergenceException;
@@ -9,14 +12,46 @@ import java.sql.Connection;
 import java.sql.SQLException;
 import java.util.List;
 import java.util.Map;
+import java.util.function.IntConsumer;
 
-/** The convergence engine as copy and verify use it. Thread-safe. */
-final class Healer {
+/**
+ * The convergence engine as one run of copy or verify uses it, with connections of its own that are
+ * kept from one use to the next: those to a large catalog, or to TimescaleDB, are not cheap to
+ * open. Thread-safe.
+ */
+final class Healer implements AutoCloseable {
 
+  private final HikariDataSource sources;
+  private final HikariDataSource targets;
   private final Convergence convergence;
 
-  Healer(Convergence convergence) {
-    this.convergence = convergence;
+  /**
+   * Opens nothing yet.
+   *
+   * @param users how many threads will use it
+   */
+  Healer(
+      Sessions source, Sessions target, Catalog sourceCatalog, Catalog targetCatalog, int users) {
+    sources = pool(source, users);
+    targets = pool(target, users);
+    convergence = new Convergence(sources, targets, sourceCatalog, targetCatalog);
+  }
+
+  private static HikariDataSource pool(Sessions sessions, int users) {
+    HikariConfig c = new HikariConfig();
+    c.setPoolName("dualwrite-heal-" + sessions.side());
+    c.setDataSource(sessions);
+    // a resync holds one to each side, and looks at both catalogs beside it
+    c.setMaximumPoolSize(2 * users);
+    c.setMinimumIdle(0);
+    c.setInitializationFailTimeout(-1); // whoever uses it first says what is wrong
+    return new HikariDataSource(c);
+  }
+
+  @Override
+  public void close() {
+    sources.close();
+    targets.close();
   }
 
   /** Makes the target's rows for these keys what the source's are. */
@@ -40,5 +75,25 @@ final class Healer {
   /** Replaces a keyless range in the transaction that claimed it. */
   RecopyResult recopy(Connection target, TableName table, String predicate) throws SQLException {
     return convergence.recopy(target, table, predicate);
+  }
+
+  /**
+   * The same of a hypertable's chunk, with a key or without.
+   *
+   * @param source a connection without autocommit and in no transaction, and so afterwards
+   * @param from the source's chunk of the same place
+   * @param passing told of bytes before they are sent on; may wait
+   */
+  RecopyResult recopy(
+      Connection source,
+      Connection target,
+      TableName chunk,
+      String predicate,
+      TableName from,
+      IntConsumer passing)
+      throws SQLException {
+    RecopyResult result = convergence.recopy(source, target, chunk, predicate, from, passing);
+    source.rollback();
+    return result;
   }
 }

@@ -1,10 +1,12 @@
 package io.dualwrite.backfill;
 
 import io.dualwrite.catalog.Catalog;
+import io.dualwrite.catalog.Chunks;
 import io.dualwrite.catalog.Column;
 import io.dualwrite.catalog.ForeignKey;
 import io.dualwrite.catalog.Table;
 import io.dualwrite.catalog.TableName;
+import io.dualwrite.converge.CopyPipe;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.util.ArrayList;
@@ -49,7 +51,7 @@ final class KeyedCopy {
   private static final String FIXED = "pg_temp.dualwrite_fixed";
 
   /** From this attempt on, rows that may be the reason for the failures are left to resync. */
-  private static final int CAREFUL = 3;
+  static final int CAREFUL = 3;
 
   private final Catalog sourceCatalog;
   private final Catalog targetCatalog;
@@ -74,11 +76,17 @@ final class KeyedCopy {
     this.steps = steps;
   }
 
-  Copied run(Connection source, Connection target, Task task) throws SQLException {
+  /**
+   * Copies a range.
+   *
+   * @param chunk of a hypertable, where neither side's chunk is compressed: the target's chunk of
+   *     the same place; else null
+   */
+  Copied run(Connection source, Connection target, Task task, TableName chunk) throws SQLException {
     Sql.execute(source, Sessions.searchPath(null));
     Sql.execute(target, Sessions.searchPath(null));
-    Optional<Table> found = sourceCatalog.table(source, task.table());
-    Optional<Table> there = targetCatalog.table(target, task.table());
+    Optional<Table> found = sourceCatalog.table(source, chunk == null ? task.table() : task.from());
+    Optional<Table> there = targetCatalog.table(target, chunk == null ? task.table() : chunk);
     if (found.isEmpty() || there.isEmpty()) {
       throw new BackfillException(
           "table "
@@ -95,6 +103,7 @@ final class KeyedCopy {
     private final Task task;
     private final Table from;
     private final Table into;
+    private final TableName entry;
     private final List<String> columns;
     private final List<String> key;
     private final String version;
@@ -102,6 +111,7 @@ final class KeyedCopy {
     private final boolean deferrable;
     private final Set<TableName> cycle;
     private final String range;
+    private final String part;
     private final Set<List<String>> pulled = new LinkedHashSet<>();
     private final Set<List<String>> resync = new LinkedHashSet<>();
     private CopyPipe.Moved moved = new CopyPipe.Moved(0, 0);
@@ -113,6 +123,7 @@ final class KeyedCopy {
       this.task = task;
       this.from = from;
       this.into = into;
+      entry = Chunks.entry(target, into);
       columns = Sql.writable(from);
       key = from.key();
       String v = "dualwrite_version";
@@ -137,6 +148,9 @@ final class KeyedCopy {
       deferrable = facts.deferrable;
       cycle = facts.cycle;
       format = facts.binary ? " (format binary)" : " (format text, encoding 'UTF8')";
+      // a chunk that is compressed by now has no versions: an error here, where ONLY would hide
+      // rows
+      part = (task.kind() == Task.Kind.CHUNK ? "" : "only ") + task.from().sql();
       range = Sql.and(Sql.range(from, key, task.low(), task.high()), task.predicate());
     }
 
@@ -154,14 +168,7 @@ final class KeyedCopy {
               + " with no data; create temporary table dualwrite_again ("
               + numbered("k# text")
               + ", version text) on commit drop");
-      read(
-          "select "
-              + Sql.list(columns)
-              + ", xmin::text from only "
-              + task.from().sql()
-              + " where "
-              + range,
-          CHUNK);
+      read("select " + Sql.list(columns) + ", xmin::text from " + part + " where " + range, CHUNK);
       long rows = moved.rows();
       steps.at(Steps.Step.READ, task);
       for (ForeignKey k : from.references()) {
@@ -186,7 +193,7 @@ final class KeyedCopy {
         findStale();
       }
       steps.at(Steps.Step.CORRECTED, task);
-      return new Copied(rows, moved.bytes(), inserted, corrected, List.copyOf(resync));
+      return new Copied(rows, moved.bytes(), inserted, corrected, List.copyOf(resync), List.of());
     }
 
     /** Reads from the source into a temporary table of the target. */
@@ -197,8 +204,11 @@ final class KeyedCopy {
               "copy (" + query + ") to stdout" + format,
               target,
               "copy " + temporary + " from stdin" + format,
-              limit,
-              meter);
+              Integer.MAX_VALUE,
+              (rows, bytes) -> {
+                limit.pass(bytes);
+                meter.accept(bytes);
+              });
       if (temporary.equals(CHUNK)) {
         moved = moved.plus(m);
       }
@@ -214,7 +224,7 @@ final class KeyedCopy {
               : "";
       String head =
           "insert into "
-              + into.name().sql()
+              + entry.sql()
               + " ("
               + Sql.list(columns)
               + ")"
@@ -249,8 +259,7 @@ final class KeyedCopy {
 
     /** Key and version of every row that the first read could have seen, as they are now. */
     private void readAgain() throws SQLException {
-      String again =
-          "select " + texts("t") + ", t.xmin::text from only " + task.from().sql() + " t where ";
+      String again = "select " + texts("t") + ", t.xmin::text from " + part + " t where ";
       read(again + range, AGAIN);
       if (!pulled.isEmpty()) {
         read(

@@ -22,6 +22,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
+import java.util.stream.Collectors;
 
 /**
  * Compares one range: sums first; if they differ, sums by bucket of the key's hash; then the rows
@@ -43,6 +44,8 @@ final class RangeCheck {
    * @param relation keyless: what is recopied; {@code targetWhere} is the predicate
    * @param tasks the tasks it covers
    * @param hash how rows become hashes
+   * @param chunks of a hypertable: the places that are compared, each with both sides' chunks; else
+   *     empty
    */
   record Range(
       Table source,
@@ -53,7 +56,95 @@ final class RangeCheck {
       String targetWhere,
       TableName relation,
       List<Long> tasks,
-      RowHash hash) {}
+      RowHash hash,
+      List<Place> chunks) {
+
+    /** What keys are looked up in. */
+    private String look(boolean there) {
+      if (chunks.isEmpty()) {
+        return (there ? target : source).name().sql();
+      }
+      Hypertables.Chunk only =
+          chunks.size() > 1 ? null : there ? chunks.get(0).target() : chunks.get(0).source();
+      return (only != null ? only.name() : (there ? target : source).name()).sql();
+    }
+
+    /** Whether some rows cannot be locked, or changed, one by one while they are repaired. */
+    private boolean closed() {
+      return chunks.stream().anyMatch(Place::closed);
+    }
+
+    /** Some places of a hypertable, all together. */
+    static Range of(
+        Table source, Table target, List<Place> places, List<Long> tasks, RowHash hash) {
+      return new Range(
+          source,
+          target,
+          union(source, hash, places.stream().map(Place::source).toList()),
+          union(target, hash, places.stream().map(Place::target).toList()),
+          "true",
+          "true",
+          target.name(),
+          tasks,
+          hash,
+          places);
+    }
+
+    private static String union(Table root, RowHash hash, List<Hypertables.Chunk> chunks) {
+      List<String> parts = new ArrayList<>();
+      for (Hypertables.Chunk c : chunks) {
+        if (c != null) {
+          parts.add(c.name().sql());
+        }
+      }
+      if (parts.size() == 1) {
+        return parts.get(0);
+      }
+      if (parts.isEmpty()) {
+        return "(select * from only " + root.name().sql() + " where false) c";
+      }
+      String columns = Sql.list(hash.columns());
+      return parts.stream()
+          .map(p -> "select " + columns + " from " + p)
+          .collect(Collectors.joining(" union all ", "(", ") c"));
+    }
+
+    /** The same places with the chunks that are there now. */
+    private Range now(Connection s, Connection t) throws SQLException {
+      Map<String, Hypertables.Chunk> mine = bySlices(s, source);
+      Map<String, Hypertables.Chunk> theirs = bySlices(t, target);
+      return of(
+          source,
+          target,
+          chunks.stream()
+              .map(p -> new Place(p.slices, mine.get(p.slices), theirs.get(p.slices)))
+              .toList(),
+          tasks,
+          hash);
+    }
+
+    private static Map<String, Hypertables.Chunk> bySlices(Connection c, Table root)
+        throws SQLException {
+      Map<String, Hypertables.Chunk> result = new HashMap<>();
+      for (Hypertables.Chunk k : Hypertables.chunks(c, root.name())) {
+        result.put(k.slices(), k);
+      }
+      return result;
+    }
+  }
+
+  /**
+   * A place in a hypertable, with what is there.
+   *
+   * @param slices the place
+   * @param source the source's chunk, or null
+   * @param target the target's chunk, or null
+   */
+  record Place(String slices, Hypertables.Chunk source, Hypertables.Chunk target) {
+    private boolean closed() {
+      return source != null && source.closed() || target != null && target.closed();
+    }
+  }
 
   /** What came out. {@code more}: there are more differences than were looked for. */
   record Outcome(
@@ -72,26 +163,26 @@ final class RangeCheck {
   private static final int KEYS_PER_LOOK = 500;
   private static final int SAMPLES = 100;
   private static final int SETTLED_AT_MOST = 20;
+  private static final int COUNTED_AT_MOST = 6;
 
-  private final Sessions sources;
-  private final Sessions targets;
+  private final Connection source;
+  private final Connection target;
   private final Healer healer;
   private final VerifyOptions options;
   private final ExecutorService others;
-  private final Range range;
+  private Range range;
   private final RowHash hash;
-  private Connection source;
-  private Connection target;
 
+  /** On these connections, which are in no transaction before and after. */
   RangeCheck(
-      Sessions sources,
-      Sessions targets,
+      Connection source,
+      Connection target,
       Healer healer,
       VerifyOptions options,
       ExecutorService others,
       Range range) {
-    this.sources = sources;
-    this.targets = targets;
+    this.source = source;
+    this.target = target;
     this.healer = healer;
     this.options = options;
     this.others = others;
@@ -102,16 +193,34 @@ final class RangeCheck {
   private record Sums(long count, String first, String second) {}
 
   Outcome run() throws SQLException {
-    try (Connection s = sources.getConnection();
-        Connection t = targets.getConnection()) {
-      source = s;
-      target = t;
-      Sql.execute(s, Sessions.searchPath(range.source()));
-      Sql.execute(t, Sessions.searchPath(range.target()));
-      s.setAutoCommit(false);
-      t.setAutoCommit(false);
-      return compare();
+    source.setAutoCommit(false);
+    target.setAutoCommit(false);
+    while (true) {
+      try {
+        Sql.execute(source, Sessions.searchPath(range.source()));
+        Sql.execute(target, Sessions.searchPath(range.target()));
+        Outcome result = compare();
+        source.setAutoCommit(true);
+        target.setAutoCommit(true);
+        return result;
+      } catch (SQLException e) {
+        if (!"42P01".equals(e.getSQLState()) || range.chunks.isEmpty()) {
+          throw e;
+        }
+        // chunks that were dropped meanwhile (retention) have no rows
+        lookAgain();
+      }
     }
+  }
+
+  private void lookAgain() throws SQLException {
+    source.rollback();
+    target.rollback();
+    Sql.execute(source, Sessions.searchPath(null));
+    Sql.execute(target, Sessions.searchPath(null));
+    range = range.now(source, target);
+    source.commit();
+    target.commit();
   }
 
   private Outcome compare() throws SQLException {
@@ -122,6 +231,23 @@ final class RangeCheck {
       Pair<Sums> sums = both(side -> sums(side));
       if (sums.source.equals(sums.target)) {
         return new Outcome(sums.source.count, sums.target.count, List.of(), false, repaired, null);
+      }
+      if (options.method() == VerifyOptions.Method.COUNT) {
+        if (++settled < COUNTED_AT_MOST) {
+          delay(settled, COUNTED_AT_MOST);
+          continue;
+        }
+        return new Outcome(
+            sums.source.count,
+            sums.target.count,
+            List.of(),
+            false,
+            0,
+            range.sourceFrom()
+                + " has "
+                + sums.source.count
+                + " rows, on the target "
+                + sums.target.count);
       }
       Found found = find(Math.max(sums.source.count, sums.target.count));
       List<Difference> left = recheck(found.suspected);
@@ -144,7 +270,10 @@ final class RangeCheck {
       }
       before = now;
       try {
-        if (range.source().keyed()) {
+        if (!range.chunks().isEmpty() && (!range.source().keyed() || range.closed())) {
+          repairChunks();
+          repaired += range.source().keyed() ? now.size() : 1;
+        } else if (range.source().keyed()) {
           healer.resync(range.source().name(), List.copyOf(now));
           repaired += now.size();
         } else {
@@ -153,7 +282,26 @@ final class RangeCheck {
         }
       } catch (SQLException | BackfillException e) {
         error = "repair failed: " + e.getMessage();
+        target.rollback();
       }
+      if (!range.chunks().isEmpty()) {
+        lookAgain(); // the repair may have made some
+        Sql.execute(source, Sessions.searchPath(range.source()));
+        Sql.execute(target, Sessions.searchPath(range.target()));
+      }
+    }
+  }
+
+  private void repairChunks() throws SQLException {
+    for (Place p : range.chunks()) {
+      source.commit();
+      ChunkCopy.repair(
+          source,
+          target,
+          healer,
+          range.target().name(),
+          p.slices(),
+          p.source() == null ? null : p.source().name());
     }
   }
 
@@ -162,18 +310,19 @@ final class RangeCheck {
 
   private record Pair<T>(T source, T target) {}
 
-  private record OneSide(Connection connection, Table table, String from, String where) {}
+  private record OneSide(
+      Connection connection, Table table, String from, String where, boolean there) {}
 
   private interface Query<T> {
     T run(OneSide side) throws SQLException;
   }
 
   private OneSide sourceSide() {
-    return new OneSide(source, range.source(), range.sourceFrom(), range.sourceWhere());
+    return new OneSide(source, range.source(), range.sourceFrom(), range.sourceWhere(), false);
   }
 
   private OneSide targetSide() {
-    return new OneSide(target, range.target(), range.targetFrom(), range.targetWhere());
+    return new OneSide(target, range.target(), range.targetFrom(), range.targetWhere(), true);
   }
 
   private <T> Pair<T> both(Query<T> query) throws SQLException {
@@ -214,7 +363,13 @@ final class RangeCheck {
   }
 
   private Sums sums(OneSide side) throws SQLException {
-    List<String> r = Sql.rows(side.connection, hash.sums(side.from, side.where)).get(0);
+    List<String> r =
+        Sql.rows(
+                side.connection,
+                options.method() == VerifyOptions.Method.COUNT
+                    ? hash.count(side.from, side.where)
+                    : hash.sums(side.from, side.where))
+            .get(0);
     return new Sums(Long.parseLong(r.get(0)), r.get(1), r.get(2));
   }
 
@@ -405,10 +560,11 @@ final class RangeCheck {
       theirs = look(targetSide(), keys, true);
     } catch (SQLException e) {
       target.rollback();
-      if (!Set.of("55P03", "40P01", "42501").contains(String.valueOf(e.getSQLState()))) {
+      if (!Set.of("55P03", "40P01", "42501", "0A000").contains(String.valueOf(e.getSQLState()))) {
         throw e;
       }
-      return look(keys); // a writer holds on to a row, or the role may not lock: a plain look
+      // a writer holds on to a row, the role may not lock, the row is compressed: a plain look
+      return look(keys);
     }
     try {
       List<String[]> mine = look(sourceSide(), keys, false);
@@ -425,7 +581,8 @@ final class RangeCheck {
     for (int i = 0; i < keys.size(); i++) {
       result.add(null);
     }
-    for (List<String> r : Sql.rows(side.connection, hash.look(side.table, keys, lock))) {
+    for (List<String> r :
+        Sql.rows(side.connection, hash.look(side.table, range.look(side.there), keys, lock))) {
       result.set(Integer.parseInt(r.get(0)) - 1, r.subList(1, r.size()).toArray(new String[0]));
     }
     return result;

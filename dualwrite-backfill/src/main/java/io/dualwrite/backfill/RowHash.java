@@ -66,6 +66,11 @@ final class RowHash {
         + " offset 0) q";
   }
 
+  /** Count alone, in the form of {@link #sums}. */
+  String count(String relation, String predicate) {
+    return "select count(*), '0', '0' from " + relation + " where " + predicate;
+  }
+
   /** Count and two sums. */
   String sums(String relation, String predicate) {
     return "select count(*), coalesce(sum("
@@ -138,8 +143,13 @@ final class RowHash {
         + " order by h";
   }
 
-  /** The hash of each column, for rows found by key: number of the key, then the columns. */
-  String look(Table side, List<List<String>> keys, boolean lock) {
+  /**
+   * The hash of each column, for rows found by key in a relation: number of the key, then the
+   * columns.
+   *
+   * @param side gives the types
+   */
+  String look(Table side, String relation, List<List<String>> keys, boolean lock) {
     return "select u.n, "
         + columns.stream()
             .map(
@@ -153,7 +163,7 @@ final class RowHash {
         + " from "
         + Sql.keys(side, key, keys)
         + " join "
-        + side.name().sql()
+        + relation
         + " t on "
         + Sql.matches("t", key)
         + (lock ? " for share of t" : "");

@@ -34,7 +34,9 @@ final class Sessions implements DataSource {
           // a policy that hides rows must be an error, not a smaller result
           + " set row_security = off; set client_min_messages = 'warning'; set jit = off; set temp_buffers = '64MB';"
           + " set default_transaction_isolation = 'read committed'; set default_transaction_deferrable = off;"
-          + " select pg_catalog.set_config(name, '0', false) from pg_catalog.pg_settings where name in ('transaction_timeout', 'idle_session_timeout');";
+          + " select pg_catalog.set_config(name, '0', false) from pg_catalog.pg_settings where name in ('transaction_timeout', 'idle_session_timeout',"
+          // a bound on how many compressed rows a transaction may change
+          + " 'timescaledb.max_tuples_decompressed_per_dml_transaction');";
 
   private final DataSource raw;
   private final Side side;
@@ -42,6 +44,10 @@ final class Sessions implements DataSource {
   Sessions(DataSource raw, Side side) {
     this.raw = raw;
     this.side = side;
+  }
+
+  Side side() {
+    return side;
   }
 
   /**

@@ -37,19 +37,22 @@ public record StageCheck(
       throws SQLException {
     Catalog sourceCatalog = new Catalog();
     Catalog targetCatalog = new Catalog();
-    Stager.Scope scope = Stager.look(source, sourceCatalog, TableFilter.of(filter));
+    Stager.Scope scope = Stager.look(source, sourceCatalog, TableFilter.of(filter), false, false);
     Stager stager = new Stager(source, target, sourceCatalog, targetCatalog);
     List<TableName> missing = new ArrayList<>();
     Map<TableName, List<String>> problems = new TreeMap<>();
     Map<TableName, List<String>> triggers = new TreeMap<>();
+    Map<TableName, TableName> there = stager.targets(scope);
     for (Table t : scope.roots()) {
-      if (targetCatalog.table(target, t.name()).isEmpty()) {
-        missing.add(t.name());
+      Hypertables.Hypertable h = scope.hypertables().get(t.name());
+      TableName name = h == null ? t.name() : h.known();
+      if (targetCatalog.table(target, name).isEmpty()) {
+        missing.add(name);
         continue;
       }
-      List<String> p = stager.schemaProblems(t);
+      List<String> p = stager.schemaProblems(t, h, there.get(t.name()));
       if (!p.isEmpty()) {
-        problems.put(t.name(), p);
+        problems.put(name, p);
       }
       triggers.putAll(stager.enabledTriggers(t));
     }

@@ -8,17 +8,27 @@ import java.util.Map;
  * What to stage. Immutable.
  *
  * @param until the completion point T as the user typed it, at most one per kind: {@code
- *     2001-03-01T00:00Z} (timestamptz), {@code 2001-03-01T00:00} (timestamp), {@code 2001-03-01}
- *     (date), {@code 4711} (integers). Empty: everything is copied
- * @param filter a regular expression, case-insensitive and unanchored, on {@code schema.table};
- *     null for all tables
+ *     2001-03-01T00:00Z} (timestamptz, and uuid of version 7), {@code 2001-03-01T00:00}
+ *     (timestamp), {@code 2001-03-01} (date), {@code 4711} (integers). Empty: everything is copied
+ * @param from where the copy begins, typed like T, that moment included. Empty: at the beginning.
+ *     For hypertables and partitioned tables; other tables are copied as if there were none
+ * @param filter a regular expression, case-insensitive and unanchored, on {@code schema.table}, of
+ *     a continuous aggregate on {@code schema.view}; null for all tables
+ * @param cascadeUp whether continuous aggregates come with the hypertables that they read
+ * @param cascadeDown whether hypertables come with the continuous aggregates that read them
+ * @param skipUntyped whether hypertables and partitioned tables whose column has no T of its type
+ *     are left out; otherwise they are an error, if any T is given
  * @param timeColumns for keyless plain tables: the column that T limits, by table name
  * @param patience how long to wait for the source's transactions that were open at the start to end
  * @param chunkRows rows per chunk of a keyed table, at most
  */
 public record StageOptions(
     List<String> until,
+    List<String> from,
     String filter,
+    boolean cascadeUp,
+    boolean cascadeDown,
+    boolean skipUntyped,
     Map<String, String> timeColumns,
     Duration patience,
     int chunkRows) {
@@ -26,6 +36,7 @@ public record StageOptions(
   /** Copies the collections. */
   public StageOptions {
     until = List.copyOf(until);
+    from = List.copyOf(from);
     timeColumns = Map.copyOf(timeColumns);
     if (chunkRows < 1) {
       throw new IllegalArgumentException("chunkRows is " + chunkRows + "; it is at least 1");
@@ -34,31 +45,63 @@ public record StageOptions(
 
   /** Everything, no T, five minutes of waiting, chunks of 50 000 rows. */
   public static StageOptions defaults() {
-    return new StageOptions(List.of(), null, Map.of(), Duration.ofMinutes(5), 50_000);
+    return new StageOptions(
+        List.of(), List.of(), null, false, false, false, Map.of(), Duration.ofMinutes(5), 50_000);
   }
 
   /** With these completion points. */
   public StageOptions withUntil(List<String> value) {
-    return new StageOptions(value, filter, timeColumns, patience, chunkRows);
+    return new StageOptions(
+        value, from, filter, cascadeUp, cascadeDown, skipUntyped, timeColumns, patience, chunkRows);
+  }
+
+  /** With these beginnings. */
+  public StageOptions withFrom(List<String> value) {
+    return new StageOptions(
+        until,
+        value,
+        filter,
+        cascadeUp,
+        cascadeDown,
+        skipUntyped,
+        timeColumns,
+        patience,
+        chunkRows);
   }
 
   /** With this table filter. */
   public StageOptions withFilter(String value) {
-    return new StageOptions(until, value, timeColumns, patience, chunkRows);
+    return new StageOptions(
+        until, from, value, cascadeUp, cascadeDown, skipUntyped, timeColumns, patience, chunkRows);
+  }
+
+  /** With the continuous aggregates of what the filter lets through, and with what they read. */
+  public StageOptions withCascade(boolean up, boolean down) {
+    return new StageOptions(
+        until, from, filter, up, down, skipUntyped, timeColumns, patience, chunkRows);
+  }
+
+  /** With tables that no T fits left out, or refused. */
+  public StageOptions withSkipUntyped(boolean value) {
+    return new StageOptions(
+        until, from, filter, cascadeUp, cascadeDown, value, timeColumns, patience, chunkRows);
   }
 
   /** With these time columns. */
   public StageOptions withTimeColumns(Map<String, String> value) {
-    return new StageOptions(until, filter, value, patience, chunkRows);
+    return new StageOptions(
+        until, from, filter, cascadeUp, cascadeDown, skipUntyped, value, patience, chunkRows);
   }
 
   /** With this bound on the wait for open transactions. */
   public StageOptions withPatience(Duration value) {
-    return new StageOptions(until, filter, timeColumns, value, chunkRows);
+    return new StageOptions(
+        until, from, filter, cascadeUp, cascadeDown, skipUntyped, timeColumns, value, chunkRows);
   }
 
   /** With this many rows per chunk. */
   public StageOptions withChunkRows(int value) {
-    return new StageOptions(until, filter, timeColumns, patience, value);
+    return new StageOptions(
+        until, from, filter, cascadeUp, cascadeDown, skipUntyped, timeColumns, patience, value);
   }
 }

@@ -1,5 +1,7 @@
 package io.dualwrite.backfill;
 
+import io.dualwrite.backfill.Hypertables.Chunk;
+import io.dualwrite.backfill.Hypertables.Hypertable;
 import io.dualwrite.catalog.Catalog;
 import io.dualwrite.catalog.Column;
 import io.dualwrite.catalog.Table;
@@ -12,6 +14,7 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -20,6 +23,7 @@ import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.Predicate;
 import java.util.stream.Collectors;
 
 /** Divides the source's tables into tasks. */
@@ -41,46 +45,52 @@ final class Stager {
   }
 
   /** What of the source's tables the backfill is about. */
-  static List<Table> scope(Connection source, Catalog catalog, TableFilter filter)
+  static Scope scope(
+      Connection source, Catalog catalog, Predicate<TableName> filter, boolean up, boolean down)
       throws SQLException {
-    Scope scope = look(source, catalog, filter);
+    Scope scope = look(source, catalog, filter, up, down);
     if (!scope.refused.isEmpty()) {
       throw new BackfillException(
           "cannot backfill: "
               + String.join("; ", scope.refused)
               + ". Leave such tables out with --filter and move them by other means");
     }
-    return scope.roots;
+    return scope;
   }
 
   /**
    * The source's tables that the filter lets through.
    *
-   * @param roots those that can be backfilled, partitions left out
+   * @param roots those that can be backfilled, partitions and chunks left out; for a continuous
+   *     aggregate the hypertable that it is materialized in
+   * @param hypertables those of them that are hypertables, by name
    * @param refused a sentence for each of the others
    */
-  record Scope(List<Table> roots, List<String> refused) {}
+  record Scope(List<Table> roots, Map<TableName, Hypertable> hypertables, List<String> refused) {}
 
-  static Scope look(Connection source, Catalog catalog, TableFilter filter) throws SQLException {
+  static Scope look(
+      Connection source, Catalog catalog, Predicate<TableName> filter, boolean up, boolean down)
+      throws SQLException {
     List<String> refused = new ArrayList<>();
-    if (Sql.value(source, "select pg_catalog.to_regclass('timescaledb_information.hypertables')")
-        != null) {
-      for (List<String> r :
-          Sql.rows(
-              source,
-              "select hypertable_schema, hypertable_name from timescaledb_information.hypertables order by 1, 2")) {
-        TableName name = new TableName(r.get(0), r.get(1));
-        if (filter.test(name)) {
-          refused.add(name + " is a hypertable");
-        }
+    Set<TableName> names = new HashSet<>();
+    Map<TableName, Hypertable> hypertables = new LinkedHashMap<>();
+    if (Hypertables.present(source)) {
+      names.addAll(Hypertables.names(source));
+      if (Hypertables.usable(source)) {
+        hypertables.putAll(hypertables(source, filter, up, down));
+      } else {
+        names.stream()
+            .filter(filter)
+            .forEach(
+                n ->
+                    refused.add(
+                        n
+                            + " is a hypertable of a TimescaleDB that is older than 2.17, or no TimescaleDB at all"));
       }
     }
-    Set<String> hypertables = new HashSet<>(refused);
     List<Table> roots = new ArrayList<>();
     for (Table t : catalog.tables(source)) {
-      if (t.root().isPresent()
-          || !filter.test(t.name())
-          || hypertables.contains(t.name() + " is a hypertable")) {
+      if (t.root().isPresent() || names.contains(t.name()) || !filter.test(t.name())) {
         continue;
       }
       switch (t.kind()) {
@@ -100,7 +110,35 @@ final class Stager {
         case PARTITION, VIEW, FOREIGN -> {}
       }
     }
-    return new Scope(roots, refused);
+    for (TableName h : hypertables.keySet()) {
+      roots.add(Sql.known(catalog.table(source, h), h));
+    }
+    return new Scope(roots, hypertables, refused);
+  }
+
+  /** The hypertables to backfill: those that the filter finds, with what hangs on them. */
+  private static Map<TableName, Hypertable> hypertables(
+      Connection source, Predicate<TableName> filter, boolean up, boolean down)
+      throws SQLException {
+    List<Hypertable> all = Hypertables.all(source); // what is read stands before its readers
+    Set<TableName> chosen = new HashSet<>();
+    for (Hypertable h : all) {
+      if (filter.test(h.known()) || up && chosen.contains(h.of())) {
+        chosen.add(h.name());
+      }
+    }
+    for (int i = all.size() - 1; down && i >= 0; i--) {
+      if (all.get(i).of() != null && chosen.contains(all.get(i).name())) {
+        chosen.add(all.get(i).of());
+      }
+    }
+    Map<TableName, Hypertable> result = new LinkedHashMap<>();
+    for (Hypertable h : all) {
+      if (chosen.contains(h.name())) {
+        result.put(h.name(), h);
+      }
+    }
+    return result;
   }
 
   StageResult stage(StageOptions options) throws SQLException {
@@ -117,17 +155,22 @@ final class Stager {
     Optional<TaskStore.Staged> before =
         TaskStore.installed(target) ? TaskStore.staged(target) : Optional.empty();
     Until until = Until.parse(options.until());
+    Until since = Until.parse("--from", options.from());
     if (before.isPresent()) {
       until = Until.parse(before.get().until()).plus(until);
+      since = Until.parse("--from", before.get().since()).plus(since);
     }
     checkPoints(until);
+    checkPoints(since);
     TableFilter filter = TableFilter.of(options.filter());
-    List<Table> roots = scope(source, sourceCatalog, filter);
+    Scope scope = scope(source, sourceCatalog, filter, options.cascadeUp(), options.cascadeDown());
+    List<Table> roots = scope.roots();
+    Map<TableName, TableName> there = targets(scope);
     Map<TableName, Table> all = new HashMap<>();
     for (Table t : sourceCatalog.tables(source)) {
       all.put(t.name(), t);
     }
-    checkSchema(roots);
+    checkSchema(scope, there);
     Map<TableName, String> timeColumns = timeColumns(options.timeColumns(), roots);
 
     Set<List<TableName>> known = new HashSet<>();
@@ -141,45 +184,83 @@ final class Stager {
     roots =
         roots.stream()
             .sorted(
-                Comparator.comparing((Table t) -> order.level(t.name())).thenComparing(Table::name))
+                Comparator.comparing((Table t) -> order.level(t.name()))
+                    // what continuous aggregates read is copied before them
+                    .thenComparing(t -> List.copyOf(scope.hypertables().keySet()).indexOf(t.name()))
+                    .thenComparing(Table::name))
             .toList();
 
     List<TaskStore.Draft> drafts = new ArrayList<>();
     List<TableName> already = new ArrayList<>();
     List<TableName> leftOut = new ArrayList<>();
     List<String> warnings = new ArrayList<>();
+    Map<TableName, List<String>> places = new LinkedHashMap<>();
     for (Table root : roots) {
       List<TaskStore.Draft> mine = new ArrayList<>();
       Sql.execute(source, Sessions.searchPath(root));
+      Hypertable hypertable = scope.hypertables().get(root.name());
+      TableName name = hypertable == null ? root.name() : hypertable.known();
+      TableName into = there.get(root.name());
       boolean some = false;
-      for (Part part : parts(root, until, all, timeColumns, leftOut)) {
-        if (known.contains(List.of(root.name(), part.from.name()))) {
-          some = true;
+      try {
+        if (hypertable != null) {
+          List<String> slices = new ArrayList<>();
+          for (ChunkPart c : chunks(root, hypertable, since, until, leftOut)) {
+            if (known.contains(List.of(into, c.chunk.name()))) {
+              some = true;
+            } else {
+              mine.add(draft(root, into, c, order));
+              slices.add(c.chunk.slices());
+            }
+          }
+          places.put(into, slices);
         } else {
-          mine.addAll(split(root, part, order, options.chunkRows()));
+          for (Part part : parts(root, since, until, all, timeColumns, leftOut)) {
+            if (known.contains(List.of(root.name(), part.from.name()))) {
+              some = true;
+            } else {
+              mine.addAll(split(root, part, order, options.chunkRows()));
+            }
+          }
         }
+      } catch (Until.Untyped e) {
+        if (!options.skipUntyped()) {
+          throw new BackfillException(e.getMessage(), e);
+        }
+        warnings.add(name + " is left out: " + e.getMessage());
+        continue;
       }
       if (some) {
-        already.add(root.name());
+        already.add(name);
       } else if (!mine.isEmpty()
+          && hypertable == null
           && Sql.value(target, "select exists (select from " + root.name().sql() + ")")
               .equals("t")) {
         warnings.add(
             "table "
-                + root.name()
+                + name
                 + " is not empty on the target; rows that differ are resynced, but rows that the source does not have are found by verify only");
       }
       drafts.addAll(mine);
     }
 
     Sql.execute(source, Sessions.searchPath(null));
-    for (String unused : until.unused()) {
+    for (Until points : List.of(until, since)) {
+      for (String unused : points.unused()) {
+        warnings.add(
+            points.option()
+                + " "
+                + unused
+                + " limits no table: none of those staged is divided by such a column");
+      }
+    }
+    if (scope.hypertables().values().stream().anyMatch(h -> h.view() != null)
+        && !Hypertables.quiet(target)) {
       warnings.add(
-          "--until "
-              + unused
-              + " limits no table: none of those staged is divided by such a column");
+          "the target's version of TimescaleDB logs every copied row as changed for its continuous aggregates; their next refresh will take longer");
     }
     awaitEnd(open, options.patience());
+    places.forEach(this::makePlaces);
 
     TaskStore.install(target);
     target.setAutoCommit(false);
@@ -191,6 +272,7 @@ final class Stager {
       TaskStore.saveStaged(
           target,
           until.texts(),
+          since.texts(),
           either(before, options.filter()),
           snapshot,
           Incarnation.of(source));
@@ -208,11 +290,65 @@ final class Stager {
       target.setAutoCommit(true);
     }
     return new StageResult(
-        drafts.stream().map(TaskStore.Draft::table).distinct().toList(),
+        drafts.stream().map(d -> people(d.table(), scope, there)).distinct().toList(),
         drafts.size(),
         already,
         leftOut,
         warnings);
+  }
+
+  /** The name that people know a table of the target by. */
+  private static TableName people(TableName table, Scope scope, Map<TableName, TableName> there) {
+    for (Hypertable h : scope.hypertables().values()) {
+      if (table.equals(there.get(h.name()))) {
+        return h.known();
+      }
+    }
+    return table;
+  }
+
+  /**
+   * The target's table for each of the source's: of the same name, and for a continuous aggregate
+   * what it is materialized in there. None for one that is missing.
+   */
+  Map<TableName, TableName> targets(Scope scope) throws SQLException {
+    Map<TableName, TableName> views = new HashMap<>();
+    if (!scope.hypertables().isEmpty()
+        && Hypertables.present(target)
+        && Hypertables.usable(target)) {
+      for (Hypertable h : Hypertables.all(target)) {
+        views.put(h.known(), h.name());
+      }
+    }
+    Map<TableName, TableName> result = new HashMap<>();
+    for (Table t : scope.roots()) {
+      Hypertable h = scope.hypertables().get(t.name());
+      if (h == null) {
+        result.put(t.name(), t.name());
+      } else if (views.containsKey(h.known())) {
+        result.put(t.name(), views.get(h.known()));
+      }
+    }
+    return result;
+  }
+
+  /** Makes the target's chunks, so that the workers do not wait for each other to do it. */
+  private void makePlaces(TableName hypertable, List<String> slices) {
+    for (String place : slices) {
+      try {
+        Hypertables.create(target, hypertable, place);
+      } catch (SQLException e) {
+        throw new BackfillException(
+            "nothing staged: the target's hypertable "
+                + hypertable
+                + " takes no chunk for "
+                + place
+                + ": "
+                + e.getMessage()
+                + ". If its chunks are cut otherwise there, drop those that are empty, or create the hypertable anew from the source's schema",
+            e);
+      }
+    }
   }
 
   /** The filter of all stages together. */
@@ -275,24 +411,30 @@ final class Stager {
   // ----------------------------------------------------------------------------------------------
   // checks
 
-  private void checkPoints(Until until) throws SQLException {
-    for (Map.Entry<String, String> e : until.literals().entrySet()) {
+  private void checkPoints(Until points) throws SQLException {
+    for (Map.Entry<String, String> e : points.literals().entrySet()) {
       try {
         Sql.value(source, "select " + e.getValue());
       } catch (SQLException x) {
         throw new BackfillException(
-            "--until " + e.getKey() + " is not understood by the source: " + x.getMessage(), x);
+            points.option()
+                + " "
+                + e.getKey()
+                + " is not understood by the source: "
+                + x.getMessage(),
+            x);
       }
     }
   }
 
-  private void checkSchema(List<Table> roots) throws SQLException {
+  private void checkSchema(Scope scope, Map<TableName, TableName> there) throws SQLException {
     Map<TableName, List<String>> problems = new TreeMap<>();
-    for (Table t : roots) {
-      List<String> p = new ArrayList<>(schemaProblems(t));
+    for (Table t : scope.roots()) {
+      Hypertable h = scope.hypertables().get(t.name());
+      List<String> p = new ArrayList<>(schemaProblems(t, h, there.get(t.name())));
       enabledTriggers(t).forEach((table, names) -> p.add(Schema.triggers(table, names)));
       if (!p.isEmpty()) {
-        problems.put(t.name(), p);
+        problems.put(h == null ? t.name() : h.known(), p);
       }
     }
     if (!problems.isEmpty()) {
@@ -304,9 +446,37 @@ final class Stager {
     }
   }
 
-  /** Why the target's table cannot take the rows of the source's; triggers aside. */
-  List<String> schemaProblems(Table t) throws SQLException {
-    Optional<Table> there = targetCatalog.table(target, t.name());
+  /**
+   * Why the target's table cannot take the rows of the source's; triggers aside.
+   *
+   * @param h what it is, if it is a hypertable
+   * @param name the target's table, or null if there is none
+   */
+  List<String> schemaProblems(Table t, Hypertable h, TableName name) throws SQLException {
+    if (h != null && name == null) {
+      return targetCatalog.table(target, h.known()).isEmpty()
+          ? List.of("is missing on the target")
+          : List.of(
+              h.view() == null
+                  ? "is no hypertable on the target"
+                  : "is no continuous aggregate on the target");
+    }
+    Optional<Table> there = targetCatalog.table(target, name);
+    if (h != null) {
+      Hypertable other =
+          Hypertables.all(target).stream()
+              .filter(x -> x.name().equals(name))
+              .findFirst()
+              .orElseThrow();
+      if (!other.column().equals(h.column())) {
+        return List.of(
+            "is divided by "
+                + h.column()
+                + " on the source and by "
+                + other.column()
+                + " on the target");
+      }
+    }
     List<String> p = new ArrayList<>(Schema.problems(t, there.orElse(null)));
     if (!t.keyed() && there.isPresent() && there.get().kind() == Table.Kind.PARTITIONED) {
       // replaced range by range: the range has to mean something on the source
@@ -385,9 +555,66 @@ final class Stager {
 
   private record Part(Table from, String predicate) {}
 
+  private record ChunkPart(Chunk chunk, String predicate) {}
+
+  /**
+   * The chunks of a hypertable between the points, newest first, each with what they leave of it.
+   */
+  private List<ChunkPart> chunks(
+      Table root, Hypertable h, Until since, Until until, List<TableName> leftOut)
+      throws SQLException {
+    Column column = Sql.column(root, h.column());
+    Optional<Until.Point> end = until.point(source, h.known(), column, h.function());
+    Optional<Until.Point> begin = since.point(source, h.known(), column, h.function());
+    String name = TableName.quote(h.column());
+    List<ChunkPart> result = new ArrayList<>();
+    for (Chunk c : Hypertables.chunks(source, h.name())) {
+      if (!c.name().schema().startsWith("_timescaledb_")) {
+        throw new BackfillException(
+            "hypertable "
+                + h.known()
+                + " keeps its chunks in schema "
+                + c.name().schema()
+                + " instead of TimescaleDB's own; leave it out with --filter");
+      }
+      if (end.isPresent() && c.low() >= end.get().internal()
+          || begin.isPresent() && c.high() <= begin.get().internal()) {
+        leftOut.add(c.name());
+        continue;
+      }
+      result.add(
+          new ChunkPart(
+              c,
+              Sql.and(
+                  end.isPresent() && c.high() > end.get().internal()
+                      ? name + " < " + end.get().literal()
+                      : null,
+                  begin.isPresent() && c.low() < begin.get().internal()
+                      ? name + " >= " + begin.get().literal()
+                      : null)));
+    }
+    return result;
+  }
+
+  private static TaskStore.Draft draft(Table root, TableName into, ChunkPart part, Order order) {
+    return new TaskStore.Draft(
+        into,
+        part.chunk.name(),
+        Task.Kind.CHUNK,
+        null,
+        null,
+        part.predicate,
+        false,
+        Math.max(part.chunk.rows(), 0),
+        part.chunk.bytes(),
+        order.level(root.name()),
+        order.cycle(root.name()));
+  }
+
   /** The relations of a table that hold rows, each with what T leaves of it. */
   private List<Part> parts(
       Table root,
+      Until since,
       Until until,
       Map<TableName, Table> all,
       Map<TableName, String> timeColumns,
@@ -395,9 +622,17 @@ final class Stager {
       throws SQLException {
     if (root.kind() == Table.Kind.PLAIN) {
       String column = timeColumns.get(root.name());
-      Optional<String> t =
-          column == null ? Optional.empty() : until.literal(root.name(), Sql.column(root, column));
-      return List.of(new Part(root, t.map(x -> before(column, x)).orElse("true")));
+      if (column == null) {
+        return List.of(new Part(root, "true"));
+      }
+      Optional<String> t = until.literal(root.name(), Sql.column(root, column));
+      Optional<String> f = since.literal(root.name(), Sql.column(root, column));
+      return List.of(
+          new Part(
+              root,
+              Sql.and(
+                  t.map(x -> before(column, x)).orElse(null),
+                  f.map(x -> atOrAfter(column, x)).orElse(null))));
     }
     // rows with a key are read by the source's partitions and find their place on the target; a
     // range without one is replaced, so it is one of the target's
@@ -406,8 +641,10 @@ final class Stager {
         root.keyed() ? root : Sql.known(targetCatalog.table(target, root.name()), root.name());
     Optional<PartitionBounds> bounds = PartitionBounds.of(side, top);
     Optional<String> t = Optional.empty();
+    Optional<String> f = Optional.empty();
     if (bounds.isPresent()) {
       t = until.literal(root.name(), bounds.get().column());
+      f = since.literal(root.name(), bounds.get().column());
     }
     List<Part> result = new ArrayList<>();
     if (top.kind() != Table.Kind.PARTITIONED) {
@@ -423,15 +660,24 @@ final class Stager {
                 .sorted(Comparator.comparing(Table::name))
                 .toList();
     for (Table leaf : leaves) {
-      if (t.isEmpty()) {
-        result.add(new Part(leaf, "true"));
+      PartitionBounds.Side end =
+          t.isEmpty() ? PartitionBounds.Side.BEFORE : bounds.get().side(side, leaf.name(), t.get());
+      PartitionBounds.Side begin =
+          f.isEmpty() ? PartitionBounds.Side.AFTER : bounds.get().side(side, leaf.name(), f.get());
+      if (end == PartitionBounds.Side.AFTER || begin == PartitionBounds.Side.BEFORE) {
+        leftOut.add(leaf.name());
         continue;
       }
-      switch (bounds.get().side(side, leaf.name(), t.get())) {
-        case BEFORE -> result.add(new Part(leaf, "true"));
-        case STRADDLES -> result.add(new Part(leaf, before(bounds.get().column().name(), t.get())));
-        case AFTER -> leftOut.add(leaf.name());
-      }
+      result.add(
+          new Part(
+              leaf,
+              Sql.and(
+                  end == PartitionBounds.Side.STRADDLES
+                      ? before(bounds.get().column().name(), t.get())
+                      : null,
+                  begin == PartitionBounds.Side.STRADDLES
+                      ? atOrAfter(bounds.get().column().name(), f.get())
+                      : null)));
     }
     return result;
   }
@@ -439,6 +685,11 @@ final class Stager {
   private static String before(String column, String literal) {
     String c = TableName.quote(column);
     return c + " < " + literal + " or " + c + " is null";
+  }
+
+  private static String atOrAfter(String column, String literal) {
+    String c = TableName.quote(column);
+    return c + " >= " + literal + " or " + c + " is null";
   }
 
   private List<TaskStore.Draft> split(Table root, Part part, Order order, int chunkRows)

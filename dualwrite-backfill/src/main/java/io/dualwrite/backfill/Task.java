@@ -2,6 +2,7 @@ package io.dualwrite.backfill;
 
 import io.dualwrite.catalog.TableName;
 import java.util.List;
+import java.util.Locale;
 
 /**
  * A chunk: the rows that one claim copies.
@@ -9,7 +10,7 @@ import java.util.List;
  * @param id its number and its place in the queue
  * @param table the table as the target has it: the root, for a partition
  * @param from keyed: what is read on the source; keyless: what is replaced on the target: the table
- *     itself or one of its partitions
+ *     itself or one of its partitions; of a hypertable: the source's chunk
  * @param kind how it is copied
  * @param low keyed: the key the range begins with, or null
  * @param high keyed: the key the range ends before, or null
@@ -20,6 +21,8 @@ import java.util.List;
  * @param resync keys that have to be resynced before the chunk is done; empty if it has yet to be
  *     copied
  * @param cycle the cycle of foreign keys that the table is in, or null
+ * @param finish a chunk of a hypertable that is copied: schema and name of the target's chunk, then
+ *     what is left to do with it: {@code compress}, {@code freeze}; else empty
  */
 record Task(
     long id,
@@ -33,23 +36,29 @@ record Task(
     long bytes,
     int attempts,
     List<List<String>> resync,
-    String cycle) {
+    String cycle,
+    List<String> finish) {
 
   /** How a chunk is copied. */
   enum Kind {
     /** Insert what is missing, read again, correct. */
     KEYED,
     /** Replace the range under a lock. */
-    KEYLESS;
+    KEYLESS,
+    /** A chunk of a hypertable: as its state on both sides demands when it is copied. */
+    CHUNK;
 
     String label() {
-      return this == KEYED ? "keyed" : "keyless";
+      return name().toLowerCase(Locale.ROOT);
     }
   }
 
   /** Which rows, for people. */
   String describe() {
     StringBuilder out = new StringBuilder(from.toString());
+    if (kind == Kind.CHUNK) {
+      out.append(" of ").append(table);
+    }
     if (low != null) {
       out.append(" from ").append(String.join(",", low));
     }

@@ -11,6 +11,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 import java.util.Set;
 
@@ -32,6 +33,7 @@ final class TaskStore {
       create table if not exists dualwrite.backfill (
         one boolean primary key default true check (one),
         until text[] not null,
+        since text[] not null default '{}',
         filter text,
         snapshot text not null,
         incarnation text not null,
@@ -57,6 +59,7 @@ final class TaskStore {
         error text,
         worker text,
         resync text[],
+        finish text[],
         rows bigint not null default 0,
         bytes bigint not null default 0,
         inserted bigint not null default 0,
@@ -65,6 +68,8 @@ final class TaskStore {
         finished timestamptz,
         verified text,
         verified_at timestamptz);
+      alter table dualwrite.backfill add column if not exists since text[] not null default '{}';
+      alter table dualwrite.task add column if not exists finish text[];
       create index if not exists task_pending on dualwrite.task (priority) where state = 'pending';
       create index if not exists task_table on dualwrite.task (table_schema, table_name, priority) where state = 'pending';
       create table if not exists dualwrite.task_after (
@@ -77,7 +82,7 @@ final class TaskStore {
 
   private static final String COLUMNS =
       "t.priority, t.table_schema, t.table_name, t.from_schema, t.from_name, t.kind, t.low, t.high, t.predicate,"
-          + " t.estimated_rows, t.estimated_bytes, t.attempts, t.resync, t.cycle";
+          + " t.estimated_rows, t.estimated_bytes, t.attempts, t.resync, t.cycle, t.finish";
 
   private static final String CLAIM =
       "select "
@@ -125,30 +130,36 @@ final class TaskStore {
   }
 
   /** What was staged. */
-  record Staged(List<String> until, String filter) {}
+  record Staged(List<String> until, List<String> since, String filter) {}
 
   static Optional<Staged> staged(Connection target) throws SQLException {
     try (PreparedStatement s =
-            target.prepareStatement("select until, filter from dualwrite.backfill");
+            target.prepareStatement("select until, since, filter from dualwrite.backfill");
         ResultSet r = s.executeQuery()) {
       return r.next()
-          ? Optional.of(new Staged(strings(r.getArray(1)), r.getString(2)))
+          ? Optional.of(new Staged(strings(r.getArray(1)), strings(r.getArray(2)), r.getString(3)))
           : Optional.empty();
     }
   }
 
   static void saveStaged(
-      Connection target, List<String> until, String filter, String snapshot, String incarnation)
+      Connection target,
+      List<String> until,
+      List<String> since,
+      String filter,
+      String snapshot,
+      String incarnation)
       throws SQLException {
     try (PreparedStatement s =
         target.prepareStatement(
-            "insert into dualwrite.backfill(until, filter, snapshot, incarnation) values (?, ?, ?, ?)"
-                + " on conflict (one) do update set until = excluded.until, filter = excluded.filter,"
+            "insert into dualwrite.backfill(until, since, filter, snapshot, incarnation) values (?, ?, ?, ?, ?)"
+                + " on conflict (one) do update set until = excluded.until, since = excluded.since, filter = excluded.filter,"
                 + " snapshot = excluded.snapshot, incarnation = excluded.incarnation, staged = now()")) {
       s.setArray(1, target.createArrayOf("text", until.toArray()));
-      s.setString(2, filter);
-      s.setString(3, snapshot);
-      s.setString(4, incarnation);
+      s.setArray(2, target.createArrayOf("text", since.toArray()));
+      s.setString(3, filter);
+      s.setString(4, snapshot);
+      s.setString(5, incarnation);
       s.executeUpdate();
     }
   }
@@ -263,7 +274,7 @@ final class TaskStore {
         r.getLong(1),
         new TableName(r.getString(2), r.getString(3)),
         new TableName(r.getString(4), r.getString(5)),
-        r.getString(6).equals("keyed") ? Task.Kind.KEYED : Task.Kind.KEYLESS,
+        Task.Kind.valueOf(r.getString(6).toUpperCase(Locale.ROOT)),
         strings(r.getArray(7)),
         strings(r.getArray(8)),
         r.getString(9),
@@ -271,40 +282,46 @@ final class TaskStore {
         r.getLong(11),
         r.getInt(12),
         keys,
-        r.getString(14));
+        r.getString(14),
+        r.getArray(15) == null ? List.of() : strings(r.getArray(15)));
   }
 
   /**
-   * Marks a claimed task copied. With keys to resync it stays pending until they are: the claim
-   * after this one does that and nothing else.
+   * Marks a claimed task copied. With keys to resync, or something to finish, it stays pending
+   * until that is done: the claim after this one does that and nothing else.
    */
   static void copied(Connection target, Task task, Copied copied, String worker, long nanos)
       throws SQLException {
-    boolean done = copied.resync().isEmpty();
+    boolean done = copied.resync().isEmpty() && copied.finish().isEmpty();
     try (PreparedStatement s =
         target.prepareStatement(
-            "update dualwrite.task set state = ?, resync = ?, rows = rows + ?, bytes = bytes + ?, inserted = inserted + ?,"
+            "update dualwrite.task set state = ?, resync = ?, finish = ?, rows = rows + ?, bytes = bytes + ?, inserted = inserted + ?,"
                 + " corrected = corrected + ?, worker = ?, error = null,"
                 + " started = coalesce(started, clock_timestamp() - ? * interval '1 microsecond'),"
                 + " finished = case when ? then clock_timestamp() end where priority = ?")) {
       s.setString(1, done ? "done" : "pending");
       s.setArray(
           2,
-          done
+          copied.resync().isEmpty()
               ? null
               : target.createArrayOf(
                   "text",
                   copied.resync().stream()
                       .map(k -> k.toArray(new String[0]))
                       .toArray(String[][]::new)));
-      s.setLong(3, copied.rows());
-      s.setLong(4, copied.bytes());
-      s.setLong(5, copied.inserted());
-      s.setLong(6, copied.corrected());
-      s.setString(7, worker);
-      s.setLong(8, nanos / 1000);
-      s.setBoolean(9, done);
-      s.setLong(10, task.id());
+      s.setArray(
+          3,
+          copied.finish().isEmpty()
+              ? null
+              : target.createArrayOf("text", copied.finish().toArray()));
+      s.setLong(4, copied.rows());
+      s.setLong(5, copied.bytes());
+      s.setLong(6, copied.inserted());
+      s.setLong(7, copied.corrected());
+      s.setString(8, worker);
+      s.setLong(9, nanos / 1000);
+      s.setBoolean(10, done);
+      s.setLong(11, task.id());
       s.executeUpdate();
     }
   }
@@ -388,7 +405,7 @@ final class TaskStore {
         ResultSet r = s.executeQuery()) {
       while (r.next()) {
         Task t = task(r);
-        result.add(new FailedTask(t.id(), t.describe(), t.attempts(), r.getString(15)));
+        result.add(new FailedTask(t.id(), t.describe(), t.attempts(), r.getString(16)));
       }
     }
     return result;

@@ -2,6 +2,8 @@ package io.dualwrite.backfill;
 
 import io.dualwrite.catalog.Column;
 import io.dualwrite.catalog.TableName;
+import java.sql.Connection;
+import java.sql.SQLException;
 import java.time.DateTimeException;
 import java.time.LocalDate;
 import java.time.LocalTime;
@@ -17,7 +19,10 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 
-/** The completion points: at most one per kind of time column. Not thread-safe. */
+/**
+ * The completion points, or where the copy begins: at most one per kind of time column. Not
+ * thread-safe.
+ */
 final class Until {
 
   /** Kinds of columns that T can limit. */
@@ -51,22 +56,30 @@ final class Until {
       Pattern.compile(
           "(\\d{4,6}-\\d\\d-\\d\\d)(?:[T ](\\d\\d:\\d\\d(?::\\d\\d(?:\\.\\d{1,6})?)?) ?(Z|[+-]\\d\\d(?::?\\d\\d)?)?)?");
 
+  private final String option;
   private final Map<Kind, String> points;
   private final Set<Kind> used = EnumSet.noneOf(Kind.class);
 
-  private Until(Map<Kind, String> points) {
+  private Until(String option, Map<Kind, String> points) {
+    this.option = option;
     this.points = points;
   }
 
   static Until parse(List<String> texts) {
+    return parse("--until", texts);
+  }
+
+  /** As {@code option} on the command line gave them. */
+  static Until parse(String option, List<String> texts) {
     Map<Kind, String> points = new EnumMap<>(Kind.class);
     for (String text : texts) {
       String t = text.trim();
-      Kind kind = kind(t);
+      Kind kind = kind(option, t);
       String before = points.put(kind, t);
       if (before != null && !before.equals(t)) {
         throw new BackfillException(
-            "--until is given twice for "
+            option
+                + " is given twice for "
                 + kind.label
                 + " ("
                 + before
@@ -75,10 +88,10 @@ final class Until {
                 + "); give one per type");
       }
     }
-    return new Until(points);
+    return new Until(option, points);
   }
 
-  private static Kind kind(String text) {
+  private static Kind kind(String option, String text) {
     if (INTEGER.matcher(text).matches()) {
       return Kind.INTEGER;
     }
@@ -92,17 +105,28 @@ final class Until {
         LocalTime.parse(m.group(2));
         return m.group(3) == null ? Kind.TIMESTAMP : Kind.TIMESTAMPTZ;
       } catch (DateTimeException e) {
-        throw new BackfillException("--until " + text + " is not a date: " + e.getMessage(), e);
+        throw new BackfillException(option + " " + text + " is not a date: " + e.getMessage(), e);
       }
     }
     throw new BackfillException(
-        "--until "
+        option
+            + " "
             + text
             + " is neither a time nor an integer; examples: 2001-03-01T00:00Z, 2001-03-01T00:00, 2001-03-01, 4711");
   }
 
-  boolean isEmpty() {
-    return points.isEmpty();
+  /** The option that gave them. */
+  String option() {
+    return option;
+  }
+
+  /** A table that is divided by a column which none of the points can be compared with. */
+  static final class Untyped extends RuntimeException {
+    private static final long serialVersionUID = 1;
+
+    private Untyped(String message) {
+      super(message);
+    }
   }
 
   /** Those that no column was compared with so far. */
@@ -139,7 +163,9 @@ final class Until {
       String theirs = other.points.get(e.getKey());
       if (theirs != null && !theirs.equals(e.getValue())) {
         throw new BackfillException(
-            "already staged with --until "
+            "already staged with "
+                + option
+                + " "
                 + e.getValue()
                 + ", now "
                 + theirs
@@ -148,7 +174,7 @@ final class Until {
       all.add(e.getValue());
     }
     all.addAll(other.points.values());
-    return parse(all.stream().distinct().toList());
+    return parse(option, all.stream().distinct().toList());
   }
 
   /**
@@ -162,25 +188,90 @@ final class Until {
     if (points.isEmpty() || kind.isEmpty()) {
       return Optional.empty();
     }
-    String point = points.get(kind.get());
+    return Optional.of(literal(table, column, kind.get(), column.type()));
+  }
+
+  /**
+   * The same for the first dimension of a hypertable.
+   *
+   * @param known the name that people know it by
+   * @throws BackfillException if T was given, but none that fits the column
+   */
+  Optional<Point> point(Connection source, TableName known, Column column, boolean function)
+      throws SQLException {
+    if (points.isEmpty()) {
+      return Optional.empty();
+    }
+    boolean uuid = column.type().equals("uuid");
+    Optional<Kind> kind = uuid ? Optional.of(Kind.TIMESTAMPTZ) : Kind.of(column);
+    if (kind.isEmpty() || function) {
+      throw new Untyped(
+          "hypertable "
+              + known
+              + " is divided by "
+              + column.name()
+              + " ("
+              + column.type()
+              + (function ? ", by a function of its own" : "")
+              + "), which no "
+              + option
+              + " can be compared with; leave it out with --filter or --skip-untyped, or stage without "
+              + option);
+    }
+    String literal = literal(known, column, kind.get(), uuid ? "timestamptz" : column.type());
+    String internal =
+        Sql.value(
+            source,
+            "select "
+                + (kind.get() == Kind.INTEGER
+                    ? literal
+                    : "_timescaledb_functions.time_to_internal(" + literal + ")"));
+    if (uuid) {
+      literal =
+          Sql.literal(
+                  Sql.value(
+                      source,
+                      "select "
+                          + Hypertables.function(source, "to_uuidv7_boundary")
+                          + "("
+                          + literal
+                          + ")"))
+              + "::uuid";
+    }
+    return Optional.of(new Point(literal, Long.parseLong(internal)));
+  }
+
+  /**
+   * T for a hypertable.
+   *
+   * @param literal as its column's values
+   * @param internal as TimescaleDB counts
+   */
+  record Point(String literal, long internal) {}
+
+  private String literal(TableName table, Column column, Kind kind, String type) {
+    String point = points.get(kind);
     if (point == null) {
-      throw new BackfillException(
+      throw new Untyped(
           "table "
               + table
               + " is divided by "
               + column.name()
               + " ("
               + column.type()
-              + "), but --until is "
+              + "), but "
+              + option
+              + " is "
               + points.values().stream().collect(Collectors.joining(", "))
-              + "; add --until of type "
-              + kind.get().label
+              + "; add "
+              + option
+              + " of type "
+              + kind.label
               + ", for example "
-              + kind.get().example
+              + kind.example
               + ", or leave the table out with --filter");
     }
-    used.add(kind.get());
-    String type = kind.get() == Kind.INTEGER ? "bigint" : column.type();
-    return Optional.of(Sql.literal(point) + "::" + type);
+    used.add(kind);
+    return Sql.literal(point) + "::" + (kind == Kind.INTEGER ? "bigint" : type);
   }
 }

@@ -1,5 +1,6 @@
 package io.dualwrite.backfill;
 
+import io.dualwrite.backfill.Hypertables.Hypertable;
 import io.dualwrite.backfill.VerifyResult.Difference;
 import io.dualwrite.backfill.VerifyResult.TableResult;
 import io.dualwrite.catalog.Catalog;
@@ -13,11 +14,15 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Queue;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -57,6 +62,7 @@ final class Verifier {
   private final AtomicLong done = new AtomicLong();
   private final AtomicLong different = new AtomicLong();
   private final LongAdder rows = new LongAdder();
+  private final Queue<Lines> idle = new ConcurrentLinkedQueue<>();
 
   Verifier(
       Sessions sources,
@@ -103,6 +109,16 @@ final class Verifier {
         if (o.error() != null && error == null) {
           error = o.error();
         }
+      } finally {
+        lock.unlock();
+      }
+    }
+
+    void count(long here, long there) {
+      lock.lock();
+      try {
+        sourceRows += here;
+        targetRows += there;
       } finally {
         lock.unlock();
       }
@@ -160,6 +176,9 @@ final class Verifier {
     } finally {
       workers.shutdownNow();
       others.shutdownNow();
+      for (Lines l = idle.poll(); l != null; l = idle.poll()) {
+        l.close();
+      }
     }
     listener.update(snapshot(meter, ranges.size()));
     return new VerifyResult(
@@ -195,20 +214,51 @@ final class Verifier {
     return meter.at(d, total, different.get(), rows.sum(), 0, total == 0 ? 1 : (double) d / total);
   }
 
+  /** A connection to each side, lent to one range after the other. */
+  private final class Lines implements AutoCloseable {
+    final Connection source;
+    final Connection target;
+
+    Lines() throws SQLException {
+      source = sources.getConnection();
+      try {
+        target = targets.getConnection();
+      } catch (SQLException | RuntimeException e) {
+        source.close();
+        throw e;
+      }
+    }
+
+    @Override
+    public void close() throws SQLException {
+      try (source) {
+        target.close();
+      }
+    }
+  }
+
   private void check(RangeCheck.Range range, ExecutorService others) {
     Tally tally = tallies.get(range.source().name());
     try {
-      RangeCheck.Outcome o = new RangeCheck(sources, targets, healer, options, others, range).run();
+      Lines lines = idle.poll();
+      if (lines == null) {
+        lines = new Lines();
+      }
+      RangeCheck.Outcome o;
+      try {
+        o = new RangeCheck(lines.source, lines.target, healer, options, others, range).run();
+        if (!range.tasks().isEmpty()) {
+          TaskStore.verified(lines.target, range.tasks(), o.equal());
+        }
+      } catch (SQLException | RuntimeException e) {
+        lines.close(); // in doubt
+        throw e;
+      }
+      idle.add(lines);
       rows.add(o.sourceRows() + o.targetRows());
       tally.add(o);
-      boolean equal = o.equal();
-      if (!equal) {
+      if (!o.equal()) {
         different.incrementAndGet();
-      }
-      if (!range.tasks().isEmpty()) {
-        try (Connection t = targets.getConnection()) {
-          TaskStore.verified(t, range.tasks(), equal);
-        }
       }
     } catch (SQLException | BackfillException e) {
       different.incrementAndGet();
@@ -237,12 +287,37 @@ final class Verifier {
       boolean bytes =
           !Sql.value(s, "show server_encoding").equals(Sql.value(t, "show server_encoding"));
       List<RangeCheck.Range> result = new ArrayList<>();
-      for (Table source : Stager.scope(s, sourceCatalog, TableFilter.of(filter))) {
-        Tally tally = new Tally(source.name());
+      TableFilter wanted = TableFilter.of(filter);
+      Set<TableName> staged = options.filter() == null ? tasks.keySet() : Set.of();
+      Stager stager = new Stager(s, t, sourceCatalog, targetCatalog);
+      Stager.Scope everything = Stager.look(s, sourceCatalog, n -> true, false, false);
+      Map<TableName, TableName> names = stager.targets(everything);
+      Set<TableName> also = new HashSet<>();
+      everything
+          .hypertables()
+          .values()
+          .forEach(
+              h -> {
+                if (staged.contains(names.get(h.name()))) {
+                  also.add(h.known());
+                }
+              });
+      Stager.Scope scope =
+          Stager.scope(s, sourceCatalog, n -> wanted.test(n) || also.contains(n), false, false);
+      for (Table source : scope.roots()) {
+        Hypertable h = scope.hypertables().get(source.name());
+        TableName name = h == null ? source.name() : h.known();
+        Tally tally = new Tally(name);
         tallies.put(source.name(), tally);
-        Optional<Table> target = targetCatalog.table(t, source.name());
+        Optional<Table> target =
+            names.containsKey(source.name())
+                ? targetCatalog.table(t, names.get(source.name()))
+                : Optional.empty();
         if (target.isEmpty()) {
-          tally.fail("is missing on the target");
+          tally.fail(
+              h == null || targetCatalog.table(t, name).isEmpty()
+                  ? "is missing on the target"
+                  : "is no hypertable on the target");
           continue;
         }
         List<String> missing =
@@ -254,14 +329,15 @@ final class Verifier {
           tally.fail("column " + String.join(", ", missing) + " is missing on the target");
           continue;
         }
-        result.addAll(
-            ranges(
-                s,
-                t,
-                source,
-                target.get(),
-                tasks.getOrDefault(source.name(), List.of()),
-                new RowHash(source, bytes)));
+        List<Task> own = tasks.getOrDefault(target.get().name(), List.of());
+        RowHash hash = new RowHash(source, bytes);
+        if (options.method() == VerifyOptions.Method.ESTIMATE) {
+          estimate(s, t, source, target.get(), tally);
+        } else if (h != null) {
+          result.addAll(chunks(s, t, source, target.get(), own, hash));
+        } else {
+          result.addAll(ranges(s, t, source, target.get(), own, hash));
+        }
       }
       return result;
     }
@@ -285,7 +361,8 @@ final class Verifier {
               "true",
               target.name(),
               tasks.stream().map(Task::id).toList(),
-              hash));
+              hash,
+              List.of()));
       return result;
     }
     for (TableName leaf : mine.keySet()) {
@@ -296,7 +373,9 @@ final class Verifier {
               .toList();
       String from = "only " + leaf.sql();
       Function<List<Long>, RangeCheck.Range> whole =
-          ids -> new RangeCheck.Range(source, target, from, from, "true", "true", leaf, ids, hash);
+          ids ->
+              new RangeCheck.Range(
+                  source, target, from, from, "true", "true", leaf, ids, hash, List.of());
       if (source.keyed() && divided(source, own)) {
         for (Task task : own) {
           result.add(
@@ -309,7 +388,8 @@ final class Verifier {
                   Sql.range(target, source.key(), task.low(), task.high()),
                   leaf,
                   List.of(task.id()),
-                  hash));
+                  hash,
+                  List.of()));
         }
       } else if (!source.keyed() && own.size() == 1 && !own.get(0).predicate().equals("true")) {
         String predicate = own.get(0).predicate();
@@ -324,14 +404,91 @@ final class Verifier {
                 predicate,
                 leaf,
                 List.of(own.get(0).id()),
-                hash));
+                hash,
+                List.of()));
         result.add(
-            new RangeCheck.Range(source, target, from, from, rest, rest, leaf, List.of(), hash));
+            new RangeCheck.Range(
+                source, target, from, from, rest, rest, leaf, List.of(), hash, List.of()));
       } else {
         result.add(whole.apply(own.stream().map(Task::id).toList()));
       }
     }
     return result;
+  }
+
+  /**
+   * The chunks of a hypertable, by their place; those that only one side has, or that are cut
+   * otherwise there, all together.
+   */
+  private static List<RangeCheck.Range> chunks(
+      Connection s, Connection t, Table source, Table target, List<Task> tasks, RowHash hash)
+      throws SQLException {
+    Map<TableName, List<Long>> ids = new HashMap<>();
+    for (Task task : tasks) {
+      ids.computeIfAbsent(task.from(), k -> new ArrayList<>()).add(task.id());
+    }
+    Map<String, Hypertables.Chunk> theirs = new LinkedHashMap<>();
+    for (Hypertables.Chunk c : Hypertables.chunks(t, target.name())) {
+      theirs.put(c.slices(), c);
+    }
+    List<RangeCheck.Range> result = new ArrayList<>();
+    List<RangeCheck.Place> rest = new ArrayList<>();
+    List<Long> restIds = new ArrayList<>();
+    for (Hypertables.Chunk c : Hypertables.chunks(s, source.name())) {
+      Hypertables.Chunk same = theirs.remove(c.slices());
+      RangeCheck.Place place = new RangeCheck.Place(c.slices(), c, same);
+      List<Long> of = ids.getOrDefault(c.name(), List.of());
+      if (same == null) {
+        rest.add(place);
+        restIds.addAll(of);
+      } else {
+        result.add(RangeCheck.Range.of(source, target, List.of(place), of, hash));
+      }
+    }
+    theirs.values().forEach(c -> rest.add(new RangeCheck.Place(c.slices(), null, c)));
+    if (!rest.isEmpty()) {
+      result.add(RangeCheck.Range.of(source, target, rest, restIds, hash));
+    }
+    return result;
+  }
+
+  /** A tenth more or less is what the statistics may be wrong by. */
+  private static void estimate(Connection s, Connection t, Table source, Table target, Tally tally)
+      throws SQLException {
+    long mine = estimate(s, source);
+    long theirs = estimate(t, target);
+    tally.count(Math.max(mine, 0), Math.max(theirs, 0));
+    if (mine < 0 || theirs < 0) {
+      tally.fail("has no statistics on the " + (mine < 0 ? "source" : "target") + "; ANALYZE it");
+    } else if (Math.abs(mine - theirs) > Math.max(10, Math.max(mine, theirs) / 10)) {
+      tally.fail("about " + mine + " rows on the source and " + theirs + " on the target");
+    }
+  }
+
+  private static long estimate(Connection c, Table table) throws SQLException {
+    if (table.kind() == Table.Kind.PLAIN && Hypertables.present(c)) {
+      String n =
+          Sql.value(
+              c,
+              "select case when exists (select from pg_catalog.pg_inherits where inhparent = "
+                  + table.oid()
+                  + ") then "
+                  + Hypertables.function(c, "approximate_row_count")
+                  + "("
+                  + table.oid()
+                  + "::oid::regclass) end");
+      if (n != null) {
+        return Long.parseLong(n);
+      }
+    }
+    return Long.parseLong(
+        Sql.value(
+            c,
+            "select case when bool_and(k.reltuples < 0) then -1 else sum(greatest(k.reltuples, 0)) end::bigint from pg_catalog.pg_class k where k.relkind = 'r' and (k.oid = "
+                + table.oid()
+                + " or k.oid in (select relid from pg_catalog.pg_partition_tree("
+                + table.oid()
+                + "::oid::regclass)))"));
   }
 
   /** Whether the tasks' key ranges cover all keys and mean the same rows on both sides. */

@@ -14,6 +14,7 @@ import java.util.function.BooleanSupplier;
  * @param recheck over how long a differing key is looked at again before it is reported
  * @param settled says that no write is pending; differing keys are looked at again only once it is
  *     true, or after ten times {@code recheck}. Null if nobody knows
+ * @param method how
  */
 public record VerifyOptions(
     int parallelism,
@@ -21,10 +22,25 @@ public record VerifyOptions(
     String filter,
     int maxDifferences,
     Duration recheck,
-    BooleanSupplier settled) {
+    BooleanSupplier settled,
+    Method method) {
+
+  /** How tables are compared. */
+  public enum Method {
+    /** By the servers' statistics, with a tolerance: seconds for any size, and no proof. */
+    ESTIMATE,
+    /** By the number of rows. */
+    COUNT,
+    /** By content. */
+    CHECKSUM
+  }
 
   /** Checks the ranges. */
   public VerifyOptions {
+    if (repair && method != Method.CHECKSUM) {
+      throw new IllegalArgumentException(
+          "only a comparison by checksum knows what to repair; leave out the other method");
+    }
     if (parallelism < 1) {
       throw new IllegalArgumentException("parallelism is " + parallelism + "; it is at least 1");
     }
@@ -36,36 +52,41 @@ public record VerifyOptions(
 
   /** Eight at a time, no repair, 10 000 differences, looked at again over five seconds. */
   public static VerifyOptions defaults() {
-    return new VerifyOptions(8, false, null, 10_000, Duration.ofSeconds(5), null);
+    return new VerifyOptions(8, false, null, 10_000, Duration.ofSeconds(5), null, Method.CHECKSUM);
   }
 
   /** With this many ranges at a time. */
   public VerifyOptions withParallelism(int value) {
-    return new VerifyOptions(value, repair, filter, maxDifferences, recheck, settled);
+    return new VerifyOptions(value, repair, filter, maxDifferences, recheck, settled, method);
   }
 
   /** With repair, or without. */
   public VerifyOptions withRepair(boolean value) {
-    return new VerifyOptions(parallelism, value, filter, maxDifferences, recheck, settled);
+    return new VerifyOptions(parallelism, value, filter, maxDifferences, recheck, settled, method);
   }
 
   /** With this table filter. */
   public VerifyOptions withFilter(String value) {
-    return new VerifyOptions(parallelism, repair, value, maxDifferences, recheck, settled);
+    return new VerifyOptions(parallelism, repair, value, maxDifferences, recheck, settled, method);
   }
 
   /** With this bound on differences. */
   public VerifyOptions withMaxDifferences(int value) {
-    return new VerifyOptions(parallelism, repair, filter, value, recheck, settled);
+    return new VerifyOptions(parallelism, repair, filter, value, recheck, settled, method);
   }
 
   /** With this time over which differences are looked at again. */
   public VerifyOptions withRecheck(Duration value) {
-    return new VerifyOptions(parallelism, repair, filter, maxDifferences, value, settled);
+    return new VerifyOptions(parallelism, repair, filter, maxDifferences, value, settled, method);
   }
 
   /** With this word on whether writes are pending. */
   public VerifyOptions settled(BooleanSupplier value) {
-    return new VerifyOptions(parallelism, repair, filter, maxDifferences, recheck, value);
+    return new VerifyOptions(parallelism, repair, filter, maxDifferences, recheck, value, method);
+  }
+
+  /** With this method. */
+  public VerifyOptions withMethod(Method value) {
+    return new VerifyOptions(parallelism, repair, filter, maxDifferences, recheck, settled, value);
   }
 }

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.dualwrite.converge.ConvergenceException;
 import io.dualwrite.embedded.PgPair;
+import java.sql.Connection;
 import java.sql.SQLException;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -11,6 +12,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.function.Function;
 import org.junit.jupiter.api.Test;
 
 /**
@@ -34,6 +36,9 @@ class InterleavingTest {
   private record Order(Change change, boolean there, List<Integer> at) {}
 
   private static final int AFTER = Steps.Step.values().length;
+
+  /** With hypertables, which cost more, some of them each time. */
+  private static final int EVERY = 41;
 
   private static List<Order> orders() {
     List<Order> result = new ArrayList<>();
@@ -156,37 +161,106 @@ class InterleavingTest {
         runs.put(first + i, run);
         all.add(run);
       }
-      // one worker, one writer: the next chunk's claim ends the writer's part of the one before
-      CopyResult r =
-          Check.backfill(
-                  pair,
-                  (step, task) -> {
-                    for (Run other : all) {
-                      if (other.next > 0 && other != runs.get(task.id())) {
-                        other.upTo(AFTER);
-                      }
-                    }
-                    Run run = runs.get(task.id());
-                    if (step == Steps.Step.CLAIMED
-                        && (task.attempts() > 0 || !task.resync().isEmpty())) {
-                      run.upTo(AFTER);
-                    } else {
-                      run.upTo(List.of(Steps.Step.values()).indexOf(step));
-                    }
-                  })
-              .copy(
-                  CopyOptions.defaults().withParallelism(1).withLockTimeout(Duration.ofMillis(5)),
-                  Progress.none());
-      assertTrue(r.complete(), r.toString());
-      for (Run run : all) {
-        run.upTo(AFTER);
-      }
+      copy(pair, all, task -> runs.get(task.id()));
       Check.assertEqual(pair);
       // it was worth it: rows were corrected, and chunks gave way
       assertTrue(
           Integer.parseInt(Check.target(pair, "select sum(corrected) from dualwrite.task")) > 5);
       assertTrue(
           Integer.parseInt(Check.target(pair, "select sum(attempts) from dualwrite.task")) > 5);
+    }
+  }
+
+  /** One worker, one writer: the next chunk's claim ends the writer's part of the one before. */
+  private static void copy(PgPair pair, List<Run> all, Function<Task, Run> of) throws SQLException {
+    CopyResult r =
+        Check.backfill(
+                pair,
+                (step, task) -> {
+                  Run run = of.apply(task);
+                  for (Run other : all) {
+                    if (other.next > 0 && other != run) {
+                      other.upTo(AFTER);
+                    }
+                  }
+                  if (step == Steps.Step.CLAIMED
+                      && (task.attempts() > 0
+                          || !task.resync().isEmpty()
+                          || !task.finish().isEmpty())) {
+                    run.upTo(AFTER);
+                  } else {
+                    run.upTo(List.of(Steps.Step.values()).indexOf(step));
+                  }
+                })
+            .copy(
+                CopyOptions.defaults().withParallelism(1).withLockTimeout(Duration.ofMillis(5)),
+                Progress.none());
+    assertTrue(r.complete(), r.toString());
+    for (Run run : all) {
+      run.upTo(AFTER);
+    }
+  }
+
+  /** Chunks of a hypertable: open, compressed and partly compressed ones; with TimescaleDB. */
+  @Test
+  void ordersOfHypertablesEndEqual() throws Exception {
+    List<Order> orders = orders();
+    int offset = new Random().nextInt(EVERY);
+    System.out.println("every " + EVERY + "th order from " + offset);
+    List<Order> some = new ArrayList<>();
+    for (int i = offset; i < orders.size(); i += EVERY) {
+      some.add(orders.get(i));
+    }
+    try (PgPair pair =
+            Timescale.pair(
+                List.of(
+                    "create extension timescaledb",
+                    "create table acc(id int primary key, v text, u int)",
+                    "select create_hypertable('acc', 'id', chunk_time_interval => 4)",
+                    "alter table acc set (timescaledb.compress)"));
+        TestWriter writer = new TestWriter(pair, 5)) {
+      StringBuilder source = new StringBuilder();
+      StringBuilder target = new StringBuilder();
+      List<Run> all = new ArrayList<>();
+      for (int i = 0; i < some.size(); i++) {
+        Order order = some.get(i);
+        int id = 4 * i + 1;
+        source.append("insert into acc values (").append(4 * i).append(", 'edge', 0);");
+        if (order.change != Change.INSERT) {
+          source.append("insert into acc values (").append(id).append(", 'old', 0);");
+        }
+        if (i % 3 > 0) {
+          source
+              .append("select compress_chunk(c) from show_chunks('acc', newer_than => ")
+              .append(4 * i)
+              .append(", older_than => ")
+              .append(4 * i + 4)
+              .append(") c;");
+        }
+        if (i % 3 > 1) {
+          source.append("insert into acc values (").append(4 * i + 2).append(", 'late', 0);");
+        }
+        if (order.there) {
+          target.append("insert into acc values (").append(id).append(", 'old', 0);");
+        }
+        all.add(new Run(order, writer, id));
+      }
+      pair.executeSource(source.toString());
+      pair.executeTarget(target.toString());
+      Map<String, Run> runs = new LinkedHashMap<>();
+      try (Connection c = pair.source()) {
+        for (List<String> r :
+            Sql.rows(
+                c,
+                "select k.table_name, (k.slices->'id'->>0)::int / 4 from show_chunks('acc') c, _timescaledb_functions.show_chunk(c) k")) {
+          runs.put(r.get(0), all.get(Integer.parseInt(r.get(1))));
+        }
+      }
+      Check.backfill(pair).stage(StageOptions.defaults());
+      copy(pair, all, task -> runs.get(task.from().name()));
+      Timescale.assertEqual(pair, "acc");
+      assertTrue(
+          Integer.parseInt(Check.target(pair, "select sum(attempts) from dualwrite.task")) > 0);
     }
   }
 }

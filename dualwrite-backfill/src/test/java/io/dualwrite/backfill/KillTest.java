@@ -66,23 +66,7 @@ class KillTest {
       // the keyless table has no steps in between
       boolean all = step == Steps.Step.CLAIMED || step == Steps.Step.MARKED;
       b.stage(StageOptions.defaults().withChunkRows(500).withFilter(all ? null : "\\.t$"));
-      Process child =
-          new ProcessBuilder(
-                  Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                  "-XX:TieredStopAtLevel=1",
-                  "-cp",
-                  System.getProperty("java.class.path"),
-                  Child.class.getName(),
-                  pair.sourceUrl(),
-                  pair.targetUrl(),
-                  step.name())
-              .redirectError(ProcessBuilder.Redirect.INHERIT)
-              .start();
-      try (BufferedReader out = child.inputReader(StandardCharsets.UTF_8)) {
-        assertEquals("stopped", out.readLine());
-      } finally {
-        child.destroyForcibly().waitFor();
-      }
+      killAt(pair, step);
       assertEquals(1, b.status().done());
       CopyResult r = b.copy(CopyOptions.defaults().withParallelism(2), Progress.none());
       assertTrue(r.complete(), r.toString());
@@ -90,6 +74,52 @@ class KillTest {
       b.stage(StageOptions.defaults());
       Check.copyAll(b);
       Check.assertEqual(pair);
+    }
+  }
+
+  /** Copies one chunk, and is killed in the middle of what comes then. */
+  private static void killAt(PgPair pair, Steps.Step step) throws Exception {
+    Process child =
+        new ProcessBuilder(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-XX:TieredStopAtLevel=1",
+                "-cp",
+                System.getProperty("java.class.path"),
+                Child.class.getName(),
+                pair.sourceUrl(),
+                pair.targetUrl(),
+                step.name())
+            .redirectError(ProcessBuilder.Redirect.INHERIT)
+            .start();
+    try (BufferedReader out = child.inputReader(StandardCharsets.UTF_8)) {
+      assertEquals("stopped", out.readLine());
+    } finally {
+      child.destroyForcibly().waitFor();
+    }
+  }
+
+  /** In the middle of a chunk, and between a chunk and its compression; with TimescaleDB. */
+  @ParameterizedTest
+  @EnumSource(
+      value = Steps.Step.class,
+      names = {"CLAIMED", "INSERTED"})
+  void aWorkerKilledInAHypertableLeavesItToTheNext(Steps.Step step) throws Exception {
+    try (PgPair pair =
+        Timescale.pair(
+            List.of(
+                "create extension timescaledb",
+                "create table h(at int not null, v text)",
+                "select create_hypertable('h', 'at', chunk_time_interval => 100)",
+                "alter table h set (timescaledb.compress)"))) {
+      pair.executeSource("insert into h select g, 'v' || g from generate_series(0, 299) g");
+      pair.executeSource("select compress_chunk(c) from show_chunks('h') c");
+      Backfill b = Check.backfill(pair);
+      b.stage(StageOptions.defaults());
+      killAt(pair, step);
+      assertEquals(step == Steps.Step.CLAIMED ? 0 : 1, b.status().done());
+      Timescale.copyAll(b);
+      Timescale.assertEqual(pair, "h");
+      assertEquals(Timescale.chunks(pair, true, "h"), Timescale.chunks(pair, false, "h"));
     }
   }
 

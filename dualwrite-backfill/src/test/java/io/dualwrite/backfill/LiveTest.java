@@ -141,44 +141,68 @@ class LiveTest {
               + "create table h_2 partition of h for values from (50) to (100); create table q(v text)");
       pair.executeSource(
           "insert into h select g % 100, 'old' from generate_series(1, 3000) g; insert into q select 'old' from generate_series(1, 3000)");
-      AtomicBoolean over = new AtomicBoolean();
-      AtomicInteger n = new AtomicInteger();
-      ExecutorService pool = Executors.newSingleThreadExecutor();
-      Future<?> writer =
-          pool.submit(
-              () -> {
-                try (Connection s = pair.source();
-                    Connection t = pair.target()) {
-                  s.setAutoCommit(false);
-                  t.setAutoCommit(false);
-                  while (!over.get()) {
-                    int i = n.incrementAndGet();
-                    for (Connection c : List.of(s, t)) {
-                      Check.execute(
-                          c,
-                          "insert into h values ("
-                              + i % 100
-                              + ", 'n"
-                              + i
-                              + "'); insert into q values ('n"
-                              + i
-                              + "')");
-                    }
-                    s.commit();
-                    t.commit();
-                  }
-                }
-                return null;
-              });
-      Check.await("the writer", () -> n.get() > 10);
-      Backfill b = Check.backfill(pair);
-      b.stage(StageOptions.defaults());
-      Check.copyAll(b);
-      over.set(true);
-      writer.get(30, TimeUnit.SECONDS);
-      pool.shutdown();
+      insertWhileCopied(pair, 3);
       Check.assertEqual(pair);
-      assertEquals("3", Check.target(pair, "select count(*) from dualwrite.snapshot"));
     }
+  }
+
+  /** The same of a hypertable, one of whose chunks is compressed; with TimescaleDB. */
+  @Test
+  void insertsIntoAKeylessHypertable() throws Exception {
+    try (PgPair pair =
+        Timescale.pair(
+            List.of(
+                "create extension timescaledb",
+                "create table h(at int not null, v text)",
+                "select create_hypertable('h', 'at', chunk_time_interval => 50)",
+                "alter table h set (timescaledb.compress)",
+                "create table q(v text)"))) {
+      pair.executeSource(
+          "insert into h select g % 100, 'old' from generate_series(1, 3000) g; insert into q select 'old' from generate_series(1, 3000)");
+      pair.executeSource("select compress_chunk(c) from show_chunks('h', older_than => 50) c");
+      insertWhileCopied(pair, 3);
+      Timescale.assertEqual(pair, "h", "q");
+    }
+  }
+
+  private static void insertWhileCopied(PgPair pair, int snapshots) throws Exception {
+    AtomicBoolean over = new AtomicBoolean();
+    AtomicInteger n = new AtomicInteger();
+    ExecutorService pool = Executors.newSingleThreadExecutor();
+    Future<?> writer =
+        pool.submit(
+            () -> {
+              try (Connection s = pair.source();
+                  Connection t = pair.target()) {
+                s.setAutoCommit(false);
+                t.setAutoCommit(false);
+                while (!over.get()) {
+                  int i = n.incrementAndGet();
+                  for (Connection c : List.of(s, t)) {
+                    Check.execute(
+                        c,
+                        "insert into h values ("
+                            + i % 100
+                            + ", 'n"
+                            + i
+                            + "'); insert into q values ('n"
+                            + i
+                            + "')");
+                  }
+                  s.commit();
+                  t.commit();
+                }
+              }
+              return null;
+            });
+    Check.await("the writer", () -> n.get() > 10);
+    Backfill b = Check.backfill(pair);
+    b.stage(StageOptions.defaults());
+    Check.copyAll(b);
+    over.set(true);
+    writer.get(30, TimeUnit.SECONDS);
+    pool.shutdown();
+    assertEquals(
+        Integer.toString(snapshots), Check.target(pair, "select count(*) from dualwrite.snapshot"));
   }
 }

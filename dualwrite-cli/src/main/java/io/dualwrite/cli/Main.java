@@ -54,6 +54,7 @@ import picocli.CommandLine.Spec;
       SchemaCommand.class,
       StageCommand.class,
       CopyCommand.class,
+      RefreshCaggsCommand.class,
       VerifyCommand.class,
       JobsCommand.class,
       TriggersCommand.class,

@@ -30,7 +30,7 @@ import picocli.CommandLine.Option;
       "The completion point T (--until) is for time series: rows of that time and later came by"
           + " dual-write already, so only older ones are copied. It must lie after the moment when"
           + " the last writer began to dual-write. Without it everything is copied. Tables with a"
-          + " key are always copied whole.",
+          + " key are always copied whole, unless they are hypertables or partitioned by time.",
     },
     optionListHeading = "%nOptions:%n",
     footerHeading = "%nExamples:%n",
@@ -46,15 +46,43 @@ final class StageCommand implements Callable<Integer> {
       names = {"-u", "--until"},
       paramLabel = "T",
       description =
-          "Completion point; once per type of time column: 2026-03-01T00:00Z (timestamptz),"
-              + " 2026-03-01T00:00 (timestamp), 2026-03-01 (date), 4711 (integer).")
+          "Completion point; once per type of time column: 2026-03-01T00:00Z (timestamptz,"
+              + " uuid of version 7), 2026-03-01T00:00 (timestamp), 2026-03-01 (date), 4711"
+              + " (integer).")
   private List<String> until = new ArrayList<>();
+
+  @Option(
+      names = {"-F", "--from"},
+      paramLabel = "T",
+      description =
+          "Where the copy begins, that moment included; typed like --until. For hypertables and"
+              + " partitioned tables.")
+  private List<String> from = new ArrayList<>();
 
   @Option(
       names = {"-f", "--filter"},
       paramLabel = "REGEX",
-      description = "Only tables whose schema.table it is found in, in any case.")
+      description =
+          "Only tables whose schema.table, or continuous aggregates whose schema.view, it is found"
+              + " in, in any case.")
   private String filter;
+
+  @Option(
+      names = {"-U", "--cascade-up"},
+      description = "And the continuous aggregates that read what --filter finds.")
+  private boolean cascadeUp;
+
+  @Option(
+      names = {"-D", "--cascade-down"},
+      description = "And the hypertables that are read by what --filter finds.")
+  private boolean cascadeDown;
+
+  @Option(
+      names = "--skip-untyped",
+      description =
+          "Leave out tables whose time column no --until or --from has the type of, with a warning,"
+              + " instead of refusing.")
+  private boolean skipUntyped;
 
   @Option(
       names = "--time-column",
@@ -72,7 +100,13 @@ final class StageCommand implements Callable<Integer> {
   public Integer call() {
     Terminal terminal = Terminal.standard();
     StageOptions options =
-        StageOptions.defaults().withUntil(until).withFilter(filter).withTimeColumns(timeColumns);
+        StageOptions.defaults()
+            .withUntil(until)
+            .withFrom(from)
+            .withFilter(filter)
+            .withCascade(cascadeUp, cascadeDown)
+            .withSkipUntyped(skipUntyped)
+            .withTimeColumns(timeColumns);
     if (chunkRows != null) {
       options = options.withChunkRows(chunkRows);
     }
@@ -82,7 +116,7 @@ final class StageCommand implements Callable<Integer> {
       terminal.println(t + " was staged before");
     }
     for (TableName t : result.leftOut()) {
-      terminal.println(t + " lies wholly at or after T and is left out");
+      terminal.println(t + " lies wholly outside --from and --until and is left out");
     }
     terminal.println(
         String.format(

@@ -9,7 +9,10 @@ import java.util.Locale;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
 
 /** {@code dualwrite verify}. */
 @Command(
@@ -34,11 +37,21 @@ final class VerifyCommand implements Callable<Integer> {
 
   @Mixin private Databases databases;
 
+  @Spec private CommandSpec spec;
+
   @Option(
       names = {"-p", "--parallelism"},
       paramLabel = "N",
       description = "Ranges at a time (default: 8).")
   private Integer parallelism;
+
+  @Option(
+      names = "--method",
+      paramLabel = "M",
+      description =
+          "checksum (the content; default), count (numbers of rows), or estimate (the servers'"
+              + " statistics, which prove nothing).")
+  private VerifyOptions.Method method = VerifyOptions.Method.CHECKSUM;
 
   @Option(
       names = "--repair",
@@ -64,7 +77,12 @@ final class VerifyCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     Terminal terminal = Terminal.standard();
-    VerifyOptions options = VerifyOptions.defaults().withRepair(repair).withFilter(filter);
+    if (repair && method != VerifyOptions.Method.CHECKSUM) {
+      throw new ParameterException(
+          spec.commandLine(), "--repair needs --method checksum: only it knows what to repair");
+    }
+    VerifyOptions options =
+        VerifyOptions.defaults().withMethod(method).withRepair(repair).withFilter(filter);
     if (parallelism != null) {
       options = options.withParallelism(parallelism);
     }
@@ -84,7 +102,12 @@ final class VerifyCommand implements Callable<Integer> {
       differences(terminal, result);
       terminal.println(
           result.equal()
-              ? terminal.good("equal: every table holds the same rows")
+              ? terminal.good(
+                  switch (method) {
+                    case CHECKSUM -> "equal: every table holds the same rows";
+                    case COUNT -> "every table holds as many rows on both sides";
+                    case ESTIMATE -> "every table holds about as many rows on both sides";
+                  })
               : terminal.bad("DIFFERENT")
                   + (repair ? "" : "; 'dualwrite verify --repair' makes the target equal"));
       return interruption.exitCode(result.equal() ? ExitCode.DONE : ExitCode.FAILED);

@@ -1,13 +1,13 @@
 package io.dualwrite.converge;
 
 import io.dualwrite.catalog.Catalog;
+import io.dualwrite.catalog.Chunks;
 import io.dualwrite.catalog.Column;
 import io.dualwrite.catalog.Table;
 import io.dualwrite.catalog.TableName;
 import io.dualwrite.control.Incarnation;
 import io.dualwrite.converge.Rules.Rule;
 import io.dualwrite.journal.Suspect;
-import java.io.ByteArrayOutputStream;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
@@ -27,11 +27,9 @@ import java.util.TreeMap;
 import java.util.UUID;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.IntConsumer;
 import java.util.stream.Collectors;
 import javax.sql.DataSource;
-import org.postgresql.PGConnection;
-import org.postgresql.copy.CopyIn;
-import org.postgresql.copy.CopyOut;
 
 /**
  * The one engine that makes the mirror equal to the primary: {@link #resync} by key, {@link
@@ -526,15 +524,42 @@ public final class Convergence {
   }
 
   /**
-   * The same in the caller's mirror transaction, for one table that holds rows itself. The caller
-   * commits with {@link MirrorWriter#commit}, and rolls back after an exception (55P03: the lock
-   * was not to be had in time).
+   * The same in the caller's mirror transaction, for one table that holds rows itself, or a
+   * hypertable. The caller commits with {@link MirrorWriter#commit}, and rolls back after an
+   * exception (55P03: the lock was not to be had in time).
    *
    * <p>Sets lock_timeout, search_path and the formats for the transaction.
    */
   public RecopyResult recopy(Connection mirrorConnection, TableName table, String predicate)
       throws SQLException {
+    Connection p = Session.open(primary);
+    try {
+      return recopy(p, mirrorConnection, table, predicate, null, bytes -> {});
+    } finally {
+      Session.close(p);
+    }
+  }
+
+  /**
+   * The same, where the caller knows which relation of the primary holds the rows of that range.
+   *
+   * @param p a connection to the primary without autocommit and in no transaction; the caller rolls
+   *     back what is left open on it
+   * @param from that relation: all its rows that meet the predicate belong to the range. Null: the
+   *     primary's of the same name and range, else its table at the top
+   * @param passing told of bytes before they are sent on; may wait
+   */
+  public RecopyResult recopy(
+      Connection p,
+      Connection mirrorConnection,
+      TableName table,
+      String predicate,
+      TableName from,
+      IntConsumer passing)
+      throws SQLException {
     Table m = mirrorTable(mirrorConnection, table);
+    // a hypertable's rows are in its chunks, whose writers all lock it, too
+    String only = Chunks.has(mirrorConnection, m) ? "" : "only ";
     if (m.kind() == Table.Kind.PARTITIONED) {
       throw new SQLException(
           "the mirror's table " + table + " is partitioned; recopy its partitions one by one",
@@ -571,40 +596,35 @@ public final class Convergence {
         }
       }
     }
-    Connection p = Session.open(primary);
-    try {
-      PrimarySnapshot snapshot = null;
-      Place place = place(mirrorConnection, m);
-      if (!Rules.on(Rule.LOCK_THEN_DELETE_THEN_SNAPSHOT)) {
-        snapshot = snapshot(p, m);
-      }
-      try (Statement s = mirrorConnection.createStatement()) {
-        // LOCK_THEN_DELETE_THEN_SNAPSHOT: what the mirror's writers brought until now has committed
-        // on the primary too and is in the snapshot; what they bring later waits for this lock
-        s.execute("lock table only " + m.name().sql() + " in share row exclusive mode");
-        at(Step.RECOPY_LOCKED);
-        s.execute("delete from only " + m.name().sql() + " where (" + predicate + ")");
-      }
-      if (snapshot == null) {
-        snapshot = snapshot(p, m);
-      }
-      at(Step.RECOPY_SNAPSHOT);
-      long rows = copy(p, mirrorConnection, m, place, predicate);
-      recordSnapshot(
-          mirrorConnection,
-          place.root,
-          place.constraint == null
-              ? predicate
-              : predicate.strip().equalsIgnoreCase("true")
-                  ? place.constraint
-                  : "(" + place.constraint + ") and (" + predicate + ")",
-          snapshot.text(),
-          snapshot.incarnation());
-      at(Step.RECOPY_COPIED);
-      return new RecopyResult(rows, snapshot.text(), snapshot.incarnation());
-    } finally {
-      Session.close(p);
+    PrimarySnapshot snapshot = null;
+    Place place = place(mirrorConnection, m);
+    if (!Rules.on(Rule.LOCK_THEN_DELETE_THEN_SNAPSHOT)) {
+      snapshot = snapshot(p, m);
     }
+    try (Statement s = mirrorConnection.createStatement()) {
+      // LOCK_THEN_DELETE_THEN_SNAPSHOT: what the mirror's writers brought until now has committed
+      // on the primary too and is in the snapshot; what they bring later waits for this lock
+      s.execute("lock table " + only + m.name().sql() + " in share row exclusive mode");
+      at(Step.RECOPY_LOCKED);
+      s.execute("delete from " + only + m.name().sql() + " where (" + predicate + ")");
+    }
+    if (snapshot == null) {
+      snapshot = snapshot(p, m);
+    }
+    at(Step.RECOPY_SNAPSHOT);
+    long rows = copy(p, mirrorConnection, m, place, predicate, from, passing);
+    recordSnapshot(
+        mirrorConnection,
+        place.root,
+        place.constraint == null
+            ? predicate
+            : predicate.strip().equalsIgnoreCase("true")
+                ? place.constraint
+                : "(" + place.constraint + ") and (" + predicate + ")",
+        snapshot.text(),
+        snapshot.incarnation());
+    at(Step.RECOPY_COPIED);
+    return new RecopyResult(rows, snapshot.text(), snapshot.incarnation());
   }
 
   /**
@@ -692,11 +712,9 @@ public final class Convergence {
         m.prepareStatement(
             // a hypertable's chunk is a child by inheritance whose CHECK constraints are its range
             "with recursive up(oid, n, chunk) as (select ?::oid, 0, false union all select i.inhparent, up.n + 1,"
-                + " exists (select from pg_trigger g where g.tgrelid = i.inhparent and g.tgname = 'ts_insert_blocker')"
-                + " from pg_inherits i join up on i.inhrelid = up.oid"
-                + " join pg_class c on c.oid = i.inhrelid"
-                + " where c.relispartition or exists (select from pg_trigger g where g.tgrelid = i.inhparent"
-                + " and g.tgname = 'ts_insert_blocker'))"
+                + " not c.relispartition from pg_inherits i join up on i.inhrelid = up.oid"
+                + " join pg_class c on c.oid = i.inhrelid join pg_namespace cn on cn.oid = c.relnamespace"
+                + " where c.relispartition or cn.nspname like '\\_timescaledb\\_%')"
                 + " select n.nspname, c.relname, up.n, case when up.chunk then"
                 + " (select string_agg('(' || pg_get_expr(k.conbin, k.conrelid) || ')', ' and ' order by k.conname)"
                 + " from pg_constraint k where k.conrelid = ?::oid and k.contype = 'c' and k.conislocal and k.coninhcount = 0)"
@@ -736,12 +754,21 @@ public final class Convergence {
     }
   }
 
-  private long copy(Connection p, Connection m, Table leaf, Place place, String predicate)
+  private long copy(
+      Connection p,
+      Connection m,
+      Table leaf,
+      Place place,
+      String predicate,
+      TableName told,
+      IntConsumer passing)
       throws SQLException {
     Optional<Table> same = primaryCatalog.table(p, leaf.name());
     Table from;
     String where = predicate;
-    if (same.isPresent() && (place.constraint == null || sameRange(p, same.get(), place))) {
+    if (told != null) {
+      from = primaryTable(p, told);
+    } else if (same.isPresent() && (place.constraint == null || sameRange(p, same.get(), place))) {
       from = same.get();
     } else if (place.constraint.contains("satisfies_hash_partition")) {
       throw new SQLException(
@@ -763,63 +790,26 @@ public final class Convergence {
     String names = columns.stream().map(Column::sql).collect(Collectors.joining(", "));
     boolean binary = columns.stream().allMatch(c -> binary(c, leaf.column(c.name()).get()));
     String format = binary ? " with (format binary)" : "";
-    CopyOut out =
-        p.unwrap(PGConnection.class)
-            .getCopyAPI()
-            .copyOut(
-                "copy (select "
-                    + names
-                    + " from "
-                    + from.name().sql()
-                    + " where "
-                    + where
-                    + ") to stdout"
-                    + format);
-    try {
-      CopyIn in =
-          m.unwrap(PGConnection.class)
-              .getCopyAPI()
-              .copyIn("copy " + leaf.name().sql() + " (" + names + ") from stdin" + format);
-      try {
-        Buffer buffer = new Buffer();
-        int batch = rate.batch(1000);
-        int rows = 0;
-        for (byte[] row = out.readFromCopy(); row != null; row = out.readFromCopy()) {
-          buffer.write(row, 0, row.length);
-          if (++rows == batch) {
-            // the lock is held for longer, which nothing helps: writers are left to the replayer
-            rate.book(rows);
-            rate.await();
-            batch = rate.batch(1000);
-            rows = 0;
-          }
-          if (buffer.size() >= 1 << 16) {
-            buffer.drain(in);
-          }
-        }
-        buffer.drain(in);
-        rate.book(rows);
-        return in.endCopy();
-      } finally {
-        if (in.isActive()) {
-          in.cancelCopy();
-        }
-      }
-    } finally {
-      if (out.isActive()) {
-        out.cancelCopy();
-      }
-    }
-  }
-
-  /** Rows on their way, so that the mirror gets them in larger messages. */
-  private static final class Buffer extends ByteArrayOutputStream {
-    void drain(CopyIn to) throws SQLException {
-      if (count > 0) {
-        to.writeToCopy(buf, 0, count);
-        reset();
-      }
-    }
+    return CopyPipe.run(
+            p,
+            "copy (select "
+                + names
+                + " from "
+                + from.name().sql()
+                + " where "
+                + where
+                + ") to stdout"
+                + format,
+            m,
+            "copy " + Chunks.entry(m, leaf).sql() + " (" + names + ") from stdin" + format,
+            rate.batch(Integer.MAX_VALUE),
+            (n, bytes) -> {
+              passing.accept(bytes);
+              // the lock is held for longer, which nothing helps: writers are left to the replayer
+              rate.book(n);
+              rate.await();
+            })
+        .rows();
   }
 
   private static boolean sameRange(Connection p, Table table, Place place) throws SQLException {

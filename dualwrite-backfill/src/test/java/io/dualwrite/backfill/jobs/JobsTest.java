@@ -6,7 +6,14 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import io.dualwrite.backfill.Backfill;
 import io.dualwrite.backfill.BackfillException;
+import io.dualwrite.backfill.CopyOptions;
+import io.dualwrite.backfill.CopyResult;
+import io.dualwrite.backfill.Progress;
+import io.dualwrite.backfill.StageOptions;
+import io.dualwrite.backfill.VerifyOptions;
+import io.dualwrite.backfill.VerifyResult;
 import io.dualwrite.backfill.doctor.Doctor;
 import io.dualwrite.backfill.doctor.DoctorOptions;
 import io.dualwrite.backfill.doctor.Finding;
@@ -232,6 +239,61 @@ class JobsTest {
         assertEquals(new Jobs.Run(0, 0, 1), Jobs.run(t, NOW, again));
         assertTrue(Thread.interrupted());
       }
+    }
+  }
+
+  /** The guide from its first step to its last, with what dualwrite has for each. */
+  @Test
+  void theWholeMove(@TempDir Path dir) throws SQLException {
+    try (PgPair pair = pair();
+        Connection s = pair.source();
+        Connection t = pair.target()) {
+      String until =
+          value(
+              s,
+              "select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')");
+      pair.executeSource("drop trigger tr on metrics");
+      refresh(pair, "hourly", "null, now() - interval '1 day'");
+      refresh(pair, "daily", "null, now() - interval '2 days'");
+      migrate(pair, dir);
+      // the application, from now on
+      pair.execute(
+          "insert into metrics select timestamptz '"
+              + until
+              + "' + i * interval '1 second', 2, i from generate_series(0, 50) i");
+      Backfill b =
+          Backfill.builder()
+              .source(database(pair.sourceServer(), pair))
+              .target(database(pair.targetServer(), pair))
+              .build();
+      b.stage(StageOptions.defaults().withUntil(List.of(until)));
+      assertThrows(BackfillException.class, () -> Jobs.requireCopied(t));
+      CopyResult copied = b.copy(CopyOptions.defaults().withParallelism(2), Progress.none());
+      assertTrue(copied.complete(), copied.toString());
+      assertEquals(value(s, CHUNKS), value(t, CHUNKS));
+      // a policy of the source
+      refresh(pair, "hourly", "now() - interval '3 days', now() + interval '2 hours'");
+      refresh(pair, "daily", "now() - interval '3 days', now() + interval '2 days'");
+      b.refreshAggregates(null, false, false);
+      VerifyResult v = b.verify(VerifyOptions.defaults().withParallelism(2), Progress.none());
+      assertTrue(v.equal(), v.toString());
+      assertTrue(
+          v.tables().stream().anyMatch(x -> x.table().name().equals("daily") && x.sourceRows() > 5),
+          v.toString());
+      Jobs.requireCopied(t);
+      assertEquals(5, Jobs.restore(t, Duration.ofHours(1)).size());
+      assertEquals(
+          value(s, SCHEDULED), value(t, SCHEDULED), "each job is on or off as on the source");
+    }
+  }
+
+  private static final String SCHEDULED =
+      "select string_agg(job_id || ' ' || scheduled, ', ' order by job_id) from timescaledb_information.jobs where job_id >= 1000";
+
+  private static void refresh(PgPair pair, String view, String range) throws SQLException {
+    try (Connection c = pair.source();
+        Statement s = c.createStatement()) {
+      s.execute("call refresh_continuous_aggregate('" + view + "', " + range + ")");
     }
   }
 

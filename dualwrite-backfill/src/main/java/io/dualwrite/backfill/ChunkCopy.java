@@ -1,0 +1,210 @@
+package io.dualwrite.backfill;
+
+import io.dualwrite.backfill.Hypertables.Chunk;
+import io.dualwrite.catalog.Catalog;
+import io.dualwrite.catalog.TableName;
+import io.dualwrite.converge.RecopyResult;
+import java.sql.Connection;
+import java.sql.SQLException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.function.LongConsumer;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Copies a chunk of a hypertable into the target's chunk of the same place.
+ *
+ * <ul>
+ *   <li>With a key, where the target has rows already: as any keyed range ({@link KeyedCopy}),
+ *       while writers change it.
+ *   <li>Where the target's chunk is empty, as it is for history, or where there is no key, or where
+ *       the source's chunk is compressed: the range is replaced under a lock of the target's chunk
+ *       alone, which is the fastest way. Compressed rows have no version that could be read twice
+ *       and no lock that could be held. Writers that want a row of that chunk meanwhile wait for
+ *       the lock timeout of their flush, after which their unit of work is pending and made good by
+ *       key.
+ * </ul>
+ *
+ * <p>The target's chunk is decompressed first if it is compressed, and compressed again, or frozen,
+ * when the copy is committed: in a transaction of its own, because it locks out readers.
+ *
+ * <p>The invalidation logs of continuous aggregates are left alone, where the version can: their
+ * materializations are copied as they are.
+ *
+ * <p>Not thread-safe: one per worker.
+ */
+final class ChunkCopy {
+
+  private static final Logger LOG = LoggerFactory.getLogger(ChunkCopy.class);
+
+  private final Catalog sourceCatalog;
+  private final KeyedCopy keyed;
+  private final Healer healer;
+  private final RateLimit limit;
+  private final LongConsumer meter;
+  private final Steps steps;
+
+  ChunkCopy(
+      Catalog sourceCatalog,
+      KeyedCopy keyed,
+      Healer healer,
+      RateLimit limit,
+      LongConsumer meter,
+      Steps steps) {
+    this.sourceCatalog = sourceCatalog;
+    this.keyed = keyed;
+    this.healer = healer;
+    this.limit = limit;
+    this.meter = meter;
+    this.steps = steps;
+  }
+
+  Copied run(Connection source, Connection target, Task task) throws SQLException {
+    Sql.execute(source, Sessions.searchPath(null));
+    Sql.execute(target, Sessions.searchPath(null));
+    Optional<Chunk> found = Hypertables.chunk(source, task.from());
+    if (found.isEmpty()) {
+      LOG.info("chunk {} is no longer on the source: nothing to copy", task.from());
+      return Copied.NOTHING;
+    }
+    Chunk mine = found.get();
+    TableName chunk = Hypertables.create(target, task.table(), mine.slices());
+    Chunk theirs = open(target, chunk);
+    Hypertables.invalidation(target, false);
+    boolean key = Sql.known(sourceCatalog.table(source, task.from()), task.from()).keyed();
+    Copied copied =
+        key && !mine.compressed() && (task.attempts() >= KeyedCopy.CAREFUL || some(target, chunk))
+            ? keyed.run(source, target, task, chunk)
+            : replace(source, target, task, chunk);
+    Hypertables.invalidation(target, true);
+    Sql.execute(target, Sessions.searchPath(null));
+    return copied.withFinish(left(target, task.table(), mine, theirs));
+  }
+
+  /**
+   * Makes the target's chunk one that takes rows and whose rows can be deleted; in the transaction
+   * that does so.
+   *
+   * @return what it was before
+   */
+  private static Chunk open(Connection target, TableName chunk) throws SQLException {
+    // whoever compresses it waits from here on
+    Sql.execute(target, "lock table only " + chunk.sql() + " in row exclusive mode");
+    Chunk theirs = Hypertables.chunk(target, chunk).orElseThrow();
+    if (theirs.frozen()) {
+      Sql.value(
+          target, "select _timescaledb_functions.unfreeze_chunk(" + Sql.literal(chunk.sql()) + ")");
+    }
+    if (theirs.compressed()) {
+      Sql.value(
+          target,
+          "select "
+              + Hypertables.function(target, "decompress_chunk")
+              + "("
+              + Sql.literal(chunk.sql())
+              + ", true)");
+    }
+    return theirs;
+  }
+
+  private static boolean some(Connection target, TableName chunk) throws SQLException {
+    return Sql.value(target, "select exists (select from " + chunk.sql() + ")").equals("t");
+  }
+
+  /** What is to be done with a chunk once it is filled. */
+  private static List<String> left(
+      Connection target, TableName hypertable, Chunk mine, Chunk theirs) throws SQLException {
+    List<String> finish = new ArrayList<>();
+    boolean compressed = theirs.compressed() || mine != null && mine.compressed();
+    if (compressed && Hypertables.compression(target, hypertable)) {
+      finish.add("compress");
+    }
+    if (theirs.frozen() || mine != null && mine.frozen()) {
+      finish.add("freeze");
+    }
+    if (!finish.isEmpty()) {
+      finish.addAll(0, List.of(theirs.name().schema(), theirs.name().name()));
+    }
+    return finish;
+  }
+
+  /**
+   * Makes the target's chunk hold what the source's does, in transactions of its own.
+   *
+   * @param source without autocommit
+   * @param slices the chunk's place
+   * @param from the source's chunk, or null if it has none there
+   */
+  static void repair(
+      Connection source,
+      Connection target,
+      Healer healer,
+      TableName hypertable,
+      String slices,
+      TableName from)
+      throws SQLException {
+    Chunk mine = from == null ? null : Hypertables.chunk(source, from).orElse(null);
+    source.commit();
+    TableName chunk = Hypertables.create(target, hypertable, slices);
+    Chunk theirs = open(target, chunk);
+    if (mine == null) {
+      // whatever the source has of that range, wherever it is there
+      healer.recopy(target, chunk, "true");
+    } else {
+      healer.recopy(source, target, chunk, "true", from, n -> {});
+    }
+    Sql.execute(target, Sessions.searchPath(null));
+    List<String> left = left(target, hypertable, mine, theirs);
+    target.commit();
+    finish(target, left);
+    target.commit();
+  }
+
+  private Copied replace(Connection source, Connection target, Task task, TableName chunk)
+      throws SQLException {
+    long[] bytes = {0};
+    source.setAutoCommit(false);
+    RecopyResult r =
+        healer.recopy(
+            source,
+            target,
+            chunk,
+            task.predicate(),
+            task.from(),
+            n -> {
+              limit.pass(n);
+              meter.accept(n);
+              bytes[0] += n;
+            });
+    source.setAutoCommit(true);
+    steps.at(Steps.Step.INSERTED, task);
+    return new Copied(r.rows(), bytes[0], r.rows(), 0, List.of(), List.of());
+  }
+
+  /** Brings the target's chunk into the state that the source's was copied in. */
+  static void finish(Connection target, List<String> what) throws SQLException {
+    if (what.isEmpty()) {
+      return;
+    }
+    TableName chunk = new TableName(what.get(0), what.get(1));
+    Sql.execute(target, Sessions.searchPath(null));
+    if (Hypertables.chunk(target, chunk).isEmpty()) {
+      return; // dropped meanwhile
+    }
+    if (what.contains("compress")) {
+      Sql.value(
+          target,
+          "select "
+              + Hypertables.function(target, "compress_chunk")
+              + "("
+              + Sql.literal(chunk.sql())
+              + ", true)");
+    }
+    if (what.contains("freeze")) {
+      Sql.value(
+          target, "select _timescaledb_functions.freeze_chunk(" + Sql.literal(chunk.sql()) + ")");
+    }
+  }
+}

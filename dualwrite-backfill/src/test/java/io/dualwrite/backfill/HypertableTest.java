@@ -1,0 +1,258 @@
+package io.dualwrite.backfill;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.dualwrite.catalog.TableName;
+import io.dualwrite.embedded.PgPair;
+import java.sql.Connection;
+import java.sql.SQLException;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+
+/** Hypertables, chunk by chunk; with TimescaleDB. */
+class HypertableTest {
+
+  private static final StageOptions ALL = StageOptions.defaults();
+
+  private static PgPair filled() throws SQLException {
+    PgPair pair = Timescale.pair(Timescale.SCHEMA);
+    Timescale.run(pair, true, Timescale.ROWS);
+    return pair;
+  }
+
+  @Test
+  void everyKindOfHypertableIsCopiedAndEqual() throws SQLException {
+    try (PgPair pair = filled()) {
+      Backfill b = Check.backfill(pair);
+      b.stage(ALL);
+      Timescale.copyAll(b);
+      Timescale.assertEqual(pair, Timescale.TABLES);
+      for (String table : List.of("log", "days", "small")) {
+        assertEquals(
+            Timescale.chunks(pair, true, table), Timescale.chunks(pair, false, table), table);
+      }
+      // a chunk that was partly compressed is wholly compressed now
+      assertEquals(
+          Timescale.chunks(pair, true, "metrics").replace("} 9", "} 1"),
+          Timescale.chunks(pair, false, "metrics"));
+      VerifyResult v = b.verify(Timescale.QUICK, Progress.none());
+      assertTrue(v.equal(), v.toString());
+      assertEquals(8, v.tables().size());
+      assertEquals(b.status().tasks(), b.status().verifiedEqual());
+      // again: nothing new
+      assertEquals(0, b.stage(ALL).tasks());
+    }
+  }
+
+  @Test
+  void untilAndFromCutEveryTypeOfTime() throws SQLException {
+    try (PgPair pair = filled()) {
+      Backfill b = Check.backfill(pair);
+      StageResult staged =
+          b.stage(
+              ALL.withUntil(List.of("1970-01-01T06:00Z", "1970-01-02T03:00", "1969-12-25", "-17"))
+                  .withFrom(List.of("1969-12-30T12:00Z", "1969-12-30T01:00", "1969-12-03", "-223"))
+                  .withFilter("metrics|devices|log|days|small|tiny|Events"));
+      assertFalse(staged.leftOut().isEmpty());
+      Timescale.copyAll(b);
+      try (Connection s = pair.source();
+          Connection t = pair.target()) {
+        Check.execute(s, "set timezone = 'UTC'");
+        for (String part :
+            List.of(
+                "metrics where ts < '1970-01-01T06:00Z' and ts >= '1969-12-30T12:00Z'",
+                "app.\"Events\" where \"At\" < -17 and \"At\" >= -223",
+                "log where at < '1970-01-02T03:00' and at >= '1969-12-30T01:00'",
+                "days where d < '1969-12-25' and d >= '1969-12-03'",
+                "small where k < -17 and k >= -223",
+                "tiny where k < -17 and k >= -223")) {
+          String table = part.substring(0, part.indexOf(" where"));
+          String n = Check.value(s, "select count(*) from " + part);
+          assertEquals(n, Check.value(t, "select count(*) from " + part), part);
+          assertEquals(n, Check.value(t, "select count(*) from " + table), table);
+          assertTrue(Integer.parseInt(n) > 5, part + ": " + n);
+        }
+      }
+      // what is outside is found, and can be made good
+      assertFalse(b.verify(Timescale.QUICK, Progress.none()).equal());
+      VerifyResult v = b.verify(Timescale.QUICK.withRepair(true), Progress.none());
+      assertTrue(v.equal(), v.toString());
+      Timescale.assertEqual(
+          pair, "metrics", "app.\"Events\"", "log", "days", "small", "tiny", "devices");
+    }
+    try (PgPair pair = filled()) {
+      Backfill b = Check.backfill(pair);
+      b.stage(ALL.withFilter("ids").withUntil(List.of("2001-01-03T05:00Z")));
+      Timescale.copyAll(b);
+      assertEquals("53", Check.target(pair, "select count(*) from ids"));
+      assertEquals("52", Check.target(pair, "select max(v) from ids"));
+    }
+  }
+
+  @Test
+  void aHypertableThatNoUntilFitsIsAnErrorOrLeftOut() throws SQLException {
+    try (PgPair pair = filled()) {
+      Backfill b = Check.backfill(pair);
+      StageOptions o = ALL.withUntil(List.of("1970-01-01T00:00Z"));
+      String m = assertThrows(BackfillException.class, () -> b.stage(o)).getMessage();
+      assertTrue(m.contains("add --until of type"), m);
+      assertFalse(b.status().staged());
+      StageResult r = b.stage(o.withSkipUntyped(true));
+      assertEquals(
+          List.of("public.devices", "public.metrics"),
+          r.staged().stream().map(TableName::toString).sorted().toList());
+      assertEquals(5, r.warnings().stream().filter(w -> w.contains("is left out")).count());
+    }
+    try (PgPair pair =
+        Timescale.pair(
+            List.of(
+                "create extension timescaledb",
+                "create function f(x text) returns timestamptz immutable language sql as 'select to_timestamp(x::bigint)'",
+                "create table odd(x text not null, v int)",
+                "select create_hypertable('odd', 'x', time_partitioning_func => 'f', chunk_time_interval => interval '1 day')"))) {
+      pair.executeSource("insert into odd select i * 10000, i from generate_series(1, 100) i");
+      Backfill b = Check.backfill(pair);
+      String m =
+          assertThrows(
+                  BackfillException.class,
+                  () -> b.stage(ALL.withUntil(List.of("1970-01-01T00:00Z"))))
+              .getMessage();
+      assertTrue(m.contains("by a function of its own"), m);
+      b.stage(ALL);
+      Timescale.copyAll(b);
+      Timescale.assertEqual(pair, "odd");
+    }
+  }
+
+  @Test
+  void aTargetWhoseTableIsNoHypertableIsRefused() throws SQLException {
+    try (PgPair pair = Timescale.pair(List.of("create extension timescaledb"))) {
+      pair.execute("create table m(ts timestamptz not null)");
+      pair.executeSource("select create_hypertable('m', 'ts')");
+      String m =
+          assertThrows(BackfillException.class, () -> Check.backfill(pair).stage(ALL)).getMessage();
+      assertTrue(m.contains("public.m: is no hypertable on the target"), m);
+      pair.executeTarget(
+          "select create_hypertable('m', 'ts', chunk_time_interval => interval '1 hour'); insert into m values ('2001-01-01 12:30Z')");
+      pair.executeSource("insert into m values ('2001-01-01 12:30Z')");
+      m = assertThrows(BackfillException.class, () -> Check.backfill(pair).stage(ALL)).getMessage();
+      assertTrue(m.contains("takes no chunk"), m);
+    }
+  }
+
+  @Test
+  void chunksThatAreDroppedMeanwhileAreNothingToCopy() throws SQLException {
+    try (PgPair pair = filled()) {
+      Steps steps =
+          (step, task) -> {
+            if (step == Steps.Step.CLAIMED && task.table().name().equals("small")) {
+              pair.executeSource("select drop_chunks('small', older_than => -100)");
+            }
+          };
+      Backfill b = Check.backfill(pair, steps);
+      b.stage(ALL.withFilter("small"));
+      assertTrue(b.copy(CopyOptions.defaults().withParallelism(1), Progress.none()).complete());
+      Timescale.assertEqual(pair, "small");
+      assertTrue(b.verify(Timescale.QUICK, Progress.none()).equal());
+    }
+  }
+
+  @Test
+  void aChunkThatIsCompressedWhileItIsReadIsReadAgain() throws SQLException {
+    try (PgPair pair = filled()) {
+      List<String> done = new ArrayList<>();
+      Steps steps =
+          (step, task) -> {
+            if (step == Steps.Step.READ && task.kind() == Task.Kind.CHUNK && done.isEmpty()) {
+              done.add(task.from().sql());
+              pair.executeSource("select compress_chunk('" + task.from().sql() + "')");
+            }
+          };
+      Backfill b = Check.backfill(pair, steps);
+      b.stage(ALL.withFilter("metrics|devices"));
+      Timescale.copyAll(b);
+      assertEquals(1, done.size());
+      Timescale.assertEqual(pair, "metrics");
+      assertTrue(b.verify(Timescale.QUICK, Progress.none()).equal());
+    }
+  }
+
+  @Test
+  void everyCorruptionIsFoundAndRepaired() throws SQLException {
+    // each in a table of its own, so that one look finds them all
+    List<List<String>> rounds =
+        List.of(
+            List.of(
+                // in an open chunk
+                "update metrics set v = v + 1e-9 where ts = '1970-01-05 12:00Z'",
+                // swapped between rows: no count, minimum, maximum or sum of a column changes
+                "update small a set v = b.v from small b where (a.k, b.k) in ((3, 4), (4, 3))",
+                // one of two equal rows
+                "delete from log where ctid = (select min(ctid) from log where at = '1970-01-02 12:00') and at = '1970-01-02 12:00'",
+                "update app.\"Events\" set \"weird \"\"name\" = '' where \"At\" = -20",
+                "insert into tiny values (29, 'more'), (-300, 'alone')",
+                "delete from ids where v = 50"),
+            List.of(
+                // in compressed chunks
+                "update metrics set note = note || '{\"j\": true}' where ts = '1969-12-31 12:00Z'",
+                "insert into log select * from log where at = '1969-12-30 12:00' limit 1",
+                // in a chunk that the source does not have
+                "insert into app.\"Events\"(\"At\") values (77777)"),
+            List.of(
+                "delete from metrics where ts = '1969-12-31 13:00Z';"
+                    + " insert into metrics(ts, device, v) values ('1969-12-31 13:00:01Z', 2, 3);"
+                    + " update metrics set v = 0 where v is null"));
+    try (PgPair pair = filled()) {
+      Backfill b = Check.backfill(pair);
+      b.stage(ALL);
+      Timescale.copyAll(b);
+      String sums =
+          Check.target(pair, "select row(count(v), min(v), max(v), sum(k))::text from small");
+      for (List<String> damages : rounds) {
+        for (String damage : damages) {
+          pair.executeTarget("set timezone = 'UTC'; " + damage);
+        }
+        VerifyResult v = b.verify(Timescale.QUICK, Progress.none());
+        assertEquals(
+            damages.size(), v.tables().stream().filter(t -> !t.equal()).count(), v.toString());
+        assertEquals(
+            sums,
+            Check.target(pair, "select row(count(v), min(v), max(v), sum(k))::text from small"));
+        VerifyResult w = b.verify(Timescale.QUICK.withRepair(true), Progress.none());
+        assertTrue(w.equal(), w.toString());
+        Timescale.assertEqual(pair, Timescale.TABLES);
+      }
+    }
+  }
+
+  @Test
+  void countsAndEstimatesAreCheaperAndWeaker() throws SQLException {
+    try (PgPair pair = filled()) {
+      Backfill b = Check.backfill(pair);
+      b.stage(ALL);
+      Timescale.copyAll(b);
+      pair.execute("analyze");
+      VerifyOptions count = Timescale.QUICK.withMethod(VerifyOptions.Method.COUNT);
+      VerifyOptions estimate = Timescale.QUICK.withMethod(VerifyOptions.Method.ESTIMATE);
+      assertTrue(b.verify(count, Progress.none()).equal());
+      VerifyResult e = b.verify(estimate, Progress.none());
+      assertTrue(e.equal(), e.toString());
+      pair.executeTarget("update small set v = 'x' where k = 3");
+      assertTrue(b.verify(count, Progress.none()).equal());
+      assertFalse(b.verify(Timescale.QUICK, Progress.none()).equal());
+      pair.executeTarget("delete from small where k = 3");
+      VerifyResult c = b.verify(count, Progress.none());
+      assertFalse(c.equal());
+      assertTrue(
+          c.tables().stream().anyMatch(t -> t.error().orElse("").contains("on the target 99")),
+          c.toString());
+      pair.executeTarget("delete from small where k < 0; analyze small");
+      assertFalse(b.verify(estimate, Progress.none()).equal());
+      assertThrows(IllegalArgumentException.class, () -> count.withRepair(true));
+    }
+  }
+}
