@@ -267,7 +267,12 @@ class JournalCommandsTest {
       }
       assertEquals(ExitCode.FAILED, run("journal", "status", dir), said());
       assertTrue(said().contains("suspect t since"), said());
-      assertEquals(ExitCode.DONE, run(databases(pair, "reconcile", dir, "--table", "t")), said());
+      assertEquals(
+          ExitCode.USAGE, run(databases(pair, "reconcile", dir, "--max-rate", "-1")), said());
+      assertEquals(
+          ExitCode.DONE,
+          run(databases(pair, "reconcile", dir, "--table", "t", "--max-rate", "10000")),
+          said());
       assertTrue(said().contains("closed t: equal on both sides"), said());
       assertTrue(said().contains("1 closed, 0 left"), said());
       assertEquals("(1,a) (2,b)", rows(pair.target(), "t"));
