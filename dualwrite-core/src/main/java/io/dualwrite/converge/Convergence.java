@@ -64,7 +64,7 @@ public final class Convergence {
   private final Catalog mirrorCatalog;
   private final ConvergenceOptions options;
   private final MirrorWriter writer;
-  volatile Hook hook = step -> {};
+  volatile Hook hook = Step.fromSystemProperty();
 
   /** With {@link ConvergenceOptions#DEFAULT}. */
   public Convergence(

@@ -1,0 +1,524 @@
+package io.dualwrite.simulation;
+
+import io.dualwrite.embedded.TcpProxy;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.sql.Connection;
+import java.sql.SQLException;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Queue;
+import java.util.Set;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
+
+/** One run: a seed, everything that follows from it, and what came of it. */
+final class Simulation implements AutoCloseable {
+
+  /**
+   * What came of it.
+   *
+   * @param failures empty if both databases are equal and the application was not disturbed
+   * @param story what to read after a failure
+   * @param acknowledged how many transactions were acknowledged
+   * @param faults how many faults there were
+   * @param deaths how many processes were killed
+   */
+  record Result(
+      List<String> failures, List<String> story, int acknowledged, int faults, int deaths) {}
+
+  private static final int THREADS = 2;
+  private static final int SHOWN = 6;
+
+  private final Servers servers;
+  private final long seed;
+  private final Duration length;
+  private final String off;
+  private final Path directory;
+  private final Timeline timeline = new Timeline();
+  private final CountDownLatch stop = new CountDownLatch(1);
+  private final Queue<String> failures = new ConcurrentLinkedQueue<>();
+  private final List<TcpProxy> toSource = new ArrayList<>();
+  private final List<TcpProxy> toTarget = new ArrayList<>();
+  private final List<WriterLives> writers = new ArrayList<>();
+  private final boolean preloaded;
+  private final boolean ddl;
+  private final boolean repairs;
+  private String database;
+
+  /**
+   * A run.
+   *
+   * @param length how long writers and faults go on
+   * @param off rules of the protocol to switch off, by name and separated by commas; empty for none
+   */
+  Simulation(Servers servers, long seed, Duration length, String off) throws IOException {
+    this.servers = servers;
+    this.seed = seed;
+    this.length = length;
+    this.off = off;
+    directory = Files.createTempDirectory("dualwrite-simulation");
+    Dice dice = Dice.of(seed, "plan");
+    ddl = dice.percent(25);
+    preloaded = ddl || dice.percent(40);
+    repairs = dice.percent(30);
+  }
+
+  /** Runs it. */
+  Result run() throws SQLException, InterruptedException {
+    database = servers.database();
+    try (Connection s = servers.source.connect(database);
+        Connection t = servers.target.connect(database)) {
+      for (Connection c : List.of(s, t)) {
+        Tables.run(c, Tables.SCHEMA);
+      }
+      Tables.run(s, Tables.ROWS);
+      if (preloaded) {
+        Tables.run(t, "alter table audited disable trigger user;" + Tables.ROWS);
+      }
+    }
+    timeline.add("plan", "preloaded " + preloaded + ", ddl " + ddl + ", repairs " + repairs);
+    int count = length.toSeconds() < 20 ? 2 : 3;
+    for (int i = 0; i <= count; i++) { // one way of each is the operator's
+      toSource.add(new TcpProxy("127.0.0.1", servers.source.port()));
+      toTarget.add(new TcpProxy("127.0.0.1", servers.target.port()));
+    }
+    List<Thread> threads = new ArrayList<>();
+    for (int i = 0; i < count; i++) {
+      WriterLives w = new WriterLives(i);
+      writers.add(w);
+      threads.add(start("writer-" + i, w));
+    }
+    for (WriterLives w : writers) {
+      w.begun.await(60, TimeUnit.SECONDS);
+    }
+    OperatorLives operator = new OperatorLives(count);
+    threads.add(start("operator", operator));
+    threads.add(start("chaos-target", chaos("target", true, 600)));
+    threads.add(start("chaos-source", chaos("source", !ddl, 1500)));
+    TimeUnit.MILLISECONDS.sleep(length.toMillis());
+    stop.countDown();
+    for (Thread t : threads) {
+      t.join();
+    }
+    timeline.add("plan", "everything is well from here on");
+    operator.finish();
+    List<Thread> drains = new ArrayList<>();
+    for (WriterLives w : writers) {
+      drains.add(start("drain", w::drain));
+    }
+    for (Thread t : drains) {
+      t.join();
+    }
+    List<String> story = new ArrayList<>();
+    int acknowledged;
+    try (Connection s = servers.source.connect(database);
+        Connection t = servers.target.connect(database)) {
+      List<Comparison.Difference> differences = Comparison.differences(s, t);
+      differences.forEach(d -> tell(d, story));
+      acknowledged = application(s);
+      operator.verify(differences.isEmpty());
+    }
+    operator.end();
+    story.addAll(timeline.lines(events(String.join("\n", story))));
+    return new Result(List.copyOf(failures), story, acknowledged, timeline.faults(), timeline.deaths());
+  }
+
+  private Chaos chaos(String side, boolean crashes, int gap) {
+    boolean source = side.equals("source");
+    return new Chaos(
+        side,
+        Dice.of(seed, "chaos", side),
+        source ? servers.source : servers.target,
+        source ? toSource : toTarget,
+        crashes,
+        gap,
+        stop,
+        timeline);
+  }
+
+  private Thread start(String name, Runnable task) {
+    Thread t =
+        new Thread(
+            () -> {
+              try {
+                task.run();
+              } catch (RuntimeException | Error e) {
+                failures.add(name + " broke: " + e);
+              }
+            },
+            name);
+    t.setDaemon(true);
+    t.start();
+    return t;
+  }
+
+  private String url(List<TcpProxy> ways, int n, String more) {
+    return "jdbc:postgresql://127.0.0.1:" + ways.get(n).port() + "/" + database + "?" + more;
+  }
+
+  private List<String> properties(String... more) {
+    List<String> all = new ArrayList<>(List.of(more));
+    if (!off.isEmpty()) {
+      all.add("dualwrite.test.off=" + off);
+    }
+    return all;
+  }
+
+  // ---- the processes
+
+  /** A writer: one process after another over one journal. */
+  private final class WriterLives implements Runnable {
+    final CountDownLatch begun = new CountDownLatch(1);
+    private final int number;
+    private final Path notes;
+    private int life;
+    private Child child;
+
+    WriterLives(int number) {
+      this.number = number;
+      notes = directory.resolve("writer-" + number + ".notes");
+    }
+
+    private String name() {
+      return "writer-" + number;
+    }
+
+    private Child start(int threads, String... properties) {
+      life++;
+      Dice dice = Dice.of(seed, "settings", number, life);
+      Map<String, String> args = new LinkedHashMap<>();
+      args.put("seed", Long.toString(seed));
+      args.put("name", "w" + number + "." + life);
+      args.put("source", url(toSource, number, "socketTimeout=30&connectTimeout=5&options=-c%20lock_timeout=1500"));
+      args.put("target", url(toTarget, number, "connectTimeout=5"));
+      args.put("journal", directory.resolve("journal-" + number).toString());
+      args.put("notes", notes.toString());
+      args.put("threads", Integer.toString(threads));
+      args.put("ddl", Boolean.toString(ddl));
+      args.put("mirror", dice.percent(80) ? "sync" : "async");
+      args.put("unit-bytes", dice.percent(20) ? "8kB" : "64MB");
+      args.put("journal-bytes", "10GB");
+      timeline.add(name(), "life " + life + " " + args.get("mirror") + " " + List.of(properties));
+      return new Child(Writer.class, properties(properties), args, directory.resolve(name() + ".err"));
+    }
+
+    @Override
+    public void run() {
+      try {
+        while (!stopping()) {
+          live();
+        }
+        stopped();
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+      }
+    }
+
+    private void live() throws InterruptedException {
+      Dice dice = Dice.of(seed, "death", number, life + 1);
+      int how = dice.weighted(5, 4, 2, 2);
+      String step = dice.of(Death.COMMIT_STEPS) + ":" + dice.between(1, 60);
+      String inner = dice.of(Death.CONVERGENCE_STEPS) + ":" + dice.between(1, 5);
+      int after = dice.between(100, 4000);
+      child =
+          switch (how) {
+            case 0 -> start(THREADS, "dualwrite.test.die-at=" + step);
+            case 1 -> start(THREADS, "dualwrite.test.die-in-convergence-at=" + inner);
+            default -> start(THREADS);
+          };
+      if (!answer("ready", 60)) {
+        return;
+      }
+      begun.countDown();
+      if (how == 2 && !stop.await(after, TimeUnit.MILLISECONDS)) {
+        timeline.death(name(), "killed");
+        child.kill();
+      }
+      while (!stopping()) {
+        String line = child.next(20);
+        if (Child.END.equals(line)) {
+          died();
+          return;
+        }
+      }
+    }
+
+    private void died() throws InterruptedException {
+      int status = child.await();
+      timeline.death(name(), "ended " + status);
+      if (status != 137) {
+        failures.add(name() + " ended by itself in life " + life + " (see " + name() + ".err)");
+        stop.countDown();
+      }
+    }
+
+    /** Whether it says so; if it dies instead, that is noted. */
+    private boolean answer(String expected, int seconds) throws InterruptedException {
+      long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(seconds);
+      while (System.nanoTime() - end < 0) {
+        String line = child.next(100);
+        if (Child.END.equals(line)) {
+          died();
+          return false;
+        }
+        if (line != null && line.startsWith(expected)) {
+          return true;
+        }
+        if (line != null && !line.equals("ready")) {
+          failures.add(name() + ": " + line);
+          return true;
+        }
+      }
+      failures.add(name() + " did not say " + expected + " within " + seconds + " s");
+      child.kill();
+      child.await();
+      return true;
+    }
+
+    /** Nothing is written any more; what may die has died. */
+    private void stopped() throws InterruptedException {
+      if (child.alive()) {
+        child.tell("stop");
+        if (answer("stopped", 60)) {
+          return;
+        }
+      }
+      child = start(0);
+    }
+
+    void drain() {
+      try {
+        for (int n = 0; n < 2; n++) {
+          child.tell("drain");
+          if (answer("drained", (int) Bounds.DRAIN.toSeconds() + 30)) {
+            child.await();
+            return;
+          }
+          child = start(0); // it was to die in its convergence, and did so now
+        }
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+      }
+    }
+  }
+
+  private boolean stopping() {
+    return stop.getCount() == 0;
+  }
+
+  /** The operator: stage, copy, verify, repair, killed now and then. */
+  private final class OperatorLives implements Runnable {
+    private final int way;
+    private Child child;
+    private boolean staged;
+    private boolean copied;
+
+    OperatorLives(int way) {
+      this.way = way;
+    }
+
+    private String ask(String command, int killAfter) throws InterruptedException {
+      if (child == null || !child.alive()) {
+        child =
+            new Child(
+                Operator.class,
+                properties(),
+                Map.of(
+                    "source", url(toSource, way, "connectTimeout=5"),
+                    "target", url(toTarget, way, "connectTimeout=5"),
+                    "notes", directory.resolve("operator.notes").toString()),
+                directory.resolve("operator.err"));
+      }
+      timeline.add("operator", command);
+      child.tell(command);
+      long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(120);
+      long kill = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(killAfter);
+      while (System.nanoTime() - end < 0) {
+        String line = child.next(20);
+        if (Child.END.equals(line)) {
+          return "died";
+        }
+        if (line != null) {
+          if (line.startsWith("broken")) {
+            failures.add("operator: " + command + " " + line);
+          }
+          return line;
+        }
+        if (killAfter > 0 && System.nanoTime() - kill > 0) {
+          timeline.death("operator", "killed");
+          child.kill();
+        }
+      }
+      child.kill();
+      return "failed: no answer within two minutes";
+    }
+
+    @Override
+    public void run() {
+      Dice dice = Dice.of(seed, "operator");
+      try {
+        while (!stop.await(dice.between(0, 1000), TimeUnit.MILLISECONDS)) {
+          int kill = dice.percent(20) ? dice.between(10, 2000) : 0;
+          boolean repair = dice.percent(50);
+          if (!preloaded && !staged) {
+            staged = ask("stage", kill).equals("done");
+          } else if (!preloaded && !copied) {
+            copied = ask("copy", kill).equals("done");
+          } else if (repairs) {
+            ask(repair ? "repair" : "verify", kill);
+          }
+        }
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+      }
+    }
+
+    void finish() throws InterruptedException {
+      String last = "";
+      for (int n = 0; n < 20 && !preloaded && !copied; n++) {
+        last = ask(staged ? "copy" : "stage", 0);
+        copied = staged && last.equals("done");
+        staged |= last.equals("done");
+      }
+      if (!preloaded && !copied) {
+        failures.add("the backfill does not end: " + last);
+      }
+    }
+
+    void verify(boolean equal) throws InterruptedException {
+      String answer = ask("verify", 0);
+      if (answer.equals("done") != equal) {
+        failures.add("verify says " + answer + ", but the databases are " + (equal ? "equal" : "not equal"));
+      }
+    }
+
+    void end() throws InterruptedException {
+      child.kill();
+      child.await();
+    }
+  }
+
+  // ---- the end
+
+  private void tell(Comparison.Difference d, List<String> story) {
+    failures.add(
+        d.table() + " differs: " + d.onlySource().size() + " rows only in the source, "
+            + d.onlyTarget().size() + " only in the target");
+    story.add(d.table() + ":");
+    d.onlySource().stream().limit(SHOWN).forEach(r -> story.add("  only in the source: " + r));
+    d.onlyTarget().stream().limit(SHOWN).forEach(r -> story.add("  only in the target: " + r));
+  }
+
+  /** What the application saw; how many transactions were acknowledged to it. */
+  private int application(Connection source) throws SQLException {
+    Set<String> acknowledged = new LinkedHashSet<>();
+    Set<String> undone = new LinkedHashSet<>();
+    for (WriterLives w : writers) {
+      for (Notes.Note n : Notes.read(w.notes)) {
+        switch (n.kind()) {
+          case "acknowledged" -> acknowledged.add(n.text());
+          case "undone" -> undone.add(n.text());
+          case "broken" -> failures.add("the application broke: " + n.text());
+          case "error" -> error(n);
+          case "slow" -> slow(n);
+          default -> {}
+        }
+      }
+    }
+    Set<String> missing = Comparison.markers(source, acknowledged, false);
+    if (!missing.isEmpty()) {
+      failures.add("acknowledged, but not in the source: " + missing);
+    }
+    Set<String> there = Comparison.markers(source, undone, true);
+    if (!there.isEmpty()) {
+      failures.add("rolled back, but in the source: " + there);
+    }
+    return acknowledged.size();
+  }
+
+  private void error(Notes.Note n) {
+    String[] parts = n.text().split(" ", 4); // state, when the connection was opened, marker, message
+    String state = parts[0];
+    boolean own =
+        state.startsWith("23")
+            || state.startsWith("40")
+            || state.equals("55P03")
+            || (ddl && (state.startsWith("42") || state.equals("0A000") || state.equals("XX000")));
+    boolean connection = state.startsWith("08") || state.startsWith("57P") || state.equals("null");
+    if (!own && !(connection && timeline.sourceDisturbed(Long.parseLong(parts[1]), n.millis()))) {
+      failures.add("the application saw an error that is not the source's: " + n.text());
+    }
+  }
+
+  private void slow(Notes.Note n) {
+    long millis = Long.parseLong(n.text().substring(0, n.text().indexOf(' ')));
+    if (millis > Bounds.COMMIT.toMillis()
+        && !timeline.sourceDisturbed(n.millis() - millis, n.millis())) {
+      failures.add("a commit took longer than the settings allow: " + n.text() + " ms");
+    }
+  }
+
+  /** What the processes noted of the rows that differ: transactions whose markers these name. */
+  private List<Timeline.Event> events(String differing) {
+    List<Timeline.Event> events = new ArrayList<>();
+    for (WriterLives w : writers) {
+      for (Notes.Note n : Notes.read(w.notes)) {
+        String marker = n.text().split(" ", 2)[0];
+        if (!n.kind().equals("slow") && !n.kind().equals("error") && mentions(differing, marker)) {
+          events.add(new Timeline.Event(n.millis(), w.name(), n.kind() + " " + n.text()));
+        }
+      }
+    }
+    for (Notes.Note n : Notes.read(directory.resolve("operator.notes"))) {
+      if (n.kind().equals("ends")) {
+        events.add(new Timeline.Event(n.millis(), "operator", n.text()));
+      }
+    }
+    return events;
+  }
+
+  private static boolean mentions(String text, String marker) {
+    for (int at = text.indexOf(marker); at >= 0; at = text.indexOf(marker, at + 1)) {
+      int end = at + marker.length();
+      if (end == text.length() || !Character.isDigit(text.charAt(end))) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** Where the processes' files are. */
+  Path directory() {
+    return directory;
+  }
+
+  /** Deletes the files. */
+  void delete() {
+    try (Stream<Path> files = Files.walk(directory)) {
+      files.sorted(Comparator.reverseOrder()).forEach(f -> f.toFile().delete());
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  @Override
+  public void close() {
+    toSource.forEach(TcpProxy::close);
+    toTarget.forEach(TcpProxy::close);
+    for (WriterLives w : writers) {
+      if (w.child != null) {
+        w.child.kill();
+      }
+    }
+  }
+}
