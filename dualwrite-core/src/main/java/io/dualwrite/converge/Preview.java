@@ -144,7 +144,10 @@ public final class Preview {
         taken.put(i.sequence(), u);
         try {
           Map<TableName, Map<List<String>, Boolean>> of =
-              Replayer.keys(engine, List.of(new Unit(without(i, truncated(i)), u.doubtful())));
+              Replayer.keys(
+                  engine,
+                  List.of(new Unit(without(i, truncated(i)), u.doubtful())),
+                  new HashSet<>());
           keys.put(i.sequence(), of);
           of.forEach(
               (t, k) -> all.computeIfAbsent(t, x -> new LinkedHashSet<>()).addAll(k.keySet()));

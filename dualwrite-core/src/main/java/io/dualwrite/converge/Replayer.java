@@ -21,6 +21,7 @@ import java.sql.SQLException;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collection;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
@@ -34,6 +35,7 @@ import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
+import java.util.stream.Collectors;
 import org.postgresql.util.PSQLException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -631,13 +633,13 @@ public final class Replayer implements AutoCloseable {
       }
       units.add(truncated(u));
     }
-    Map<TableName, Map<List<String>, Boolean>> keys = keys(r.engine, units);
+    Set<TableName> suspects = new LinkedHashSet<>();
+    Map<TableName, Map<List<String>, Boolean>> keys = keys(r.engine, units, suspects);
     List<Unsettled> unsettled = new ArrayList<>();
-    Set<TableName> suspects = Set.of();
     if (!keys.isEmpty()) {
       ResyncResult result = r.engine.look(keys, unsettled);
       r.keys += result.keys();
-      suspects = result.keylessChildren();
+      suspects.addAll(result.keylessChildren());
     }
     List<KeylessReplay.Unit> keyless = new ArrayList<>();
     for (Unit u : units) {
@@ -671,7 +673,7 @@ public final class Replayer implements AutoCloseable {
           }
           // the primary has deleted the parents since, and what became of these rows is not known
           Intent i = keyless.get(0).intent();
-          suspect(tables(i), i, "rows without a key refer to rows that were deleted");
+          suspect(tables(i), i, "rows without a key refer to rows that were deleted or took another key");
         }
       }
     }
@@ -679,7 +681,7 @@ public final class Replayer implements AutoCloseable {
       suspect(
           Set.of(t),
           units.get(units.size() - 1).intent,
-          "rows without a key refer to rows that were deleted");
+          "rows without a key refer to rows that were deleted or took another key");
     }
     if (unsettled.isEmpty()) {
       units.forEach(u -> resolved(r, u.intent.sequence()));
@@ -813,8 +815,13 @@ public final class Replayer implements AutoCloseable {
     }
   }
 
-  /** The union of the units' keys, in the order of the primary's key columns. */
-  static Map<TableName, Map<List<String>, Boolean>> keys(Convergence engine, List<Unit> units)
+  /**
+   * The union of the units' keys, in the order of the primary's key columns.
+   *
+   * @param keyless gets the tables without a key that a change of keys went on to
+   */
+  static Map<TableName, Map<List<String>, Boolean>> keys(
+      Convergence engine, List<Unit> units, Set<TableName> keyless)
       throws SQLException, ConvergenceException {
     Map<TableName, Map<List<String>, Boolean>> result = new TreeMap<>();
     Connection c = null;
@@ -848,13 +855,16 @@ public final class Replayer implements AutoCloseable {
             case DELETE -> add(of, c, table, change, positions(table, change, 0, n), true);
             case REKEY -> {
               add(of, c, table, change, positions(table, change, 0, n), true);
+              Map<List<String>, Boolean> now = new LinkedHashMap<>();
               add(
-                  of,
+                  now,
                   c,
                   table,
                   change,
                   positions(table, change, n, change.columns().size()),
                   false);
+              now.forEach((k, deleted) -> of.merge(k, deleted, Boolean::logicalOr));
+              followers(engine, c, table, now.keySet(), result, keyless);
             }
             default ->
                 add(
@@ -869,6 +879,96 @@ public final class Replayer implements AutoCloseable {
       }
     } finally {
       Session.close(c);
+    }
+    return result;
+  }
+
+  /**
+   * The primary's rows that followed a row to its new key by a foreign key that acts on a change,
+   * and those that followed them: where that is part of their own key, the mirror has no row under
+   * the new one that could be found there.
+   */
+  private static void followers(
+      Convergence engine,
+      Connection c,
+      Table parent,
+      Collection<List<String>> keys,
+      Map<TableName, Map<List<String>, Boolean>> to,
+      Set<TableName> keyless)
+      throws SQLException {
+    for (ForeignKey f : parent.referencedBy()) {
+      if (!f.onUpdate().changesChild() || !parent.key().containsAll(f.parentColumns())) {
+        continue;
+      }
+      Table child = engine.primaryTable(c, f.child());
+      if (child.key().isEmpty()) {
+        keyless.add(child.name());
+        continue;
+      }
+      Set<List<String>> more = new LinkedHashSet<>();
+      Map<List<String>, Boolean> of = to.computeIfAbsent(child.name(), t -> new LinkedHashMap<>());
+      for (List<String> k : referring(engine, c, f, parent, child, keys)) {
+        if (of.putIfAbsent(k, false) == null) {
+          more.add(k);
+        }
+      }
+      if (!more.isEmpty()) {
+        followers(engine, c, child, more, to, keyless);
+      }
+    }
+  }
+
+  /** The keys of the primary's rows that refer to rows with these keys. */
+  private static List<List<String>> referring(
+      Convergence engine,
+      Connection c,
+      ForeignKey f,
+      Table parent,
+      Table child,
+      Collection<List<String>> keys)
+      throws SQLException {
+    int n = parent.key().size();
+    StringBuilder sql = new StringBuilder(Convergence.primaryRead()).append(";\nselect ");
+    sql.append(
+        child.key().stream()
+            .map(k -> "t." + TableName.quote(k) + "::text")
+            .collect(Collectors.joining(", ")));
+    sql.append(" from ").append(Dml.unnest(n)).append(Dml.alias(n, true));
+    sql.append(" join ").append(child.own()).append(" t on ");
+    for (int i = 0; i < f.childColumns().size(); i++) {
+      int at = parent.key().indexOf(f.parentColumns().get(i));
+      Dml.In in = new Dml.In(parent.column(parent.key().get(at)).orElseThrow(), null);
+      sql.append(i == 0 ? "t." : " and t.")
+          .append(TableName.quote(f.childColumns().get(i)))
+          .append(" = ")
+          .append(in.cast("u.a" + at));
+    }
+    List<List<String>> result = new ArrayList<>();
+    c.rollback(); // reading the catalog may have begun a transaction
+    try (PreparedStatement s = c.prepareStatement(sql.toString())) {
+      int p =
+          MirrorWriter.pins(
+              s, engine.options().resyncLimits(), Session.searchPath(List.of(parent, child)));
+      for (int i = 0; i < n; i++) {
+        int k = i;
+        s.setArray(
+            p + i,
+            c.createArrayOf("text", keys.stream().map(x -> x.get(k)).toArray(String[]::new)));
+      }
+      s.execute();
+      Convergence.checkPrimary(s);
+      s.getMoreResults();
+      try (ResultSet r = s.getResultSet()) {
+        while (r.next()) {
+          String[] k = new String[child.key().size()];
+          for (int i = 0; i < k.length; i++) {
+            k[i] = r.getString(i + 1);
+          }
+          result.add(List.of(k));
+        }
+      }
+    } finally {
+      Session.rollback(c);
     }
     return result;
   }

@@ -150,6 +150,28 @@ class ReplayTest {
     }
   }
 
+  /** Nothing on the mirror says that there will be rows under the new key. */
+  @Test
+  void theParentsKeyIsPartOfItsChildrens() throws Exception {
+    f.with(
+        "create table par(id int primary key, v text)",
+        "create table chi(p int references par on update cascade on delete cascade, n int, primary key (p, n))",
+        "create table gra(p int, n int, m int, primary key (p, n, m), foreign key (p, n) references chi on update cascade)",
+        "create table loo(p int references par on update cascade on delete cascade)",
+        "insert into par values (1,'a')",
+        "insert into chi values (1,1),(1,2)",
+        "insert into gra values (1,1,1),(1,2,7)",
+        "insert into loo values (1)");
+    pending(
+        "update par set id = 2",
+        Outcome.COMMITTED,
+        change(Kind.REKEY, "par", List.of("id", "id", "v"), List.of("id"), row("1", "2", "a")));
+    drain();
+    f.assertEqual("par", "chi", "gra");
+    assertEquals(
+        List.of(table("loo")), f.journal.suspects().stream().map(x -> x.table()).toList());
+  }
+
   @Test
   void whatAbortedIsResolvedWithoutAWrite() throws Exception {
     f.with("create table t(id int primary key, v text)", "create table k(a int)");

@@ -330,13 +330,12 @@ final class DualWriter implements AutoCloseable {
   void commit(Epoch epoch, Connection primary, UnitOfWork unit) throws SQLException {
     counters.units.increment();
     steps.at(CommitStep.ASKED);
-    Xact x = xact(primary, unit);
-    if (!x.asKnown || unit.oddFormats()) {
-      new Recapture(this, primary, unit).run(unit.oddFormats());
-    }
-    suspects(primary, unit, x);
-    if (!unit.parts().isEmpty()) {
-      unit.spill(); // the last part joins the others
+    Xact x;
+    try {
+      x = complete(primary, unit);
+    } catch (SQLException | RuntimeException | Error e) {
+      dropped(unit.parts()); // the primary was not asked to commit, and never will be
+      throw e;
     }
     if (unit.changes().isEmpty()) {
       commitParts(epoch, primary, unit);
@@ -389,6 +388,19 @@ final class DualWriter implements AutoCloseable {
     } catch (RejectedExecutionException e) {
       rest.run(); // closing: nobody else will
     }
+  }
+
+  /** What has to be known, and durable, before anything is flushed. */
+  private Xact complete(Connection primary, UnitOfWork unit) throws SQLException {
+    Xact x = xact(primary, unit);
+    if (!x.asKnown || unit.oddFormats()) {
+      new Recapture(this, primary, unit).run(unit.oddFormats());
+    }
+    suspects(primary, unit, x);
+    if (!unit.parts().isEmpty()) {
+      unit.spill(); // the last part joins the others
+    }
+    return x;
   }
 
   private void commitMirror(

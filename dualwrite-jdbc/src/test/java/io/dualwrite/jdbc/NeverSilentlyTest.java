@@ -347,6 +347,25 @@ class NeverSilentlyTest {
   }
 
   @Test
+  void aLargeTransactionWhoseConnectionIsGoneBeforeItsCommit() throws SQLException {
+    try (Fixture f = Fixture.shared("create table t(id int primary key, v int)")) {
+      f.open(b -> b.set(Setting.UNIT_MAX_BYTES, "10kB")).ready();
+      try (Connection c = f.connect();
+          Statement s = c.createStatement()) {
+        c.setAutoCommit(false);
+        s.executeUpdate("insert into t select g, g from generate_series(1, 3000) g");
+        assertTrue(f.counter("unit.spilled") > 0);
+        f.pair.executeSource(
+            "select pg_terminate_backend(pid) from pg_stat_activity where state = 'idle in transaction'"
+                + " and datname = current_database()");
+        assertThrows(SQLException.class, c::commit);
+      }
+      assertEquals(0, f.ds.status().inFlight());
+      f.assertEqual();
+    }
+  }
+
+  @Test
   void aFullJournalLeavesSuspectsAndTheApplicationGoesOn() throws SQLException {
     try (Fixture f =
         Fixture.shared("create table t(id int primary key, v int); create table nokey(v int)")) {
