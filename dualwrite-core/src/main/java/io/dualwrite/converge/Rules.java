@@ -11,6 +11,10 @@ import java.util.Set;
 final class Rules {
 
   enum Rule {
+    /** A mirror transaction whose count differs is rolled back, never committed. */
+    MISMATCH_ROLLS_BACK,
+    /** A key change that stays pending is resynced by both keys, the old and the new. */
+    REKEY_TAKES_BOTH,
     /** Resync reads the primary again, under its row locks on the mirror, and corrects. */
     RECHECK,
     /** An intent is taken up only after its primary transaction is known to have ended. */

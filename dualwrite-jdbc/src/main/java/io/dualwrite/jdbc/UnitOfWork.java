@@ -130,6 +130,9 @@ final class UnitOfWork {
    *     whole, and its tables become suspects
    */
   List<Part> truncate(int mark) {
+    if (!Rules.ROLLBACK_TO_TRUNCATES.on()) {
+      return List.of();
+    }
     while (!changes.isEmpty() && gone + changes.size() > mark) {
       bytes -= changes.remove(changes.size() - 1).size();
     }

@@ -21,5 +21,5 @@ final class Bounds {
       CONNECTION.multipliedBy(2).plus(FLUSH.multipliedBy(3)).plus(Duration.ofSeconds(4));
 
   /** How long the drain at the end may take, with nothing in its way. */
-  static final Duration DRAIN = Duration.ofSeconds(90);
+  static final Duration DRAIN = Duration.ofSeconds(60);
 }

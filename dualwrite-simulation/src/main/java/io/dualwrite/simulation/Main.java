@@ -3,6 +3,7 @@ package io.dualwrite.simulation;
 import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.util.List;
 
 /** For work on the simulation itself: {@code first-seed count seconds [rules-off]}. */
 final class Main {
@@ -10,6 +11,15 @@ final class Main {
   private Main() {}
 
   public static void main(String[] args) throws Exception {
+    if (args[0].equals("teeth")) {
+      PrintWriter out = new PrintWriter(System.out, true, StandardCharsets.UTF_8);
+      Duration length = Duration.ofMillis((long) (Double.parseDouble(args[2]) * 1000));
+      System.exit(
+          new Teeth(out, length, Integer.parseInt(args[1]))
+                  .run(List.of(args).subList(3, args.length))
+              ? 0
+              : 1);
+    }
     boolean equal = true;
     try (Runs runs =
         new Runs(new PrintWriter(System.out, true, StandardCharsets.UTF_8), args.length > 3 ? args[3] : "")) {

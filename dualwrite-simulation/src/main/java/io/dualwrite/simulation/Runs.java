@@ -15,6 +15,7 @@ public final class Runs implements AutoCloseable {
   private final Servers servers = new Servers();
   private final PrintWriter out;
   private final String off;
+  private String reason = "";
 
   /** Starts the servers; what came of each run is printed. */
   public Runs(PrintWriter out) {
@@ -54,6 +55,7 @@ public final class Runs implements AutoCloseable {
       if (r.failures().isEmpty()) {
         s.delete();
       } else {
+        reason = r.failures().get(0);
         r.failures().forEach(f -> out.println("  " + f));
         r.story().forEach(l -> out.println("    " + l));
         out.println("  files: " + s.directory());
@@ -61,6 +63,11 @@ public final class Runs implements AutoCloseable {
       out.flush();
     }
     return r.failures().isEmpty();
+  }
+
+  /** The first thing that was wrong in the last run that failed. */
+  String reason() {
+    return reason;
   }
 
   /** Stops the servers. */

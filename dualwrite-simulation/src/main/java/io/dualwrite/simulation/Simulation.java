@@ -39,6 +39,9 @@ final class Simulation implements AutoCloseable {
   private static final int THREADS = 2;
   private static final int SHOWN = 6;
 
+  /** So much room has no disk: it is full from the beginning. */
+  private static final String FULL = "1000000GB";
+
   private final Servers servers;
   private final long seed;
   private final Duration length;
@@ -98,10 +101,11 @@ final class Simulation implements AutoCloseable {
       writers.add(w);
       threads.add(start("writer-" + i, w));
     }
+    OperatorLives operator = new OperatorLives(count);
+    operator.begin();
     for (WriterLives w : writers) {
       w.begun.await(60, TimeUnit.SECONDS);
     }
-    OperatorLives operator = new OperatorLives(count);
     threads.add(start("operator", operator));
     threads.add(start("chaos-target", chaos("target", true, 600)));
     threads.add(start("chaos-source", chaos("source", !ddl, 1500)));
@@ -207,8 +211,8 @@ final class Simulation implements AutoCloseable {
       args.put("ddl", Boolean.toString(ddl));
       args.put("mirror", dice.percent(80) ? "sync" : "async");
       args.put("unit-bytes", dice.percent(20) ? "8kB" : "64MB");
-      args.put("journal-bytes", "10GB");
-      timeline.add(name(), "life " + life + " " + args.get("mirror") + " " + List.of(properties));
+      args.put("free-bytes", dice.percent(6) ? FULL : "1MB");
+      timeline.add(name(), "life " + life + " " + args.get("mirror") + " unit " + args.get("unit-bytes") + (args.get("free-bytes").equals(FULL) ? " disk full" : "") + " " + List.of(properties));
       return new Child(Writer.class, properties(properties), args, directory.resolve(name() + ".err"));
     }
 
@@ -230,6 +234,9 @@ final class Simulation implements AutoCloseable {
       String step = dice.of(Death.COMMIT_STEPS) + ":" + dice.between(1, 60);
       String inner = dice.of(Death.CONVERGENCE_STEPS) + ":" + dice.between(1, 5);
       int after = dice.between(100, 4000);
+      if (life > 0 && !ddl && dice.percent(12)) { // what a lost ALTER did nobody can tell
+        timeline.add(name(), Damage.flip(directory.resolve("journal-" + number), dice));
+      }
       child =
           switch (how) {
             case 0 -> start(THREADS, "dualwrite.test.die-at=" + step);
@@ -327,7 +334,7 @@ final class Simulation implements AutoCloseable {
       this.way = way;
     }
 
-    private String ask(String command, int killAfter) throws InterruptedException {
+    void begin() {
       if (child == null || !child.alive()) {
         child =
             new Child(
@@ -339,9 +346,14 @@ final class Simulation implements AutoCloseable {
                     "notes", directory.resolve("operator.notes").toString()),
                 directory.resolve("operator.err"));
       }
+    }
+
+    private String ask(String command, int killAfter) throws InterruptedException {
+      begin();
       timeline.add("operator", command);
       child.tell(command);
       long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(120);
+      boolean killed = false;
       long kill = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(killAfter);
       while (System.nanoTime() - end < 0) {
         String line = child.next(20);
@@ -354,9 +366,10 @@ final class Simulation implements AutoCloseable {
           }
           return line;
         }
-        if (killAfter > 0 && System.nanoTime() - kill > 0) {
+        if (killAfter > 0 && !killed && System.nanoTime() - kill > 0) {
           timeline.death("operator", "killed");
           child.kill();
+          killed = true;
         }
       }
       child.kill();
@@ -454,7 +467,7 @@ final class Simulation implements AutoCloseable {
             || state.startsWith("40")
             || state.equals("55P03")
             || (ddl && (state.startsWith("42") || state.equals("0A000") || state.equals("XX000")));
-    boolean connection = state.startsWith("08") || state.startsWith("57P") || state.equals("null");
+    boolean connection = state.startsWith("08") || state.startsWith("57P") || state.equals("null") || state.isEmpty();
     if (!own && !(connection && timeline.sourceDisturbed(Long.parseLong(parts[1]), n.millis()))) {
       failures.add("the application saw an error that is not the source's: " + n.text());
     }
