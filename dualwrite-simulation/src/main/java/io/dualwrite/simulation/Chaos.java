@@ -4,6 +4,7 @@ import io.dualwrite.embedded.PgServer;
 import io.dualwrite.embedded.TcpProxy;
 import io.dualwrite.embedded.TcpProxy.Direction;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
@@ -68,10 +69,10 @@ final class Chaos implements Runnable {
 
   @Override
   public void run() {
-    int[] weights = java.util.Arrays.stream(Fault.values()).mapToInt(f -> f.weight).toArray();
-    if (!crashes) {
-      weights[Fault.CRASH.ordinal()] = 0;
-    }
+    int[] weights =
+        Arrays.stream(Fault.values())
+            .mapToInt(f -> f == Fault.CRASH && !crashes ? 0 : f.weight)
+            .toArray();
     try {
       while (!stop.await(dice.between(gap / 10, gap), TimeUnit.MILLISECONDS)) {
         fault(Fault.values()[dice.weighted(weights)]);

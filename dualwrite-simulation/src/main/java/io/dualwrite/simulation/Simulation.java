@@ -208,6 +208,7 @@ final class Simulation implements AutoCloseable {
       args.put("journal", directory.resolve("journal-" + number).toString());
       args.put("notes", notes.toString());
       args.put("threads", Integer.toString(threads));
+      args.put("age", Integer.toString(life - 1));
       args.put("ddl", Boolean.toString(ddl));
       args.put("mirror", dice.percent(80) ? "sync" : "async");
       args.put("unit-bytes", dice.percent(20) ? "8kB" : "64MB");

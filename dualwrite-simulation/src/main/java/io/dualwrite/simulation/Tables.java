@@ -31,7 +31,8 @@ final class Tables {
       create table reading(id int not null, v text, b bytea, primary key (id)) partition by range (id);
       create table reading_1 partition of reading for values from (0) to (20);
       create table reading_2 partition of reading for values from (20) to (40);
-      create table reading_3 partition of reading for values from (40) to (1000);
+      create table reading_3 partition of reading for values from (40) to (100);
+      create table reading_4 partition of reading for values from (100) to (1000000);
       create table event(kind int not null, at timestamptz default clock_timestamp(), v text) partition by list (kind);
       create table event_0 partition of event for values in (0);
       create table event_1 partition of event for values in (1, 2);

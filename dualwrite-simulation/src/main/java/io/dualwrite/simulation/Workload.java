@@ -90,17 +90,25 @@ final class Workload {
   private final long seed;
   private final String name;
   private final boolean ddl;
+  private final int age;
   private final Told told;
   private int n;
 
   /**
+   * Where the keys of the moment begin: they move on, so that nobody writes over what went wrong.
+   */
+  private int first;
+
+  /**
    * @param name of the thread: part of its markers and of its decisions
    * @param ddl whether it changes tables too
+   * @param age how many processes the writer had before this one
    */
-  Workload(long seed, String name, boolean ddl, Told told) {
+  Workload(long seed, String name, boolean ddl, int age, Told told) {
     this.seed = seed;
     this.name = name;
     this.ddl = ddl;
+    this.age = age;
     this.told = told;
   }
 
@@ -111,6 +119,7 @@ final class Workload {
    */
   void transaction(Connection c) throws SQLException, IOException {
     n++;
+    first = age * Tables.KEYS / 2 + n / 12 * (Tables.KEYS / 4);
     String marker = marker();
     Dice dice = Dice.of(seed, name, n);
     if (dice.percent(15)) {
@@ -220,8 +229,8 @@ final class Workload {
   // ---- the operations
 
   private void run(Connection c, Op op, Dice dice, String tag) throws SQLException, IOException {
-    int k = dice.between(1, Tables.KEYS);
-    int l = dice.between(1, Tables.KEYS);
+    int k = first + (dice.percent(40) ? dice.between(1, 4) : dice.between(1, Tables.KEYS));
+    int l = first + dice.between(1, Tables.KEYS);
     int many = dice.between(2, 12);
     boolean other = dice.percent(50);
     switch (op) {
@@ -241,7 +250,7 @@ final class Workload {
               other ? tag : null,
               k);
       case UPDATE_MANY ->
-          update(c, "update account set version = version + 1, note = ? where id % 7 = ?", tag, k % 7);
+          update(c, "update account set version = version + 1, note = ? where id % 7 = ? and id > ?", tag, k % 7, first);
       case UPDATE_BY_VALUE ->
           update(
               c,
@@ -252,16 +261,16 @@ final class Workload {
       case CHANGE_KEY -> update(c, "update account set id = ?, note = ? where id = ?", l, tag, k);
       case DELETE -> update(c, "delete from account where id = ?", k);
       case DELETE_MANY -> update(c, "delete from account where id % 19 = ? and version > 0", k % 19);
-      case ORDER -> order(c, k, many, tag);
+      case ORDER -> order(c, k % 100, many, tag);
       case CUSTOMER -> {
         if (other) {
           update(
               c,
               "insert into customer values (?, ?) on conflict (id) do update set name = excluded.name",
-              k,
+              k % 100,
               tag);
         } else {
-          update(c, "delete from customer where id = ?", k);
+          update(c, "delete from customer where id = ?", k % 100);
         }
       }
       case DELETE_ORDER ->
@@ -271,15 +280,15 @@ final class Workload {
               c,
               "update orders set id = nextval('orders_id_seq'), n = random() where id = (select id from orders order by id offset ? limit 1)",
               k % 40);
-      case VISIT -> update(c, "insert into visit(customer, n) select id, ? from customer where id between ? and ?", l, k, k + 2);
+      case VISIT -> update(c, "insert into visit(customer, n) select id, ? from customer where id between ? and ?", l, k % 100, k % 100 + 2);
       case HANDLE ->
           update(
               c,
               "insert into handle values (?, ?, ?) on conflict (id) do update set name = excluded.name, v = handle.v + 1",
-              k % 25,
-              "name " + l % 40,
+              first + k % 25,
+              "name " + (first + l % 40),
               k);
-      case SWAP -> swap(c, k % 25, l % 25, tag);
+      case SWAP -> swap(c, first + k % 25, first + l % 25, tag);
       case SEAT ->
           update(
               c,
@@ -395,7 +404,7 @@ final class Workload {
         c.prepareStatement(
             "insert into account(id, owner) values (?, ?) on conflict (id) do update set owner = excluded.owner")) {
       for (int i = 0; i < many; i++) {
-        s.setInt(1, (k + i) % Tables.KEYS);
+        s.setInt(1, k + i);
         s.setString(2, tag + "#" + i);
         s.addBatch();
       }

@@ -89,7 +89,7 @@ final class Writer {
   private void work(DualWriteDataSource ds, String name) {
     Workload work =
         new Workload(
-            Long.parseLong(args.get("seed")), name, Boolean.parseBoolean(args.get("ddl")), told());
+            Long.parseLong(args.get("seed")), name, Boolean.parseBoolean(args.get("ddl")), Integer.parseInt(args.get("age")), told());
     Dice dice = Dice.of(Long.parseLong(args.get("seed")), name, "connections");
     while (stop.getCount() > 0) {
       long opened = System.currentTimeMillis();
