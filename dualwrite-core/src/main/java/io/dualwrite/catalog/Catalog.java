@@ -19,6 +19,7 @@ import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.regex.Pattern;
 
 /**
@@ -44,7 +45,7 @@ public final class Catalog {
     generation.incrementAndGet(); // what is being read now is old
     tables.clear();
     functions.clear();
-    writingViews = null;
+    writingViews.set(null);
   }
 
   /**
@@ -119,7 +120,7 @@ public final class Catalog {
 
   private record Views(Set<String> names, long read) {}
 
-  private volatile Views writingViews;
+  private final AtomicReference<Views> writingViews = new AtomicReference<>();
 
   /**
    * The names (without schema) of views, and of tables with row security, through which a read may
@@ -129,12 +130,15 @@ public final class Catalog {
    * @throws SQLException if the catalog cannot be read
    */
   public Set<String> writingViews(Connection connection) throws SQLException {
-    Views known = writingViews;
+    Views known = writingViews.get();
     long start = System.nanoTime();
     if (known != null && start - known.read() < BELIEVED) {
       return known.names();
     }
     long now = generation.get();
+    if (known != null) { // one asks, the others need not wait for it
+      writingViews.compareAndSet(known, new Views(known.names(), start));
+    }
     Set<String> found = new HashSet<>();
     try (PreparedStatement s =
             connection.prepareStatement(
@@ -158,7 +162,7 @@ public final class Catalog {
     }
     Set<String> names = Set.copyOf(found);
     if (now == generation.get()) {
-      writingViews = new Views(names, start);
+      writingViews.set(new Views(names, start));
     }
     return names;
   }

@@ -69,6 +69,12 @@ class ReplayTest {
     return i;
   }
 
+  private void onPrimary(String sql) throws SQLException {
+    Connection p = f.primary();
+    execute(p, sql);
+    p.commit();
+  }
+
   private void drain() throws Exception {
     try (Replayer r = f.replayer()) {
       assertTrue(r.drain(Duration.ofSeconds(30)), () -> "not drained: " + r.stats());
@@ -168,8 +174,7 @@ class ReplayTest {
         change(Kind.REKEY, "par", List.of("id", "id", "v"), List.of("id"), row("1", "2", "a")));
     drain();
     f.assertEqual("par", "chi", "gra");
-    assertEquals(
-        List.of(table("loo")), f.journal.suspects().stream().map(x -> x.table()).toList());
+    assertEquals(List.of(table("loo")), f.journal.suspects().stream().map(x -> x.table()).toList());
   }
 
   @Test
@@ -859,13 +864,12 @@ class ReplayTest {
   @Test
   void keylessRowsWhoseParentsAreGoneAreSuspect() throws Exception {
     f.with("create table p(id int primary key)", "create table k(a int references p)");
-    Connection p = f.primary();
-    execute(p, "insert into p values (1); insert into k values (1)");
-    Intent i = f.intent(p, upsert("p", List.of("id"), row("1")), insert("k", "1"));
-    p.commit();
-    f.journal.release(i.sequence(), Outcome.COMMITTED);
-    execute(p, "delete from k; delete from p");
-    p.commit();
+    pending(
+        "insert into p values (1); insert into k values (1)",
+        Outcome.COMMITTED,
+        upsert("p", List.of("id"), row("1")),
+        insert("k", "1"));
+    onPrimary("delete from k; delete from p");
     drain();
     assertEquals(List.of(), f.journal.parked());
     assertEquals(List.of(table("k")), f.journal.suspects().stream().map(Suspect::table).toList());
@@ -874,13 +878,12 @@ class ReplayTest {
   @Test
   void rowsOfATableThatIsGoneParkNothing() throws Exception {
     f.with("create table k(a int)", "create table t(id int primary key, v text)");
-    Connection p = f.primary();
-    execute(p, "insert into k values (1); insert into t values (1, 'x')");
-    Intent i = f.intent(p, insert("k", "1"), upsert("t", IV, row("1", "x")));
-    p.commit();
-    f.journal.release(i.sequence(), Outcome.COMMITTED);
-    execute(p, "drop table t");
-    p.commit();
+    pending(
+        "insert into k values (1); insert into t values (1, 'x')",
+        Outcome.COMMITTED,
+        insert("k", "1"),
+        upsert("t", IV, row("1", "x")));
+    onPrimary("drop table t");
     drain();
     assertEquals(List.of(), f.journal.parked());
     assertEquals(

@@ -261,7 +261,16 @@ final class DwConnection extends ForwardingConnection {
   }
 
   private Plan plan(Planned planned) throws SQLException {
-    Plan plan = found(planned);
+    boolean failed = driver.getTransactionState() == TransactionState.FAILED;
+    Plan plan;
+    try {
+      plan = found(planned);
+    } catch (SQLException e) {
+      if (failed && writer.texts.get(planned.sql).statements().size() == 1) {
+        return Planner.PASS; // the server runs nothing now, and is to say so in its own way
+      }
+      throw e;
+    }
     return plan instanceof Plan.Ddl d && epoch.capturing() ? named(d) : plan;
   }
 
@@ -417,7 +426,7 @@ final class DwConnection extends ForwardingConnection {
   /** From here to the commit the primary's own counts are watched. */
   void observe() throws SQLException {
     if (observation == null) {
-      observation = Observation.begin(writer, raw, unit);
+      observation = Observation.begin(writer, raw, unit, catalogTouched);
     }
     if (unit == null) {
       unit = writer.newUnit(epoch, raw);
@@ -1017,7 +1026,7 @@ final class DwConnection extends ForwardingConnection {
     }
     namedSavepoints.subList(at + 1, namedSavepoints.size()).clear();
     if (observation != null) {
-      observation.undone();
+      observation.undone(raw);
     }
     if (ownCatalog != null) {
       forgetCatalog();
@@ -1131,12 +1140,8 @@ final class DwConnection extends ForwardingConnection {
 
   /** Whether what set_config has set may be that numbers lose digits as text. */
   private boolean roundsFloats(String sql) throws SQLException {
-    String lower = sql.toLowerCase(Locale.ROOT);
-    if (lower.contains("extra_float_digits")) {
-      return true;
-    }
-    if (lower.contains("set_config('")) {
-      return false; // the text says that it is another setting
+    if (namesOtherSettings(sql.toLowerCase(Locale.ROOT))) {
+      return false;
     }
     try (Statement s = raw.createStatement();
         ResultSet r =
@@ -1144,6 +1149,23 @@ final class DwConnection extends ForwardingConnection {
       r.next();
       return r.getBoolean(1);
     }
+  }
+
+  /**
+   * Whether the text says by literals, wherever it calls set_config, that it is another setting.
+   */
+  static boolean namesOtherSettings(String lower) {
+    String call = "set_config";
+    for (int i = lower.indexOf(call); i >= 0; i = lower.indexOf(call, i)) {
+      i += call.length();
+      int end = lower.startsWith("('", i) ? lower.indexOf('\'', i + 2) : -1;
+      if (end < 0
+          || !lower.startsWith(",", end + 1)
+          || lower.startsWith("extra_float_digits", i + 2)) {
+        return false;
+      }
+    }
+    return true;
   }
 
   /** A SET or its like has run on the primary. */

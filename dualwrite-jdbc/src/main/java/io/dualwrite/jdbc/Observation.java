@@ -64,21 +64,25 @@ final class Observation {
           "$0 + pg_catalog.pg_stat_get_$1(c.oid)");
 
   /**
-   * Whether the transaction made or changed something that is not temporary; $ stands for the
-   * condition that a row is its own.
+   * What the transaction made or changed that is not temporary, as a text that is another one after
+   * any more of it; $ stands for the condition that a row is its own.
    */
-  private static final String CATALOG_CHANGED =
-      "with nsp as materialized (select n.oid, n.xmin from pg_catalog.pg_namespace n"
+  private static final String CATALOG_CHANGES =
+      "with nsp as materialized (select n.oid, n.xmin, n.ctid from pg_catalog.pg_namespace n"
           + " where n.nspname not like 'pg\\_temp\\_%' and n.nspname not like 'pg\\_toast%' and n.nspname not like '\\_timescaledb\\_%')"
-          + " select exists (select from pg_catalog.pg_class x join nsp on nsp.oid = x.relnamespace where $ and x.relpersistence <> 't')"
-          + " or exists (select from pg_catalog.pg_type x join nsp on nsp.oid = x.typnamespace where $)"
-          + " or exists (select from pg_catalog.pg_proc x where $)"
-          + " or exists (select from pg_catalog.pg_enum x where $)"
-          + " or exists (select from pg_catalog.pg_constraint x join nsp on nsp.oid = x.connamespace where $)"
-          + " or exists (select from pg_catalog.pg_trigger x join pg_catalog.pg_class c on c.oid = x.tgrelid where $ and c.relpersistence <> 't')"
-          + " or exists (select from pg_catalog.pg_attrdef x join pg_catalog.pg_class c on c.oid = x.adrelid where $ and c.relpersistence <> 't')"
-          + " or exists (select from nsp x where $)"
-          + " or exists (select from pg_catalog.pg_extension x where $)";
+          + " select pg_catalog.md5(coalesce(pg_catalog.string_agg(k, ',' order by k), '')) from ("
+          + "select 'class' || x.ctid::text from pg_catalog.pg_class x join nsp on nsp.oid = x.relnamespace where $ and x.relpersistence <> 't'"
+          + " union all select 'type' || x.ctid::text from pg_catalog.pg_type x join nsp on nsp.oid = x.typnamespace where $"
+          + " union all select 'proc' || x.ctid::text from pg_catalog.pg_proc x where $"
+          + " union all select 'enum' || x.ctid::text from pg_catalog.pg_enum x where $"
+          + " union all select 'constraint' || x.ctid::text from pg_catalog.pg_constraint x join nsp on nsp.oid = x.connamespace where $"
+          + " union all select 'trigger' || x.ctid::text from pg_catalog.pg_trigger x join pg_catalog.pg_class c on c.oid = x.tgrelid where $ and c.relpersistence <> 't'"
+          + " union all select 'default' || x.ctid::text from pg_catalog.pg_attrdef x join pg_catalog.pg_class c on c.oid = x.adrelid where $ and c.relpersistence <> 't'"
+          + " union all select 'schema' || x.ctid::text from nsp x where $"
+          + " union all select 'extension' || x.ctid::text from pg_catalog.pg_extension x where $) changes(k)";
+
+  /** {@link #CATALOG_CHANGES} of a transaction that changed nothing: the MD5 of no text. */
+  private static final String NO_CHANGES = "d41d8cd98f00b204e9800998ecf8427e";
 
   /** System tables from which nothing is deleted but by DROP. */
   private static final Set<String> DROPS =
@@ -89,6 +93,11 @@ final class Observation {
       "select x.oid::bigint from pg_catalog.pg_class x join pg_catalog.pg_namespace n on n.oid = x.relnamespace"
           + " where $ and x.relkind in ('r', 'm') and x.relpersistence <> 't' and n.nspname not in ('pg_catalog', 'information_schema', 'dualwrite')"
           + " and n.nspname not like 'pg\\_%' and n.nspname not like '\\_timescaledb\\_%'";
+
+  /** Those of them that it made: a TRUNCATE or an ALTER leaves the row's type as it was. */
+  private static final String MADE =
+      TOUCHED_IN_CATALOG
+          + " and exists (select from pg_catalog.pg_type t where t.oid = x.reltype and $t)";
 
   /** The table under whose name a partition's, or a hypertable's chunk's, rows are written. */
   private static final String ROOTS =
@@ -141,7 +150,7 @@ final class Observation {
 
   /**
    * @param altered whether its row in the catalog is the transaction's own: it was truncated (the
-   *     counts then begin anew), altered, or made
+   *     counts then begin anew), altered, or made and filled
    */
   private record Leaf(TableName name, long ins, long pages, boolean altered) {}
 
@@ -151,7 +160,11 @@ final class Observation {
   private final Map<TableName, Captured> captured = new HashMap<>();
   private final List<String> texts = new ArrayList<>();
   private final Set<TableName> rewritten = new LinkedHashSet<>();
+
+  // before the statements of which texts has the texts
   private Map<Long, Counts> base;
+  private String baseChanges = NO_CHANGES;
+
   private boolean shipped;
   private boolean catalogChanged;
 
@@ -166,9 +179,14 @@ final class Observation {
    * Takes the first reading.
    *
    * @param unit what the transaction wrote before; null if nothing
+   * @param changed whether it changed the catalog before
    */
-  static Observation begin(DualWriter writer, Connection raw, UnitOfWork unit) throws SQLException {
+  static Observation begin(DualWriter writer, Connection raw, UnitOfWork unit, boolean changed)
+      throws SQLException {
     Observation o = new Observation(writer, counts(raw, COUNTS));
+    if (changed) {
+      o.baseChanges = catalogChanges(raw);
+    }
     if (unit != null) {
       for (RowChange c : unit.changes()) {
         o.of(c.table()).before += c.rows().length;
@@ -248,22 +266,25 @@ final class Observation {
       return;
     }
     Map<Long, Counts> now = counts(raw, COUNTS);
-    settle(raw, now, new OwnXids(raw), unit);
+    settle(raw, now, unit);
     base = now;
   }
 
   /** What changed the catalog since is known: it is not told from what comes now. */
   void known(Connection raw) throws SQLException {
     base = counts(raw, COUNTS);
+    baseChanges = catalogChanges(raw);
   }
 
-  /** What was told to {@link #text} is undone: since {@link #settle}. */
-  void undone() {
-    texts.clear();
+  /** A savepoint took back what was told to {@link #text} since {@link #settle}, and more. */
+  void undone(Connection raw) throws SQLException {
+    if (!texts.isEmpty() || !baseChanges.equals(NO_CHANGES)) {
+      texts.clear();
+      known(raw);
+    }
   }
 
-  private void settle(Connection raw, Map<Long, Counts> now, OwnXids xids, UnitOfWork unit)
-      throws SQLException {
+  private void settle(Connection raw, Map<Long, Counts> now, UnitOfWork unit) throws SQLException {
     boolean system = false;
     boolean dropped = false;
     for (Map.Entry<Long, Counts> e : now.entrySet()) {
@@ -273,12 +294,16 @@ final class Observation {
         dropped |= drops(d);
       }
     }
-    if (system && changedCatalog(raw, xids.mineInCatalog("x.xmin"), dropped)) {
-      String[] session = DdlCapture.session(raw);
-      for (String text : texts) {
-        unit.add(RowChange.statement(text, session[0], session[1], false));
+    if (system) {
+      String changes = catalogChanges(raw);
+      if (!changes.equals(baseChanges) || dropped && droppedForGood(raw)) {
+        String[] session = DdlCapture.session(raw);
+        for (String text : texts) {
+          unit.add(RowChange.statement(text, session[0], session[1], false));
+        }
+        shipped = true;
       }
-      shipped = true;
+      baseChanges = changes;
     }
     texts.clear();
   }
@@ -292,11 +317,19 @@ final class Observation {
     return system.del > 0 && DROPS.contains(system.name.name());
   }
 
-  private static boolean changedCatalog(Connection raw, String mine, boolean dropped)
-      throws SQLException {
-    return is(raw, CATALOG_CHANGED.replace("$", mine))
-        // what was dropped leaves no trace; temporary tables come and go
-        || dropped && is(raw, "select pg_catalog.pg_my_temp_schema() = 0");
+  private static String catalogChanges(Connection raw) throws SQLException {
+    try (Statement s = raw.createStatement();
+        ResultSet r =
+            s.executeQuery(
+                CATALOG_CHANGES.replace("$", new OwnXids(raw).mineInCatalog("x.xmin")))) {
+      r.next();
+      return r.getString(1);
+    }
+  }
+
+  /** What was dropped leaves no trace; but temporary tables come and go. */
+  private static boolean droppedForGood(Connection raw) throws SQLException {
+    return is(raw, "select pg_catalog.pg_my_temp_schema() = 0");
   }
 
   /** Whether {@link #complete} found that something in the catalog changed. */
@@ -340,14 +373,18 @@ final class Observation {
       }
     }
     Set<Long> touched = Set.of();
+    Set<Long> made = Set.of();
     OwnXids xids = new OwnXids(raw);
     if (system) {
       if (!texts.isEmpty()) {
-        settle(raw, after, xids, unit);
+        settle(raw, after, unit);
       }
       String mine = xids.mineInCatalog("x.xmin");
-      catalogChanged = changedCatalog(raw, mine, dropped);
+      catalogChanged = !catalogChanges(raw).equals(NO_CHANGES) || dropped && droppedForGood(raw);
       touched = oids(raw, TOUCHED_IN_CATALOG.replace("$", mine));
+      if (!touched.isEmpty()) {
+        made = oids(raw, MADE.replace("$t", xids.mineInCatalog("t.xmin")).replace("$", mine));
+      }
     }
     for (TableName t : rewritten) {
       suspect(unit, t, "a statement rewrote its rows");
@@ -357,12 +394,10 @@ final class Observation {
     if (oids.isEmpty()) {
       return;
     }
-    Map<TableName, Place> places = places(raw, oids, changed, touched);
+    Map<TableName, Place> places = places(raw, oids, changed, touched, made);
     boolean pinned = false;
     for (Place p : places.values()) {
-      // a table that the text makes, or empties, it makes or empties on the mirror too
-      boolean ran = shipped;
-      if (explained(p) && p.leaves.stream().allMatch(l -> !l.altered || ran && l.pages == 0)) {
+      if (explained(p) && p.leaves.stream().noneMatch(Leaf::altered)) {
         continue;
       }
       Optional<Table> table = catalog.table(raw, p.root);
@@ -399,7 +434,9 @@ final class Observation {
         changed.put(e.getKey(), d);
       }
     }
-    return changed.isEmpty() ? Set.of() : places(raw, changed.keySet(), changed, Set.of()).keySet();
+    return changed.isEmpty()
+        ? Set.of()
+        : places(raw, changed.keySet(), changed, Set.of(), Set.of()).keySet();
   }
 
   private void suspect(UnitOfWork unit, TableName table, String why) {
@@ -427,7 +464,7 @@ final class Observation {
   }
 
   private static Map<TableName, Place> places(
-      Connection raw, Set<Long> oids, Map<Long, Counts> changed, Set<Long> altered)
+      Connection raw, Set<Long> oids, Map<Long, Counts> changed, Set<Long> altered, Set<Long> made)
       throws SQLException {
     Map<TableName, Place> result = new LinkedHashMap<>();
     try (PreparedStatement s = raw.prepareStatement(ROOTS)) {
@@ -442,7 +479,8 @@ final class Observation {
                   new TableName(r.getString(2), r.getString(3)),
                   c == null ? 0 : c.ins,
                   r.getLong(8),
-                  altered.contains(r.getLong(1))));
+                  altered.contains(r.getLong(1))
+                      && !(made.contains(r.getLong(1)) && r.getLong(8) == 0)));
           p.readable &= r.getBoolean(6) && !r.getBoolean(7);
           if (c != null) {
             p.ins += c.ins;

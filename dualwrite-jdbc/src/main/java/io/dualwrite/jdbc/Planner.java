@@ -35,7 +35,7 @@ import java.util.function.Predicate;
 final class Planner {
 
   private static final Plan ONCE = new Plan.PassOnce();
-  private static final Plan PASS = new Plan.Pass(RowOrder.ARBITRARY, true);
+  static final Plan PASS = new Plan.Pass(RowOrder.ARBITRARY, true);
 
   private final Catalog catalog;
   private final Predicate<TableName> sameOnMirror;

@@ -119,6 +119,11 @@ class CaptureTest {
         "create table made as select g as id, clock_timestamp() as at, 'x' || g as v from generate_series(1, 10) g",
         "select id, v into made2 from t",
         "create table fresh(id int primary key, v text); insert into fresh values (1, 'a'); alter table fresh add column w int default 5; update fresh set w = 6",
+        // a function that only wrote is not run on the mirror, whatever else changed the catalog
+        "begin; create table own1(id int primary key); select add(11); create temp table tmp1(a int); select add(11); commit",
+        "begin; select add(11); create table own2(id int primary key); savepoint s; select add(11); rollback to s; select add(11); commit",
+        "begin; savepoint s; create table own3(id int primary key); select add(11); rollback to s; create temp table tmp3(a int); select add(11); commit",
+        "begin; select add(11); savepoint s; do $$ begin drop table log cascade; end $$; rollback to s; select add(11); commit",
         "create index concurrently on t(v)",
         "create type mood as enum ('good', 'bad'); create table moods(id int primary key, m mood); insert into moods values (1, 'good')",
         "do $$ begin create table in_do(id int primary key); exception when duplicate_table then null; end $$",

@@ -520,6 +520,15 @@ final class KindsOfInsert {
                     }))
         .fails();
     t.exact(
+            "batch in a failed transaction",
+            a -> {
+              a.sql("select 1 / 0");
+              a.batch("insert into §b values (?, 1)", row(1), row(2));
+              a.sql("insert into §b values (3, 3); select 1");
+            })
+        .on("create table §b(id int primary key, v int);")
+        .fails();
+    t.exact(
             "batch returning",
             a -> a.batch("insert into ser(v) values (?) returning id", row("a"), row("b")))
         .fails();

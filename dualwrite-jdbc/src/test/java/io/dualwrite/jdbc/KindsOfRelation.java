@@ -270,7 +270,8 @@ final class KindsOfRelation {
             "cascade into keyless, delete",
             "insert into §kl values (2, 1), (2, 1), (3, 1)",
             "delete from §p where id = 2")
-        .on(ddl);
+        .on(ddl)
+        .cascades();
     t.suspect(
             "cascade into keyless, key update",
             "insert into §kl values (2, 1), (2, 1), (3, 1)",

@@ -13,6 +13,10 @@ import org.postgresql.PGNotification;
  */
 final class KindsOfSession {
 
+  /** Of its own: in what order the rows of a table come that others changed depends on the past. */
+  private static final String ROWS_IN_ORDER =
+      "create table §m(id int primary key, n int, name text); insert into §m select g, g, 'n' || g from generate_series(1, 5) g;";
+
   private KindsOfSession() {}
 
   static void in(Kind.Table t) {
@@ -765,46 +769,50 @@ final class KindsOfSession {
 
   private static void results(Kind.Table t) {
     t.exact(
-        "max rows and fetch size",
-        a ->
-            a.attempt(
-                x -> {
-                  try (PreparedStatement s =
-                      a.c.prepareStatement("update item set n = n + 1 returning id")) {
-                    s.setMaxRows(2);
-                    a.results(s, s.execute());
-                  }
-                }));
+            "max rows and fetch size",
+            a ->
+                a.attempt(
+                    x -> {
+                      try (PreparedStatement s =
+                          a.c.prepareStatement(a.text("update §m set n = n + 1 returning id"))) {
+                        s.setMaxRows(2);
+                        a.results(s, s.execute());
+                      }
+                    }))
+        .on(ROWS_IN_ORDER);
     t.exact(
-        "fetch size with returning",
-        a ->
-            a.attempt(
-                x -> {
-                  try (PreparedStatement s =
-                      a.c.prepareStatement("update item set n = n + 1 returning id")) {
-                    s.setFetchSize(2);
-                    a.results(s, s.execute());
-                  }
-                }));
+            "fetch size with returning",
+            a ->
+                a.attempt(
+                    x -> {
+                      try (PreparedStatement s =
+                          a.c.prepareStatement(a.text("update §m set n = n + 1 returning id"))) {
+                        s.setFetchSize(2);
+                        a.results(s, s.execute());
+                      }
+                    }))
+        .on(ROWS_IN_ORDER);
     t.exact(
-        "scrollable result of returning",
-        a ->
-            a.attempt(
-                x -> {
-                  try (Statement s =
-                          a.c.createStatement(
-                              ResultSet.TYPE_SCROLL_INSENSITIVE, ResultSet.CONCUR_READ_ONLY);
-                      ResultSet r =
-                          s.executeQuery("update item set n = n + 1 returning id, name")) {
-                    a.see(r.last());
-                    a.see(r.getRow());
-                    a.see(r.first());
-                    a.see(r.getString("name"));
-                    a.see(r.isBeforeFirst());
-                    a.see(r.findColumn("id"));
-                    a.see(r.getMetaData().getColumnCount());
-                  }
-                }));
+            "scrollable result of returning",
+            a ->
+                a.attempt(
+                    x -> {
+                      try (Statement s =
+                              a.c.createStatement(
+                                  ResultSet.TYPE_SCROLL_INSENSITIVE, ResultSet.CONCUR_READ_ONLY);
+                          ResultSet r =
+                              s.executeQuery(
+                                  a.text("update §m set n = n + 1 returning id, name"))) {
+                        a.see(r.last());
+                        a.see(r.getRow());
+                        a.see(r.first());
+                        a.see(r.getString("name"));
+                        a.see(r.isBeforeFirst());
+                        a.see(r.findColumn("id"));
+                        a.see(r.getMetaData().getColumnCount());
+                      }
+                    }))
+        .on(ROWS_IN_ORDER);
     t.exact(
         "metadata before execution",
         a ->

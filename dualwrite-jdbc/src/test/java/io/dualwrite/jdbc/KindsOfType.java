@@ -95,7 +95,7 @@ final class KindsOfType {
     {"t_polygon", "((0,0),(1,1),(2,0))"},
     {"t_circle", "<(0,0),5>|(1,1),0"},
     {"t_tsvector", "a fat cat|''a b'':1A c:2,3|"},
-    {"t_tsquery", "fat & (rat | cat)|!a:*B|a <-> b"},
+    {"t_tsquery", "fat & (rat & cat)|!a:*B|a <-> b"},
     {"t_oid", "0|4294967295"},
     {"t_regclass", "pg_class|pg_catalog.pg_type|public.item"},
     {"t_pg_lsn", "0/0|16/B374D848"},
