@@ -13,12 +13,24 @@ final class Bounds {
   /** {@code dualwrite.mirror.connection-timeout}. */
   static final Duration CONNECTION = Duration.ofMillis(250);
 
+  /** {@code lock_timeout} of the application's own connections. */
+  static final Duration LOCK = Duration.ofMillis(1500);
+
+  /** As much as a busy machine takes for itself. */
+  private static final Duration MACHINE = Duration.ofSeconds(4);
+
+  /**
+   * The longest that any other call may take: none waits for the target. The statements of one
+   * operation may wait for locks of the source's, each as long as the settings allow.
+   */
+  static final Duration CALL = LOCK.multipliedBy(3).plus(MACHINE);
+
   /**
    * The longest that a commit may take because of the target: a connection, a flush, the wait for
-   * other commits before the second one, that one; and as much as a busy machine takes for itself.
+   * other commits before the second one, that one.
    */
   static final Duration COMMIT =
-      CONNECTION.multipliedBy(2).plus(FLUSH.multipliedBy(3)).plus(Duration.ofSeconds(4));
+      CONNECTION.multipliedBy(2).plus(FLUSH.multipliedBy(3)).plus(MACHINE);
 
   /** How long the drain at the end may take, with nothing in its way. */
   static final Duration DRAIN = Duration.ofSeconds(60);

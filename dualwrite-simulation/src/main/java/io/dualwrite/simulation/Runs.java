@@ -53,7 +53,11 @@ public final class Runs implements AutoCloseable {
           r.deaths(),
           (System.nanoTime() - start) / 1e9);
       if (r.failures().isEmpty()) {
-        s.delete();
+        if (Boolean.getBoolean("dualwrite.test.simulation.keep")) {
+          out.println("  files: " + s.directory());
+        } else {
+          s.delete();
+        }
       } else {
         reason = r.failures().get(0);
         r.failures().forEach(f -> out.println("  " + f));

@@ -38,6 +38,8 @@ final class Simulation implements AutoCloseable {
 
   private static final int THREADS = 2;
   private static final int SHOWN = 6;
+  private static final int LINES = 120;
+  private static final long AROUND = 3000; // milliseconds
 
   /** So much room has no disk: it is full from the beginning. */
   private static final String FULL = "1000000GB";
@@ -116,6 +118,7 @@ final class Simulation implements AutoCloseable {
     }
     timeline.add("plan", "everything is well from here on");
     operator.finish();
+    timeline.add("plan", "the writers drain");
     List<Thread> drains = new ArrayList<>();
     for (WriterLives w : writers) {
       drains.add(start("drain", w::drain));
@@ -123,6 +126,7 @@ final class Simulation implements AutoCloseable {
     for (Thread t : drains) {
       t.join();
     }
+    timeline.add("plan", "both databases are compared");
     List<String> story = new ArrayList<>();
     int acknowledged;
     try (Connection s = servers.source.connect(database);
@@ -133,8 +137,28 @@ final class Simulation implements AutoCloseable {
       operator.verify(differences.isEmpty());
     }
     operator.end();
-    story.addAll(timeline.lines(events(String.join("\n", story))));
-    return new Result(List.copyOf(failures), story, acknowledged, timeline.faults(), timeline.deaths());
+    story.addAll(tell(events(String.join("\n", story) + "\n" + String.join("\n", failures))));
+    return new Result(
+        List.copyOf(failures), story, acknowledged, timeline.faults(), timeline.deaths());
+  }
+
+  /** The whole timeline goes to a file; returned is what was done around those transactions. */
+  private List<String> tell(List<Timeline.Event> transactions) {
+    timeline.add("plan", "the end");
+    for (Notes.Note n : Notes.read(directory.resolve("operator.notes"))) {
+      if (n.kind().equals("ends")) {
+        timeline.add(n.millis(), "operator", n.text());
+      }
+    }
+    try {
+      Files.write(directory.resolve("timeline.txt"), timeline.lines(transactions, 0, Long.MAX_VALUE));
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+    long from = transactions.stream().mapToLong(Timeline.Event::millis).min().orElse(0);
+    long to = transactions.stream().mapToLong(Timeline.Event::millis).max().orElse(0);
+    List<String> lines = timeline.lines(transactions, from - AROUND, to + AROUND);
+    return lines.size() <= LINES ? lines : lines.subList(lines.size() - LINES, lines.size());
   }
 
   private Chaos chaos(String side, boolean crashes, int gap) {
@@ -203,7 +227,7 @@ final class Simulation implements AutoCloseable {
       Map<String, String> args = new LinkedHashMap<>();
       args.put("seed", Long.toString(seed));
       args.put("name", "w" + number + "." + life);
-      args.put("source", url(toSource, number, "socketTimeout=30&connectTimeout=5&options=-c%20lock_timeout=1500"));
+      args.put("source", url(toSource, number, "socketTimeout=30&connectTimeout=5&options=-c%20lock_timeout=" + Bounds.LOCK.toMillis()));
       args.put("target", url(toTarget, number, "connectTimeout=5"));
       args.put("journal", directory.resolve("journal-" + number).toString());
       args.put("notes", notes.toString());
@@ -232,9 +256,10 @@ final class Simulation implements AutoCloseable {
     private void live() throws InterruptedException {
       Dice dice = Dice.of(seed, "death", number, life + 1);
       int how = dice.weighted(5, 4, 2, 2);
-      String step = dice.of(Death.COMMIT_STEPS) + ":" + dice.between(1, 60);
+      String step = dice.of(Death.COMMIT_STEPS) + ":" + dice.between(1, 30);
       String inner = dice.of(Death.CONVERGENCE_STEPS) + ":" + dice.between(1, 5);
-      int after = dice.between(100, 4000);
+      // whoever does not come by the step where it was to die is killed where it stands
+      int after = how == 2 ? dice.between(0, 3000) : dice.between(3000, 12_000);
       if (life > 0 && !ddl && dice.percent(12)) { // what a lost ALTER did nobody can tell
         timeline.add(name(), Damage.flip(directory.resolve("journal-" + number), dice));
       }
@@ -248,15 +273,15 @@ final class Simulation implements AutoCloseable {
         return;
       }
       begun.countDown();
-      if (how == 2 && !stop.await(after, TimeUnit.MILLISECONDS)) {
-        timeline.death(name(), "killed");
-        child.kill();
-      }
+      long kill = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(after);
       while (!stopping()) {
         String line = child.next(20);
         if (Child.END.equals(line)) {
           died();
           return;
+        }
+        if (how != 3 && System.nanoTime() - kill > 0) {
+          child.kill();
         }
       }
     }
@@ -476,13 +501,14 @@ final class Simulation implements AutoCloseable {
 
   private void slow(Notes.Note n) {
     long millis = Long.parseLong(n.text().substring(0, n.text().indexOf(' ')));
-    if (millis > Bounds.COMMIT.toMillis()
+    Duration bound = n.text().endsWith(" commit") ? Bounds.COMMIT : Bounds.CALL;
+    if (millis > bound.toMillis()
         && !timeline.sourceDisturbed(n.millis() - millis, n.millis())) {
-      failures.add("a commit took longer than the settings allow: " + n.text() + " ms");
+      failures.add("a call took longer than the settings allow (ms, transaction, call): " + n.text());
     }
   }
 
-  /** What the processes noted of the rows that differ: transactions whose markers these name. */
+  /** What the writers noted of the transactions whose markers the text names. */
   private List<Timeline.Event> events(String differing) {
     List<Timeline.Event> events = new ArrayList<>();
     for (WriterLives w : writers) {
@@ -491,11 +517,6 @@ final class Simulation implements AutoCloseable {
         if (!n.kind().equals("slow") && !n.kind().equals("error") && mentions(differing, marker)) {
           events.add(new Timeline.Event(n.millis(), w.name(), n.kind() + " " + n.text()));
         }
-      }
-    }
-    for (Notes.Note n : Notes.read(directory.resolve("operator.notes"))) {
-      if (n.kind().equals("ends")) {
-        events.add(new Timeline.Event(n.millis(), "operator", n.text()));
       }
     }
     return events;

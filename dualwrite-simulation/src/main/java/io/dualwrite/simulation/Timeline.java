@@ -29,7 +29,12 @@ final class Timeline {
   private final List<Window> sourceFaults = new CopyOnWriteArrayList<>();
 
   void add(String actor, String what) {
-    events.add(new Event(System.currentTimeMillis(), actor, what));
+    add(System.currentTimeMillis(), actor, what);
+  }
+
+  /** What happened at another time than now. */
+  void add(long millis, String actor, String what) {
+    events.add(new Event(millis, actor, what));
   }
 
   /** A process was killed, or killed itself. */
@@ -58,12 +63,13 @@ final class Timeline {
     return sourceFaults.stream().anyMatch(w -> w.from <= to && w.to >= from);
   }
 
-  /** In order, with what others noted. */
-  List<String> lines(List<Event> others) {
+  /** In order, with what others noted; only what was between two times. */
+  List<String> lines(List<Event> others, long from, long to) {
     List<Event> all = new ArrayList<>(events);
     all.addAll(others);
     all.sort(Comparator.comparingLong(Event::millis));
     return all.stream()
+        .filter(e -> e.millis >= from && e.millis <= to)
         .map(
             e ->
                 String.format(

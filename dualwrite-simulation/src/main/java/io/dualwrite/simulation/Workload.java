@@ -137,7 +137,7 @@ final class Workload {
     boolean markerFirst = dice.percent(50);
     boolean keylessMarker = dice.percent(50);
     int savepointAt = dice.percent(20) ? dice.below(ops.size() + 1) : -1;
-    int pause = dice.percent(6) ? dice.between(20, 300) : 0;
+    int pause = dice.percent(6) ? dice.between(20, dice.percent(10) ? 3000 : 300) : 0;
     told.begins(marker, ops + (savepointAt < 0 ? "" : " savepoint at " + savepointAt));
     boolean over = false;
     c.setAutoCommit(false);
@@ -147,7 +147,7 @@ final class Workload {
       }
       for (int i = 0; i < ops.size(); i++) {
         Savepoint s = i == savepointAt ? c.setSavepoint() : null;
-        run(c, ops.get(i), dice, marker + "-" + i);
+        timed(c, ops.get(i), dice, marker, marker + "-" + i);
         if (s != null) {
           c.rollback(s);
         }
@@ -160,20 +160,20 @@ final class Workload {
       end(c, marker, commits);
     } catch (SQLException e) {
       if (!over && !lost(e)) {
-        c.rollback();
-        told.undone(marker);
+        end(c, marker, false);
       }
       throw e;
     }
   }
 
   private void end(Connection c, String marker, boolean commits) throws SQLException {
+    long start = System.nanoTime();
     if (!commits) {
       c.rollback();
       told.undone(marker);
+      told.took("rollback", marker, System.nanoTime() - start);
       return;
     }
-    long start = System.nanoTime();
     try {
       c.commit();
       told.acknowledged(marker);
@@ -200,7 +200,7 @@ final class Workload {
       mark(c, marker, dice.percent(50));
       told.acknowledged(marker);
     } else {
-      run(c, op, dice, marker);
+      timed(c, op, dice, marker, marker);
     }
   }
 
@@ -227,6 +227,16 @@ final class Workload {
   }
 
   // ---- the operations
+
+  private void timed(Connection c, Op op, Dice dice, String marker, String tag)
+      throws SQLException, IOException {
+    long start = System.nanoTime();
+    try {
+      run(c, op, dice, tag);
+    } finally {
+      told.took(op.toString(), marker, System.nanoTime() - start);
+    }
+  }
 
   private void run(Connection c, Op op, Dice dice, String tag) throws SQLException, IOException {
     int k = first + (dice.percent(40) ? dice.between(1, 4) : dice.between(1, Tables.KEYS));

@@ -93,7 +93,9 @@ final class Writer {
     Dice dice = Dice.of(Long.parseLong(args.get("seed")), name, "connections");
     while (stop.getCount() > 0) {
       long opened = System.currentTimeMillis();
+      long start = System.nanoTime();
       try (Connection c = ds.getConnection()) {
+        told().took("connect", work.marker(), System.nanoTime() - start);
         for (int n = dice.between(5, 60); n > 0 && stop.getCount() > 0; n--) {
           try {
             work.transaction(c);
