@@ -40,7 +40,7 @@ import picocli.CommandLine.Spec;
     footer = {
       "  dualwrite simulate --seed 7 --minutes 2",
       "  dualwrite simulate --seed 1 --count 200 --minutes 2",
-      "  dualwrite simulate --teeth --minutes 0.2   does it notice when a rule is switched off?",
+      "  dualwrite simulate --teeth --seconds 20     does it notice when a rule is switched off?",
     })
 final class SimulateCommand implements Callable<Integer> {
 
@@ -66,6 +66,12 @@ final class SimulateCommand implements Callable<Integer> {
   private double minutes;
 
   @Option(
+      names = "--seconds",
+      paramLabel = "S",
+      description = "The same in seconds; goes before --minutes.")
+  private Double seconds;
+
+  @Option(
       names = "--teeth",
       description =
           "Switch off one rule of the protocol after another, and count the seeds until that is"
@@ -89,13 +95,22 @@ final class SimulateCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws IOException, SQLException, InterruptedException {
+    if (seconds != null) {
+      minutes = seconds / 60;
+    }
     if (!(minutes > 0 && minutes <= 24 * 60)) {
       throw new ParameterException(
-          spec.commandLine(), "--minutes is " + minutes + "; it must be above 0 and at most 1440");
+          spec.commandLine(), "a run is to last " + minutes + " minutes; it must be above 0 and at most 1440");
     }
     if (count < 1 || maxSeeds < 1) {
       throw new ParameterException(
           spec.commandLine(), "--count and --max-seeds must be at least 1");
+    }
+    for (String r : rules) {
+      if (!Teeth.RULES.contains(r)) {
+        throw new ParameterException(
+            spec.commandLine(), "--rule is " + r + "; it is one of " + String.join(", ", Teeth.RULES));
+      }
     }
     Duration length = Duration.ofMillis(Math.round(minutes * 60_000));
     PrintWriter out = new PrintWriter(System.out, true, Charset.defaultCharset());

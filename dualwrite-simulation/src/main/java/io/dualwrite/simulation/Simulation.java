@@ -37,6 +37,9 @@ final class Simulation implements AutoCloseable {
       List<String> failures, List<String> story, int acknowledged, int faults, int deaths) {}
 
   private static final int THREADS = 2;
+  /** Seconds that a process may take to begin or to end, on a machine that has much else to do. */
+  private static final int START = 180;
+
   private static final int SHOWN = 6;
   private static final int LINES = 120;
   private static final long AROUND = 3000; // milliseconds
@@ -106,7 +109,7 @@ final class Simulation implements AutoCloseable {
     OperatorLives operator = new OperatorLives(count);
     operator.begin();
     for (WriterLives w : writers) {
-      w.begun.await(60, TimeUnit.SECONDS);
+      w.begun.await(START, TimeUnit.SECONDS);
     }
     threads.add(start("operator", operator));
     threads.add(start("chaos-target", chaos("target", true, 600)));
@@ -194,8 +197,8 @@ final class Simulation implements AutoCloseable {
     return "jdbc:postgresql://127.0.0.1:" + ways.get(n).port() + "/" + database + "?" + more;
   }
 
-  private List<String> properties(String... more) {
-    List<String> all = new ArrayList<>(List.of(more));
+  private List<String> properties(List<String> more) {
+    List<String> all = new ArrayList<>(more);
     if (!off.isEmpty()) {
       all.add("dualwrite.test.off=" + off);
     }
@@ -221,7 +224,7 @@ final class Simulation implements AutoCloseable {
       return "writer-" + number;
     }
 
-    private Child start(int threads, String... properties) {
+    private Child start(int threads, List<String> properties) {
       life++;
       Dice dice = Dice.of(seed, "settings", number, life);
       Map<String, String> args = new LinkedHashMap<>();
@@ -237,7 +240,7 @@ final class Simulation implements AutoCloseable {
       args.put("mirror", dice.percent(80) ? "sync" : "async");
       args.put("unit-bytes", dice.percent(20) ? "8kB" : "64MB");
       args.put("free-bytes", dice.percent(6) ? FULL : "1MB");
-      timeline.add(name(), "life " + life + " " + args.get("mirror") + " unit " + args.get("unit-bytes") + (args.get("free-bytes").equals(FULL) ? " disk full" : "") + " " + List.of(properties));
+      timeline.add(name(), "life " + life + " " + args.get("mirror") + " unit " + args.get("unit-bytes") + (args.get("free-bytes").equals(FULL) ? " disk full" : "") + " " + properties);
       return new Child(Writer.class, properties(properties), args, directory.resolve(name() + ".err"));
     }
 
@@ -263,13 +266,21 @@ final class Simulation implements AutoCloseable {
       if (life > 0 && !ddl && dice.percent(12)) { // what a lost ALTER did nobody can tell
         timeline.add(name(), Damage.flip(directory.resolve("journal-" + number), dice));
       }
-      child =
-          switch (how) {
-            case 0 -> start(THREADS, "dualwrite.test.die-at=" + step);
-            case 1 -> start(THREADS, "dualwrite.test.die-in-convergence-at=" + inner);
-            default -> start(THREADS);
-          };
-      if (!answer("ready", 60)) {
+      List<String> steps = new ArrayList<>();
+      if (dice.percent(40)) {
+        steps.add(
+            "dualwrite.test.linger-at=" + dice.of(Death.COMMIT_STEPS) + ":" + dice.between(5, 150));
+      }
+      if (dice.percent(60)) {
+        steps.add(linger(dice));
+      }
+      if (how == 0) {
+        steps.add("dualwrite.test.die-at=" + step);
+      } else if (how == 1) {
+        steps.add("dualwrite.test.die-in-convergence-at=" + inner);
+      }
+      child = start(THREADS, steps);
+      if (!answer("ready", START)) {
         return;
       }
       begun.countDown();
@@ -322,11 +333,11 @@ final class Simulation implements AutoCloseable {
     private void stopped() throws InterruptedException {
       if (child.alive()) {
         child.tell("stop");
-        if (answer("stopped", 60)) {
+        if (answer("stopped", START)) {
           return;
         }
       }
-      child = start(0);
+      child = start(0, List.of());
     }
 
     void drain() {
@@ -337,12 +348,19 @@ final class Simulation implements AutoCloseable {
             child.await();
             return;
           }
-          child = start(0); // it was to die in its convergence, and did so now
+          child = start(0, List.of()); // it was to die in its convergence, and did so now
         }
       } catch (InterruptedException e) {
         Thread.currentThread().interrupt();
       }
     }
+  }
+
+  private static String linger(Dice dice) {
+    return "dualwrite.test.linger-in-convergence-at="
+        + dice.of(Death.CONVERGENCE_STEPS)
+        + ":"
+        + dice.between(5, 300);
   }
 
   private boolean stopping() {
@@ -352,6 +370,7 @@ final class Simulation implements AutoCloseable {
   /** The operator: stage, copy, verify, repair, killed now and then. */
   private final class OperatorLives implements Runnable {
     private final int way;
+    private int life;
     private Child child;
     private boolean staged;
     private boolean copied;
@@ -362,10 +381,11 @@ final class Simulation implements AutoCloseable {
 
     void begin() {
       if (child == null || !child.alive()) {
+        Dice dice = Dice.of(seed, "operator", ++life);
         child =
             new Child(
                 Operator.class,
-                properties(),
+                properties(dice.percent(50) ? List.of(linger(dice)) : List.of()),
                 Map.of(
                     "source", url(toSource, way, "connectTimeout=5"),
                     "target", url(toTarget, way, "connectTimeout=5"),

@@ -14,7 +14,7 @@ import java.util.List;
 public final class Teeth {
 
   /** By the names that the protocol's model gives them. */
-  static final List<String> RULES =
+  public static final List<String> RULES =
       List.of(
           "INTENT_BEFORE_COMMIT",
           "FLUSH_BEFORE_COMMIT",
@@ -26,10 +26,13 @@ public final class Teeth {
           "WAIT_ENDED",
           "WAIT_INFLIGHT",
           "CASCADE_CLOSURE",
+          "CHILDREN_UNDER_LOCK",
           "MARKER",
           "MARKER_BY_INSERT",
           "LOCK_THEN_DELETE_THEN_SNAPSHOT",
           "SNAPSHOT_RECORDED",
+          "LOCK_BEFORE_VISIBILITY",
+          "SUSPECT_CARRIES_XID",
           "INCARNATION");
 
   private final PrintWriter out;
