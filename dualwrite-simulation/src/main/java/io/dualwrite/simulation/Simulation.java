@@ -61,6 +61,8 @@ final class Simulation implements AutoCloseable {
   private final boolean preloaded;
   private final boolean ddl;
   private final boolean repairs;
+  private final int gapTarget; // milliseconds between two faults, at most
+  private final int gapSource;
   private String database;
 
   /**
@@ -79,6 +81,8 @@ final class Simulation implements AutoCloseable {
     ddl = dice.percent(25);
     preloaded = ddl || dice.percent(40);
     repairs = dice.percent(30);
+    gapTarget = dice.of(List.of(600, 2000, 5000));
+    gapSource = dice.of(List.of(1500, 5000));
   }
 
   /** Runs it. */
@@ -94,7 +98,7 @@ final class Simulation implements AutoCloseable {
         Tables.run(t, "alter table audited disable trigger user;" + Tables.ROWS);
       }
     }
-    timeline.add("plan", "preloaded " + preloaded + ", ddl " + ddl + ", repairs " + repairs);
+    timeline.add("plan", "preloaded " + preloaded + ", ddl " + ddl + ", repairs " + repairs + ", faults every " + gapTarget + " and " + gapSource + " ms");
     int count = length.toSeconds() < 20 ? 2 : 3;
     for (int i = 0; i <= count; i++) { // one way of each is the operator's
       toSource.add(new TcpProxy("127.0.0.1", servers.source.port()));
@@ -112,8 +116,8 @@ final class Simulation implements AutoCloseable {
       w.begun.await(START, TimeUnit.SECONDS);
     }
     threads.add(start("operator", operator));
-    threads.add(start("chaos-target", chaos("target", true, 600)));
-    threads.add(start("chaos-source", chaos("source", !ddl, 1500)));
+    threads.add(start("chaos-target", chaos("target", true, gapTarget)));
+    threads.add(start("chaos-source", chaos("source", !ddl, gapSource)));
     TimeUnit.MILLISECONDS.sleep(length.toMillis());
     stop.countDown();
     for (Thread t : threads) {
