@@ -13,6 +13,7 @@ import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Queue;
 import java.util.Set;
@@ -53,6 +54,7 @@ final class Simulation implements AutoCloseable {
   private final String off;
   private final Path directory;
   private final Timeline timeline = new Timeline();
+  private final Machine machine = new Machine();
   private final CountDownLatch stop = new CountDownLatch(1);
   private final Queue<String> failures = new ConcurrentLinkedQueue<>();
   private final List<TcpProxy> toSource = new ArrayList<>();
@@ -234,8 +236,17 @@ final class Simulation implements AutoCloseable {
       Map<String, String> args = new LinkedHashMap<>();
       args.put("seed", Long.toString(seed));
       args.put("name", "w" + number + "." + life);
-      args.put("source", url(toSource, number, "socketTimeout=30&connectTimeout=5&options=-c%20lock_timeout=" + Bounds.LOCK.toMillis()));
-      args.put("target", url(toTarget, number, "connectTimeout=5"));
+      // with 0 the text COMMIT, which faults wait for, is sent every time and not only once
+      String prepare = "&prepareThreshold=" + dice.of(List.of(0, 5));
+      args.put(
+          "source",
+          url(
+              toSource,
+              number,
+              "socketTimeout=30&connectTimeout=5&options=-c%20lock_timeout="
+                  + Bounds.LOCK.toMillis()
+                  + prepare));
+      args.put("target", url(toTarget, number, "connectTimeout=5" + prepare));
       args.put("journal", directory.resolve("journal-" + number).toString());
       args.put("notes", notes.toString());
       args.put("threads", Integer.toString(threads));
@@ -348,7 +359,7 @@ final class Simulation implements AutoCloseable {
       try {
         for (int n = 0; n < 2; n++) {
           child.tell("drain");
-          if (answer("drained", (int) Bounds.DRAIN.toSeconds() + 30)) {
+          if (answer("drained", (int) Bounds.DRAIN.toSeconds() + START)) {
             child.await();
             return;
           }
@@ -526,9 +537,13 @@ final class Simulation implements AutoCloseable {
   private void slow(Notes.Note n) {
     long millis = Long.parseLong(n.text().substring(0, n.text().indexOf(' ')));
     Duration bound = n.text().endsWith(" commit") ? Bounds.COMMIT : Bounds.CALL;
-    if (millis > bound.toMillis()
+    double slowness = machine.slowness(n.millis() - millis, n.millis());
+    if (millis > bound.toMillis() + Bounds.MACHINE.toMillis() * slowness
         && !timeline.sourceDisturbed(n.millis() - millis, n.millis())) {
-      failures.add("a call took longer than the settings allow (ms, transaction, call): " + n.text());
+      failures.add(
+          "a call took longer than the settings allow (ms, transaction, call): "
+              + n.text()
+              + String.format(Locale.ROOT, " (the machine was %.1f times slower)", slowness));
     }
   }
 
@@ -572,6 +587,7 @@ final class Simulation implements AutoCloseable {
 
   @Override
   public void close() {
+    machine.close();
     toSource.forEach(TcpProxy::close);
     toTarget.forEach(TcpProxy::close);
     for (WriterLives w : writers) {
