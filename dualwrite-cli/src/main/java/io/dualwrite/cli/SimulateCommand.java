@@ -21,7 +21,8 @@ import picocli.CommandLine.Spec;
     mixinStandardHelpOptions = true,
     sortOptions = false,
     usageHelpAutoWidth = true,
-    header = "Breaks everything at random, on throw-away servers, and looks whether a row was lost.",
+    header =
+        "Breaks everything at random, on throw-away servers, and looks whether a row was lost.",
     description = {
       "",
       "Applications in processes of their own write random transactions through dualwrite, while"
@@ -100,7 +101,8 @@ final class SimulateCommand implements Callable<Integer> {
     }
     if (!(minutes > 0 && minutes <= 24 * 60)) {
       throw new ParameterException(
-          spec.commandLine(), "a run is to last " + minutes + " minutes; it must be above 0 and at most 1440");
+          spec.commandLine(),
+          "a run is to last " + minutes + " minutes; it must be above 0 and at most 1440");
     }
     if (count < 1 || maxSeeds < 1) {
       throw new ParameterException(
@@ -109,7 +111,8 @@ final class SimulateCommand implements Callable<Integer> {
     for (String r : rules) {
       if (!Teeth.RULES.contains(r)) {
         throw new ParameterException(
-            spec.commandLine(), "--rule is " + r + "; it is one of " + String.join(", ", Teeth.RULES));
+            spec.commandLine(),
+            "--rule is " + r + "; it is one of " + String.join(", ", Teeth.RULES));
       }
     }
     Duration length = Duration.ofMillis(Math.round(minutes * 60_000));
@@ -124,7 +127,8 @@ final class SimulateCommand implements Callable<Integer> {
       }
     }
     if (count > 1) {
-      out.println(failed == 0 ? count + " seeds, all equal" : failed + " of " + count + " seeds failed");
+      out.println(
+          failed == 0 ? count + " seeds, all equal" : failed + " of " + count + " seeds failed");
     }
     return failed == 0 ? ExitCode.DONE : ExitCode.FAILED;
   }

@@ -29,8 +29,8 @@ enum CommitStep {
   }
 
   /**
-   * For tests: what the system properties say. {@code dualwrite.test.die-at} ends the process on the
-   * spot at the step that it names, on its n-th time ({@code STEP} or {@code STEP:n}); {@code
+   * For tests: what the system properties say. {@code dualwrite.test.die-at} ends the process on
+   * the spot at the step that it names, on its n-th time ({@code STEP} or {@code STEP:n}); {@code
    * dualwrite.test.linger-at} stays there so many milliseconds every time ({@code STEP:n}), for
    * others to come in between.
    */
@@ -41,8 +41,7 @@ enum CommitStep {
       return s -> {};
     }
     AtomicInteger left = new AtomicInteger(die.length < 2 ? 1 : Integer.parseInt(die[1]));
-    long nanos =
-        TimeUnit.MILLISECONDS.toNanos(linger.length < 2 ? 0 : Long.parseLong(linger[1]));
+    long nanos = TimeUnit.MILLISECONDS.toNanos(linger.length < 2 ? 0 : Long.parseLong(linger[1]));
     return s -> {
       if (s.name().equals(die[0]) && left.decrementAndGet() == 0) {
         Runtime.getRuntime().halt(137);

@@ -10,7 +10,9 @@ enum Rules {
   INTENT_BEFORE_COMMIT,
   /** The mirror is flushed before the primary commits. */
   FLUSH_BEFORE_COMMIT,
-  /** The mirror changes the keys that the primary returned, never what the predicate finds there. */
+  /**
+   * The mirror changes the keys that the primary returned, never what the predicate finds there.
+   */
   KEYS_NOT_PREDICATES,
   /** What was rolled back to a savepoint leaves the unit of work. */
   ROLLBACK_TO_TRUNCATES;

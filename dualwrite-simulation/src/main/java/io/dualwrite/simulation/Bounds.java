@@ -29,8 +29,7 @@ final class Bounds {
    * The longest that a commit may take because of the target: a connection, a flush, the wait for
    * other commits before the second one, that one; and a lock of the source's.
    */
-  static final Duration COMMIT =
-      CONNECTION.multipliedBy(2).plus(FLUSH.multipliedBy(3)).plus(LOCK);
+  static final Duration COMMIT = CONNECTION.multipliedBy(2).plus(FLUSH.multipliedBy(3)).plus(LOCK);
 
   /** How long the drain at the end may take, with nothing in its way but other drains. */
   static final Duration DRAIN = Duration.ofSeconds(120);

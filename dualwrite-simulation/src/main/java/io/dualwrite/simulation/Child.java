@@ -14,7 +14,9 @@ import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 
-/** A process of the simulation, seen from the one that started it. It is told and tells by lines. */
+/**
+ * A process of the simulation, seen from the one that started it. It is told and tells by lines.
+ */
 final class Child {
 
   /** Its output has ended. */

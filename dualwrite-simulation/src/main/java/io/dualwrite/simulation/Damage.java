@@ -35,7 +35,8 @@ final class Damage {
       if (written == 0) {
         return "";
       }
-      StringBuilder what = new StringBuilder("damage of ").append(journal.relativize(file)).append(" at");
+      StringBuilder what =
+          new StringBuilder("damage of ").append(journal.relativize(file)).append(" at");
       try (RandomAccessFile f = new RandomAccessFile(file.toFile(), "rw")) {
         for (int i = 0; i < bytes; i++) {
           // nearer to the end, where the records are that still matter

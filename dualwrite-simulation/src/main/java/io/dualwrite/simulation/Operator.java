@@ -35,7 +35,8 @@ final class Operator {
             .target(given.get("target"), "postgres", "postgres")
             .build();
     Duration patience = Duration.ofSeconds(3);
-    BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+    BufferedReader in =
+        new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
     try (Notes notes = new Notes(Path.of(given.get("notes")))) {
       String line;
       while ((line = in.readLine()) != null) {

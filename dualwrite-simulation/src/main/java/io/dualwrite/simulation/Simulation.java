@@ -38,6 +38,7 @@ final class Simulation implements AutoCloseable {
       List<String> failures, List<String> story, int acknowledged, int faults, int deaths) {}
 
   private static final int THREADS = 2;
+
   /** Seconds that a process may take to begin or to end, on a machine that has much else to do. */
   private static final int START = 180;
 
@@ -100,7 +101,19 @@ final class Simulation implements AutoCloseable {
         Tables.run(t, "alter table audited disable trigger user;" + Tables.ROWS);
       }
     }
-    timeline.add("plan", "preloaded " + preloaded + ", ddl " + ddl + ", repairs " + repairs + ", faults every " + gapTarget + " and " + gapSource + " ms");
+    timeline.add(
+        "plan",
+        "preloaded "
+            + preloaded
+            + ", ddl "
+            + ddl
+            + ", repairs "
+            + repairs
+            + ", faults every "
+            + gapTarget
+            + " and "
+            + gapSource
+            + " ms");
     int count = length.toSeconds() < 20 ? 2 : 3;
     for (int i = 0; i <= count; i++) { // one way of each is the operator's
       toSource.add(new TcpProxy("127.0.0.1", servers.source.port()));
@@ -160,7 +173,8 @@ final class Simulation implements AutoCloseable {
       }
     }
     try {
-      Files.write(directory.resolve("timeline.txt"), timeline.lines(transactions, 0, Long.MAX_VALUE));
+      Files.write(
+          directory.resolve("timeline.txt"), timeline.lines(transactions, 0, Long.MAX_VALUE));
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
@@ -254,9 +268,21 @@ final class Simulation implements AutoCloseable {
       args.put("ddl", Boolean.toString(ddl));
       args.put("mirror", dice.percent(80) ? "sync" : "async");
       args.put("unit-bytes", dice.percent(20) ? "8kB" : "64MB");
-      args.put("free-bytes", dice.percent(6) ? FULL : "1MB");
-      timeline.add(name(), "life " + life + " " + args.get("mirror") + " unit " + args.get("unit-bytes") + (args.get("free-bytes").equals(FULL) ? " disk full" : "") + " " + properties);
-      return new Child(Writer.class, properties(properties), args, directory.resolve(name() + ".err"));
+      // DDL that was neither mirrored nor recorded is for people to repeat
+      args.put("free-bytes", dice.percent(6) && !ddl ? FULL : "1MB");
+      timeline.add(
+          name(),
+          "life "
+              + life
+              + " "
+              + args.get("mirror")
+              + " unit "
+              + args.get("unit-bytes")
+              + (args.get("free-bytes").equals(FULL) ? " disk full" : "")
+              + " "
+              + properties);
+      return new Child(
+          Writer.class, properties(properties), args, directory.resolve(name() + ".err"));
     }
 
     @Override
@@ -472,7 +498,8 @@ final class Simulation implements AutoCloseable {
     void verify(boolean equal) throws InterruptedException {
       String answer = ask("verify", 0);
       if (answer.equals("done") != equal) {
-        failures.add("verify says " + answer + ", but the databases are " + (equal ? "equal" : "not equal"));
+        failures.add(
+            "verify says " + answer + ", but the databases are " + (equal ? "equal" : "not equal"));
       }
     }
 
@@ -486,8 +513,12 @@ final class Simulation implements AutoCloseable {
 
   private void tell(Comparison.Difference d, List<String> story) {
     failures.add(
-        d.table() + " differs: " + d.onlySource().size() + " rows only in the source, "
-            + d.onlyTarget().size() + " only in the target");
+        d.table()
+            + " differs: "
+            + d.onlySource().size()
+            + " rows only in the source, "
+            + d.onlyTarget().size()
+            + " only in the target");
     story.add(d.table() + ":");
     d.onlySource().stream().limit(SHOWN).forEach(r -> story.add("  only in the source: " + r));
     d.onlyTarget().stream().limit(SHOWN).forEach(r -> story.add("  only in the target: " + r));
@@ -521,14 +552,19 @@ final class Simulation implements AutoCloseable {
   }
 
   private void error(Notes.Note n) {
-    String[] parts = n.text().split(" ", 4); // state, when the connection was opened, marker, message
+    String[] parts =
+        n.text().split(" ", 4); // state, when the connection was opened, marker, message
     String state = parts[0];
     boolean own =
         state.startsWith("23")
             || state.startsWith("40")
             || state.equals("55P03")
             || (ddl && (state.startsWith("42") || state.equals("0A000") || state.equals("XX000")));
-    boolean connection = state.startsWith("08") || state.startsWith("57P") || state.equals("null") || state.isEmpty();
+    boolean connection =
+        state.startsWith("08")
+            || state.startsWith("57P")
+            || state.equals("null")
+            || state.isEmpty();
     if (!own && !(connection && timeline.sourceDisturbed(Long.parseLong(parts[1]), n.millis()))) {
       failures.add("the application saw an error that is not the source's: " + n.text());
     }

@@ -187,8 +187,7 @@ final class Workload {
     }
   }
 
-  private void autocommit(Connection c, Dice dice, String marker)
-      throws SQLException, IOException {
+  private void autocommit(Connection c, Dice dice, String marker) throws SQLException, IOException {
     boolean mark = dice.percent(50);
     Op op = Op.draw(dice);
     if (op.ddl() && !ddl) {
@@ -217,7 +216,9 @@ final class Workload {
 
   private static void mark(Connection c, String marker, boolean keyless) throws SQLException {
     update(
-        c, keyless ? "insert into done_log(marker) values (?)" : "insert into done(marker) values (?)", marker);
+        c,
+        keyless ? "insert into done_log(marker) values (?)" : "insert into done(marker) values (?)",
+        marker);
   }
 
   private static void pause(int millis) {
@@ -260,7 +261,12 @@ final class Workload {
               other ? tag : null,
               k);
       case UPDATE_MANY ->
-          update(c, "update account set version = version + 1, note = ? where id % 7 = ? and id > ?", tag, k % 7, first);
+          update(
+              c,
+              "update account set version = version + 1, note = ? where id % 7 = ? and id > ?",
+              tag,
+              k % 7,
+              first);
       case UPDATE_BY_VALUE ->
           update(
               c,
@@ -270,7 +276,8 @@ final class Workload {
               k * 10 + 120);
       case CHANGE_KEY -> update(c, "update account set id = ?, note = ? where id = ?", l, tag, k);
       case DELETE -> update(c, "delete from account where id = ?", k);
-      case DELETE_MANY -> update(c, "delete from account where id % 19 = ? and version > 0", k % 19);
+      case DELETE_MANY ->
+          update(c, "delete from account where id % 19 = ? and version > 0", k % 19);
       case ORDER -> order(c, k % 100, many, tag);
       case CUSTOMER -> {
         if (other) {
@@ -284,13 +291,22 @@ final class Workload {
         }
       }
       case DELETE_ORDER ->
-          update(c, "delete from orders where id = (select id from orders order by id offset ? limit 1)", k % 40);
+          update(
+              c,
+              "delete from orders where id = (select id from orders order by id offset ? limit 1)",
+              k % 40);
       case CHANGE_ORDER_KEY ->
           update(
               c,
               "update orders set id = nextval('orders_id_seq'), n = random() where id = (select id from orders order by id offset ? limit 1)",
               k % 40);
-      case VISIT -> update(c, "insert into visit(customer, n) select id, ? from customer where id between ? and ?", l, k % 100, k % 100 + 2);
+      case VISIT ->
+          update(
+              c,
+              "insert into visit(customer, n) select id, ? from customer where id between ? and ?",
+              l,
+              k % 100,
+              k % 100 + 2);
       case HANDLE ->
           update(
               c,
@@ -310,7 +326,8 @@ final class Workload {
               l % 20 + 1);
       case LOG -> update(c, "insert into log(n, message) values (?, ?)", k, tag);
       case LOG_MANY ->
-          update(c, "insert into log(n, message) select g, ? from generate_series(1, ?) g", tag, many);
+          update(
+              c, "insert into log(n, message) select g, ? from generate_series(1, ?) g", tag, many);
       case LOG_DELETE -> update(c, "delete from log where n = ? and r < 0.3", k);
       case LOG_UPDATE -> update(c, "update log set message = ? where n = ? and r < 0.1", tag, k);
       case READING ->
@@ -328,11 +345,18 @@ final class Workload {
         }
       }
       case EVENT ->
-          update(c, "insert into event(kind, v) select g % 3, ? from generate_series(1, ?) g", tag, many);
+          update(
+              c,
+              "insert into event(kind, v) select g % 3, ? from generate_series(1, ?) g",
+              tag,
+              many);
       case AUDITED -> {
         if (other) {
           update(
-              c, "insert into audited(id, v) values (?, ?) on conflict (id) do update set v = excluded.v", k, tag);
+              c,
+              "insert into audited(id, v) values (?, ?) on conflict (id) do update set v = excluded.v",
+              k,
+              tag);
         } else {
           update(c, "delete from audited where id between ? and ?", k, k + 3);
         }
@@ -394,7 +418,12 @@ final class Workload {
   /** Two names change places, with a third in between. */
   private static void swap(Connection c, int a, int b, String tag) throws SQLException {
     update(c, "update handle set name = ? where id = ?", "tmp " + tag, a);
-    update(c, "update handle set name = coalesce((select 'was ' || v from handle where id = ?), 'gone') || ? where id = ?", a, tag, b);
+    update(
+        c,
+        "update handle set name = coalesce((select 'was ' || v from handle where id = ?), 'gone') || ? where id = ?",
+        a,
+        tag,
+        b);
     update(c, "update handle set name = ?, v = v + 1 where id = ?", "name " + b, a);
   }
 

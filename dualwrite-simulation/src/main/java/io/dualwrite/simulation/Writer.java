@@ -64,7 +64,8 @@ final class Writer {
         t.start();
         threads.add(t);
       }
-      BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+      BufferedReader in =
+          new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
       String line;
       while ((line = in.readLine()) != null) {
         if (line.equals("stop")) {
@@ -89,7 +90,11 @@ final class Writer {
   private void work(DualWriteDataSource ds, String name) {
     Workload work =
         new Workload(
-            Long.parseLong(args.get("seed")), name, Boolean.parseBoolean(args.get("ddl")), Integer.parseInt(args.get("age")), told());
+            Long.parseLong(args.get("seed")),
+            name,
+            Boolean.parseBoolean(args.get("ddl")),
+            Integer.parseInt(args.get("age")),
+            told());
     Dice dice = Dice.of(Long.parseLong(args.get("seed")), name, "connections");
     while (stop.getCount() > 0) {
       long opened = System.currentTimeMillis();
@@ -100,17 +105,33 @@ final class Writer {
           try {
             work.transaction(c);
           } catch (SQLException e) {
-            notes.add("error", e.getSQLState() + " " + opened + " " + work.marker() + " " + e.getMessage());
+            notes.add(
+                "error",
+                e.getSQLState() + " " + opened + " " + work.marker() + " " + e.getMessage());
             if (Workload.lost(e)) {
               break;
             }
           }
         }
       } catch (SQLException e) {
-        notes.add("error", e.getSQLState() + " " + opened + " " + work.marker() + " connecting: " + e.getMessage());
+        notes.add(
+            "error",
+            e.getSQLState()
+                + " "
+                + opened
+                + " "
+                + work.marker()
+                + " connecting: "
+                + e.getMessage());
         pause(20);
       } catch (IOException | RuntimeException | Error e) {
-        notes.add("broken", work.marker() + " " + e + " " + List.of(e.getStackTrace()).subList(0, Math.min(4, e.getStackTrace().length)));
+        notes.add(
+            "broken",
+            work.marker()
+                + " "
+                + e
+                + " "
+                + List.of(e.getStackTrace()).subList(0, Math.min(4, e.getStackTrace().length)));
         pause(20);
       }
     }
