@@ -40,13 +40,14 @@ final class Chaos implements Runnable {
   private final boolean crashes;
   private final int gap;
   private final CountDownLatch stop;
+  private final Machine machine;
   private final Timeline timeline;
 
   /**
    * @param side source or target
    * @param ways the proxies before the server, one for each client
    * @param crashes whether the server itself may be killed
-   * @param gap milliseconds between faults, at most
+   * @param gap milliseconds between faults, at most, on a machine with nothing else to do
    */
   Chaos(
       String side,
@@ -56,6 +57,7 @@ final class Chaos implements Runnable {
       boolean crashes,
       int gap,
       CountDownLatch stop,
+      Machine machine,
       Timeline timeline) {
     this.side = side;
     this.dice = dice;
@@ -64,7 +66,15 @@ final class Chaos implements Runnable {
     this.crashes = crashes;
     this.gap = gap;
     this.stop = stop;
+    this.machine = machine;
     this.timeline = timeline;
+  }
+
+  /** Where everything takes longer there is more time between faults too, for something to break. */
+  private boolean pause() throws InterruptedException {
+    long now = System.currentTimeMillis();
+    double millis = dice.between(gap / 10, gap) * machine.slowness(now - 5000, now);
+    return stop.await((long) millis, TimeUnit.MILLISECONDS);
   }
 
   @Override
@@ -74,7 +84,7 @@ final class Chaos implements Runnable {
             .mapToInt(f -> f == Fault.CRASH && !crashes ? 0 : f.weight)
             .toArray();
     try {
-      while (!stop.await(dice.between(gap / 10, gap), TimeUnit.MILLISECONDS)) {
+      while (!pause()) {
         fault(Fault.values()[dice.weighted(weights)]);
       }
     } catch (InterruptedException e) {

@@ -194,6 +194,7 @@ final class Simulation implements AutoCloseable {
         crashes,
         gap,
         stop,
+        machine,
         timeline);
   }
 
@@ -302,8 +303,10 @@ final class Simulation implements AutoCloseable {
       int how = dice.weighted(5, 4, 2, 2);
       String step = dice.of(Death.COMMIT_STEPS) + ":" + dice.between(1, 30);
       String inner = dice.of(Death.CONVERGENCE_STEPS) + ":" + dice.between(1, 5);
-      // whoever does not come by the step where it was to die is killed where it stands
-      int after = how == 2 ? dice.between(0, 3000) : dice.between(3000, 12_000);
+      // whoever does not come by the step where it was to die is killed where it stands: after so
+      // many transactions, however long they take, and so many milliseconds
+      int transactions = how == 2 ? dice.between(0, 40) : dice.between(60, 300);
+      int after = dice.between(0, 200);
       if (life > 0 && !ddl && dice.percent(12)) { // what a lost ALTER did nobody can tell
         timeline.add(name(), Damage.flip(directory.resolve("journal-" + number), dice));
       }
@@ -325,14 +328,19 @@ final class Simulation implements AutoCloseable {
         return;
       }
       begun.countDown();
-      long kill = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(after);
+      long kill = Long.MAX_VALUE;
       while (!stopping()) {
         String line = child.next(20);
         if (Child.END.equals(line)) {
           died();
           return;
         }
-        if (how != 3 && System.nanoTime() - kill > 0) {
+        if (how != 3
+            && kill == Long.MAX_VALUE
+            && (transactions == 0 || (line != null && Writer.written(line) >= transactions))) {
+          kill = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(after);
+        }
+        if (kill != Long.MAX_VALUE && System.nanoTime() - kill > 0) {
           child.kill();
         }
       }
@@ -359,7 +367,7 @@ final class Simulation implements AutoCloseable {
         if (line != null && line.startsWith(expected)) {
           return true;
         }
-        if (line != null && !line.equals("ready")) {
+        if (line != null && !line.equals("ready") && Writer.written(line) < 0) {
           failures.add(name() + ": " + line);
           return true;
         }

@@ -16,10 +16,11 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 
 /**
  * An application: a process that writes through a {@link DualWriteDataSource} on several threads
- * until it is told to stop, or killed. Says {@code ready}, {@code stopped}, and at last {@code
+ * until it is told to stop, or killed. Says {@code ready}, how many transactions began, {@code stopped}, and at last {@code
  * drained} or what was left; told {@code stop} and {@code drain}.
  */
 final class Writer {
@@ -27,6 +28,9 @@ final class Writer {
   /** How long a call took before it is noted. */
   private static final long NOTED = TimeUnit.MILLISECONDS.toNanos(500);
 
+  private static final String WRITTEN = "written ";
+
+  private final AtomicInteger written = new AtomicInteger();
   private final Map<String, String> args;
   private final Notes notes;
   private final CountDownLatch stop = new CountDownLatch(1);
@@ -82,6 +86,11 @@ final class Writer {
     }
   }
 
+  /** How many transactions there were, if that is what the line says; negative if not. */
+  static int written(String line) {
+    return line.startsWith(WRITTEN) ? Integer.parseInt(line.substring(WRITTEN.length())) : -1;
+  }
+
   private static void say(String line) {
     System.out.println(line);
     System.out.flush();
@@ -103,6 +112,7 @@ final class Writer {
         told().took("connect", work.marker(), System.nanoTime() - start);
         for (int n = dice.between(5, 60); n > 0 && stop.getCount() > 0; n--) {
           try {
+            say(WRITTEN + written.incrementAndGet());
             work.transaction(c);
           } catch (SQLException e) {
             notes.add(
