@@ -20,6 +20,7 @@ import java.util.Set;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Stream;
 
 /** One run: a seed, everything that follows from it, and what came of it. */
@@ -42,6 +43,9 @@ final class Simulation implements AutoCloseable {
   /** Seconds that a process may take to begin or to end, on a machine that has much else to do. */
   private static final int START = 180;
 
+  /** Transactions, without which a run says nothing. */
+  private static final int AT_LEAST = 60;
+
   private static final int SHOWN = 6;
   private static final int LINES = 120;
   private static final long AROUND = 3000; // milliseconds
@@ -57,6 +61,7 @@ final class Simulation implements AutoCloseable {
   private final Timeline timeline = new Timeline();
   private final Machine machine = new Machine();
   private final CountDownLatch stop = new CountDownLatch(1);
+  private final AtomicInteger total = new AtomicInteger(); // transactions that began
   private final Queue<String> failures = new ConcurrentLinkedQueue<>();
   private final List<TcpProxy> toSource = new ArrayList<>();
   private final List<TcpProxy> toTarget = new ArrayList<>();
@@ -71,7 +76,8 @@ final class Simulation implements AutoCloseable {
   /**
    * A run.
    *
-   * @param length how long writers and faults go on
+   * @param length how long writers and faults go on; up to ten times as long until there were enough
+   *     transactions
    * @param off rules of the protocol to switch off, by name and separated by commas; empty for none
    */
   Simulation(Servers servers, long seed, Duration length, String off) throws IOException {
@@ -133,7 +139,7 @@ final class Simulation implements AutoCloseable {
     threads.add(start("operator", operator));
     threads.add(start("chaos-target", chaos("target", true, gapTarget)));
     threads.add(start("chaos-source", chaos("source", !ddl, gapSource)));
-    TimeUnit.MILLISECONDS.sleep(length.toMillis());
+    goOn();
     stop.countDown();
     for (Thread t : threads) {
       t.join();
@@ -182,6 +188,18 @@ final class Simulation implements AutoCloseable {
     long to = transactions.stream().mapToLong(Timeline.Event::millis).max().orElse(0);
     List<String> lines = timeline.lines(transactions, from - AROUND, to + AROUND);
     return lines.size() <= LINES ? lines : lines.subList(lines.size() - LINES, lines.size());
+  }
+
+  /** For as long as was asked for; on a slow machine until something has been written at all. */
+  private void goOn() throws InterruptedException {
+    long start = System.nanoTime();
+    long enough = length.toNanos();
+    while (System.nanoTime() - start < enough
+        || (total.get() < AT_LEAST && System.nanoTime() - start < 10 * enough)) {
+      if (stop.await(20, TimeUnit.MILLISECONDS)) {
+        return; // something is wrong already
+      }
+    }
   }
 
   private Chaos chaos(String side, boolean crashes, int gap) {
@@ -335,9 +353,11 @@ final class Simulation implements AutoCloseable {
           died();
           return;
         }
-        if (how != 3
-            && kill == Long.MAX_VALUE
-            && (transactions == 0 || (line != null && Writer.written(line) >= transactions))) {
+        int written = line == null ? 0 : Writer.written(line);
+        if (written > 0) {
+          total.incrementAndGet();
+        }
+        if (how != 3 && kill == Long.MAX_VALUE && written >= transactions) {
           kill = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(after);
         }
         if (kill != Long.MAX_VALUE && System.nanoTime() - kill > 0) {
