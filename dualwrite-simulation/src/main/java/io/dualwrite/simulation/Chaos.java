@@ -70,7 +70,9 @@ final class Chaos implements Runnable {
     this.timeline = timeline;
   }
 
-  /** Where everything takes longer there is more time between faults too, for something to break. */
+  /**
+   * Where everything takes longer there is more time between faults too, for something to break.
+   */
   private boolean pause() throws InterruptedException {
     long now = System.currentTimeMillis();
     double millis = dice.between(gap / 10, gap) * machine.slowness(now - 5000, now);

@@ -76,8 +76,8 @@ final class Simulation implements AutoCloseable {
   /**
    * A run.
    *
-   * @param length how long writers and faults go on; up to ten times as long until there were enough
-   *     transactions
+   * @param length how long writers and faults go on; up to ten times as long until there were
+   *     enough transactions
    * @param off rules of the protocol to switch off, by name and separated by commas; empty for none
    */
   Simulation(Servers servers, long seed, Duration length, String off) throws IOException {

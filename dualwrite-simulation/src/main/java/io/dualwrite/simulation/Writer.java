@@ -20,8 +20,8 @@ import java.util.concurrent.atomic.AtomicInteger;
 
 /**
  * An application: a process that writes through a {@link DualWriteDataSource} on several threads
- * until it is told to stop, or killed. Says {@code ready}, how many transactions began, {@code stopped}, and at last {@code
- * drained} or what was left; told {@code stop} and {@code drain}.
+ * until it is told to stop, or killed. Says {@code ready}, how many transactions began, {@code
+ * stopped}, and at last {@code drained} or what was left; told {@code stop} and {@code drain}.
  */
 final class Writer {
 
