@@ -62,6 +62,7 @@ import picocli.CommandLine.Spec;
       ReconcileCommand.class,
       CleanCommand.class,
       JournalCommand.class,
+      SimulateCommand.class,
     })
 public final class Main implements Callable<Integer> {
 

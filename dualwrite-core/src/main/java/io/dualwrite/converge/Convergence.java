@@ -63,7 +63,7 @@ public final class Convergence {
   private final ConvergenceOptions options;
   private final MirrorWriter writer;
   private final SourceRate rate;
-  volatile Hook hook = step -> {};
+  volatile Hook hook = Step.fromSystemProperty();
 
   /** With {@link ConvergenceOptions#DEFAULT}. */
   public Convergence(

@@ -872,7 +872,9 @@ public final class Replayer implements AutoCloseable {
           switch (change.kind()) {
             case DELETE -> add(of, c, table, change, positions(table, change, 0, n), true);
             case REKEY -> {
-              add(of, c, table, change, positions(table, change, 0, n), true);
+              if (Rules.on(Rule.REKEY_TAKES_BOTH)) {
+                add(of, c, table, change, positions(table, change, 0, n), true);
+              }
               Map<List<String>, Boolean> now = new LinkedHashMap<>();
               add(
                   now,

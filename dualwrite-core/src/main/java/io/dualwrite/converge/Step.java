@@ -1,5 +1,9 @@
 package io.dualwrite.converge;
 
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.locks.LockSupport;
+
 /**
  * The named steps at which a test may do something of its own, or end the process; and at which a
  * {@link Preview} leaves.
@@ -16,5 +20,30 @@ enum Step {
   RECOPY_COPIED,
   REPLAY_CLAIMED,
   REPLAY_VISIBILITY,
-  REPLAY_INSERTED
+  REPLAY_INSERTED;
+
+  /**
+   * For tests: what the system properties say. {@code dualwrite.test.die-in-convergence-at} ends
+   * the process on the spot at the step that it names, on its n-th time ({@code STEP} or {@code
+   * STEP:n}); {@code dualwrite.test.linger-in-convergence-at} stays there so many milliseconds
+   * every time ({@code STEP:n}), for others to come in between.
+   */
+  static Convergence.Hook fromSystemProperty() {
+    String[] die = System.getProperty("dualwrite.test.die-in-convergence-at", "").split(":", 2);
+    String[] linger =
+        System.getProperty("dualwrite.test.linger-in-convergence-at", "").split(":", 2);
+    if (die[0].isEmpty() && linger[0].isEmpty()) {
+      return step -> {};
+    }
+    AtomicInteger left = new AtomicInteger(die.length < 2 ? 1 : Integer.parseInt(die[1]));
+    long nanos = TimeUnit.MILLISECONDS.toNanos(linger.length < 2 ? 0 : Long.parseLong(linger[1]));
+    return step -> {
+      if (step.name().equals(die[0]) && left.decrementAndGet() == 0) {
+        Runtime.getRuntime().halt(137);
+      }
+      if (step.name().equals(linger[0])) {
+        LockSupport.parkNanos(nanos);
+      }
+    };
+  }
 }

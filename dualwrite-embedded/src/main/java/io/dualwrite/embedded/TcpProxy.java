@@ -201,6 +201,16 @@ public final class TcpProxy implements AutoCloseable {
     change(() -> triggers.add(new Trigger(direction, text, action)));
   }
 
+  /** Forgets what {@link #cutAfterBytes} and {@link #onFirst} said and has not come to pass. */
+  public void disarm() {
+    change(
+        () -> {
+          toServer.cutAfter = -1;
+          toClient.cutAfter = -1;
+          triggers.clear();
+        });
+  }
+
   /** How many connections are open. */
   public int connections() {
     lock.lock();

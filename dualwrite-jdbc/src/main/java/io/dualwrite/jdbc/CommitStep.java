@@ -1,5 +1,9 @@
 package io.dualwrite.jdbc;
 
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.locks.LockSupport;
+
 /**
  * The steps of a commit, in their order. Between any two of them the process may die; the tests
  * kill it there.
@@ -25,22 +29,25 @@ enum CommitStep {
   }
 
   /**
-   * For tests: dies on the spot at the step that the system property names, on its n-th time
-   * ({@code STEP} or {@code STEP:n}).
+   * For tests: what the system properties say. {@code dualwrite.test.die-at} ends the process on
+   * the spot at the step that it names, on its n-th time ({@code STEP} or {@code STEP:n}); {@code
+   * dualwrite.test.linger-at} stays there so many milliseconds every time ({@code STEP:n}), for
+   * others to come in between.
    */
   static Listener fromSystemProperty() {
-    String at = System.getProperty("dualwrite.test.die-at");
-    if (at == null) {
+    String[] die = System.getProperty("dualwrite.test.die-at", "").split(":", 2);
+    String[] linger = System.getProperty("dualwrite.test.linger-at", "").split(":", 2);
+    if (die[0].isEmpty() && linger[0].isEmpty()) {
       return s -> {};
     }
-    int colon = at.indexOf(':');
-    CommitStep step = valueOf(colon < 0 ? at : at.substring(0, colon));
-    java.util.concurrent.atomic.AtomicInteger left =
-        new java.util.concurrent.atomic.AtomicInteger(
-            colon < 0 ? 1 : Integer.parseInt(at.substring(colon + 1)));
+    AtomicInteger left = new AtomicInteger(die.length < 2 ? 1 : Integer.parseInt(die[1]));
+    long nanos = TimeUnit.MILLISECONDS.toNanos(linger.length < 2 ? 0 : Long.parseLong(linger[1]));
     return s -> {
-      if (s == step && left.decrementAndGet() == 0) {
+      if (s.name().equals(die[0]) && left.decrementAndGet() == 0) {
         Runtime.getRuntime().halt(137);
+      }
+      if (s.name().equals(linger[0])) {
+        LockSupport.parkNanos(nanos);
       }
     };
   }

@@ -349,15 +349,20 @@ final class DualWriter implements AutoCloseable {
     long sequence = journal.nextSequence();
     Flushed flushed;
     try {
-      flushed = async || unit.alone() ? null : flush(epoch, unit, sequence);
+      flushed =
+          async || unit.alone() || !Rules.FLUSH_BEFORE_COMMIT.on()
+              ? null
+              : flush(epoch, unit, sequence);
     } catch (Error e) {
       journal.resolved(sequence); // a number that was handed out has to come to an end
       throw e;
     }
     steps.at(CommitStep.FLUSHED);
-    boolean recorded;
+    boolean recorded = false;
     try {
-      recorded = journal.append(intent(epoch, sequence, x, unit.changes()));
+      if (Rules.INTENT_BEFORE_COMMIT.on()) {
+        recorded = journal.append(intent(epoch, sequence, x, unit.changes()));
+      }
     } catch (JournalException e) {
       if (flushed != null) {
         flushed.rollback();
@@ -378,6 +383,12 @@ final class DualWriter implements AutoCloseable {
       throw e;
     }
     steps.at(CommitStep.PRIMARY_COMMITTED);
+    if (!Rules.INTENT_BEFORE_COMMIT.on()) {
+      recorded = journal.append(intent(epoch, sequence, x, unit.changes()));
+    }
+    if (!Rules.FLUSH_BEFORE_COMMIT.on() && !async && !unit.alone()) {
+      flushed = flush(epoch, unit, sequence);
+    }
     if (flushed == null) {
       counters.left.increment();
       if (recorded) {
@@ -387,7 +398,9 @@ final class DualWriter implements AutoCloseable {
     }
     OpenCommit done = new OpenCommit();
     open.add(done);
-    Runnable rest = () -> commitMirror(epoch, flushed, sequence, recorded, done);
+    Flushed half = flushed;
+    boolean noted = recorded;
+    Runnable rest = () -> commitMirror(epoch, half, sequence, noted, done);
     try {
       commits.execute(rest);
     } catch (RejectedExecutionException e) {

@@ -90,6 +90,11 @@ record Executed(ResultSet result, long count, ResultSet keys) {
    */
   static long read(Plan.Rows plan, ResultSet all, DwConnection to, boolean proves)
       throws SQLException {
+    if (!Rules.KEYS_NOT_PREDICATES.on()
+        && plan.statement() == Kind.UPDATE
+        && plan.kind() == RowChange.Kind.UPSERT) {
+      return predicate(plan, all, to);
+    }
     int ours = plan.columns().size();
     int last = all.getMetaData().getColumnCount();
     int first = last - ours + (proves ? 0 : 1);
@@ -113,6 +118,21 @@ record Executed(ResultSet result, long count, ResultSet keys) {
     }
     if (!rows.isEmpty()) {
       tell(plan, rows, to);
+    }
+    return count;
+  }
+
+  /** What would be without {@link Rules#KEYS_NOT_PREDICATES}. */
+  private static long predicate(Plan.Rows plan, ResultSet all, DwConnection to)
+      throws SQLException {
+    long count = 0;
+    while (all.next()) {
+      count++;
+    }
+    if (count > 0) {
+      // the driver's text of it has the parameters filled in
+      String text = all.getStatement().toString();
+      to.wrote(plan.statement(), RowChange.statement(text, "public", null, false));
     }
     return count;
   }

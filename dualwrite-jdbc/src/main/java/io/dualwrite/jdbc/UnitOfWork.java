@@ -181,6 +181,9 @@ final class UnitOfWork {
    */
   List<Part> truncate(int mark) {
     doubt(); // the locks taken since are gone
+    if (!Rules.ROLLBACK_TO_TRUNCATES.on()) {
+      return List.of();
+    }
     while (!changes.isEmpty() && gone + changes.size() > mark) {
       bytes -= changes.remove(changes.size() - 1).size();
     }

@@ -1,0 +1,663 @@
+package io.dualwrite.simulation;
+
+import io.dualwrite.embedded.TcpProxy;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.sql.Connection;
+import java.sql.SQLException;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Queue;
+import java.util.Set;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.Stream;
+
+/** One run: a seed, everything that follows from it, and what came of it. */
+final class Simulation implements AutoCloseable {
+
+  /**
+   * What came of it.
+   *
+   * @param failures empty if both databases are equal and the application was not disturbed
+   * @param story what to read after a failure
+   * @param acknowledged how many transactions were acknowledged
+   * @param faults how many faults there were
+   * @param deaths how many processes were killed
+   */
+  record Result(
+      List<String> failures, List<String> story, int acknowledged, int faults, int deaths) {}
+
+  private static final int THREADS = 2;
+
+  /** Seconds that a process may take to begin or to end, on a machine that has much else to do. */
+  private static final int START = 180;
+
+  /** Transactions, without which a run says nothing. */
+  private static final int AT_LEAST = 60;
+
+  private static final int SHOWN = 6;
+  private static final int LINES = 120;
+  private static final long AROUND = 3000; // milliseconds
+
+  /** So much room has no disk: it is full from the beginning. */
+  private static final String FULL = "1000000GB";
+
+  private final Servers servers;
+  private final long seed;
+  private final Duration length;
+  private final String off;
+  private final Path directory;
+  private final Timeline timeline = new Timeline();
+  private final Machine machine = new Machine();
+  private final CountDownLatch stop = new CountDownLatch(1);
+  private final AtomicInteger total = new AtomicInteger(); // transactions that began
+  private final Queue<String> failures = new ConcurrentLinkedQueue<>();
+  private final List<TcpProxy> toSource = new ArrayList<>();
+  private final List<TcpProxy> toTarget = new ArrayList<>();
+  private final List<WriterLives> writers = new ArrayList<>();
+  private final boolean preloaded;
+  private final boolean ddl;
+  private final boolean repairs;
+  private final int gapTarget; // milliseconds between two faults, at most
+  private final int gapSource;
+  private String database;
+
+  /**
+   * A run.
+   *
+   * @param length how long writers and faults go on; up to ten times as long until there were
+   *     enough transactions
+   * @param off rules of the protocol to switch off, by name and separated by commas; empty for none
+   */
+  Simulation(Servers servers, long seed, Duration length, String off) throws IOException {
+    this.servers = servers;
+    this.seed = seed;
+    this.length = length;
+    this.off = off;
+    directory = Files.createTempDirectory("dualwrite-simulation");
+    Dice dice = Dice.of(seed, "plan");
+    ddl = dice.percent(25);
+    preloaded = ddl || dice.percent(40);
+    repairs = dice.percent(30);
+    gapTarget = dice.of(List.of(600, 2000, 5000));
+    gapSource = dice.of(List.of(1500, 5000));
+  }
+
+  /** Runs it. */
+  Result run() throws SQLException, InterruptedException {
+    database = servers.database();
+    try (Connection s = servers.source.connect(database);
+        Connection t = servers.target.connect(database)) {
+      for (Connection c : List.of(s, t)) {
+        Tables.run(c, Tables.SCHEMA);
+      }
+      Tables.run(s, Tables.ROWS);
+      if (preloaded) {
+        Tables.run(t, "alter table audited disable trigger user;" + Tables.ROWS);
+      }
+    }
+    timeline.add(
+        "plan",
+        "preloaded "
+            + preloaded
+            + ", ddl "
+            + ddl
+            + ", repairs "
+            + repairs
+            + ", faults every "
+            + gapTarget
+            + " and "
+            + gapSource
+            + " ms");
+    int count = length.toSeconds() < 20 ? 2 : 3;
+    for (int i = 0; i <= count; i++) { // one way of each is the operator's
+      toSource.add(new TcpProxy("127.0.0.1", servers.source.port()));
+      toTarget.add(new TcpProxy("127.0.0.1", servers.target.port()));
+    }
+    List<Thread> threads = new ArrayList<>();
+    for (int i = 0; i < count; i++) {
+      WriterLives w = new WriterLives(i);
+      writers.add(w);
+      threads.add(start("writer-" + i, w));
+    }
+    OperatorLives operator = new OperatorLives(count);
+    operator.begin();
+    for (WriterLives w : writers) {
+      w.begun.await(START, TimeUnit.SECONDS);
+    }
+    threads.add(start("operator", operator));
+    threads.add(start("chaos-target", chaos("target", true, gapTarget)));
+    threads.add(start("chaos-source", chaos("source", !ddl, gapSource)));
+    goOn();
+    stop.countDown();
+    for (Thread t : threads) {
+      t.join();
+    }
+    timeline.add("plan", "everything is well from here on");
+    operator.finish();
+    timeline.add("plan", "the writers drain");
+    List<Thread> drains = new ArrayList<>();
+    for (WriterLives w : writers) {
+      drains.add(start("drain", w::drain));
+    }
+    for (Thread t : drains) {
+      t.join();
+    }
+    timeline.add("plan", "both databases are compared");
+    List<String> story = new ArrayList<>();
+    int acknowledged;
+    try (Connection s = servers.source.connect(database);
+        Connection t = servers.target.connect(database)) {
+      List<Comparison.Difference> differences = Comparison.differences(s, t);
+      differences.forEach(d -> tell(d, story));
+      acknowledged = application(s);
+      operator.verify(differences.isEmpty());
+    }
+    operator.end();
+    story.addAll(tell(events(String.join("\n", story) + "\n" + String.join("\n", failures))));
+    return new Result(
+        List.copyOf(failures), story, acknowledged, timeline.faults(), timeline.deaths());
+  }
+
+  /** The whole timeline goes to a file; returned is what was done around those transactions. */
+  private List<String> tell(List<Timeline.Event> transactions) {
+    timeline.add("plan", "the end");
+    for (Notes.Note n : Notes.read(directory.resolve("operator.notes"))) {
+      if (n.kind().equals("ends")) {
+        timeline.add(n.millis(), "operator", n.text());
+      }
+    }
+    try {
+      Files.write(
+          directory.resolve("timeline.txt"), timeline.lines(transactions, 0, Long.MAX_VALUE));
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+    long from = transactions.stream().mapToLong(Timeline.Event::millis).min().orElse(0);
+    long to = transactions.stream().mapToLong(Timeline.Event::millis).max().orElse(0);
+    List<String> lines = timeline.lines(transactions, from - AROUND, to + AROUND);
+    return lines.size() <= LINES ? lines : lines.subList(lines.size() - LINES, lines.size());
+  }
+
+  /** For as long as was asked for; on a slow machine until something has been written at all. */
+  private void goOn() throws InterruptedException {
+    long start = System.nanoTime();
+    long enough = length.toNanos();
+    while (System.nanoTime() - start < enough
+        || (total.get() < AT_LEAST && System.nanoTime() - start < 10 * enough)) {
+      if (stop.await(20, TimeUnit.MILLISECONDS)) {
+        return; // something is wrong already
+      }
+    }
+  }
+
+  private Chaos chaos(String side, boolean crashes, int gap) {
+    boolean source = side.equals("source");
+    return new Chaos(
+        side,
+        Dice.of(seed, "chaos", side),
+        source ? servers.source : servers.target,
+        source ? toSource : toTarget,
+        crashes,
+        gap,
+        stop,
+        machine,
+        timeline);
+  }
+
+  private Thread start(String name, Runnable task) {
+    Thread t =
+        new Thread(
+            () -> {
+              try {
+                task.run();
+              } catch (RuntimeException | Error e) {
+                failures.add(name + " broke: " + e);
+              }
+            },
+            name);
+    t.setDaemon(true);
+    t.start();
+    return t;
+  }
+
+  private String url(List<TcpProxy> ways, int n, String more) {
+    return "jdbc:postgresql://127.0.0.1:" + ways.get(n).port() + "/" + database + "?" + more;
+  }
+
+  private List<String> properties(List<String> more) {
+    List<String> all = new ArrayList<>(more);
+    if (!off.isEmpty()) {
+      all.add("dualwrite.test.off=" + off);
+    }
+    return all;
+  }
+
+  // ---- the processes
+
+  /** A writer: one process after another over one journal. */
+  private final class WriterLives implements Runnable {
+    final CountDownLatch begun = new CountDownLatch(1);
+    private final int number;
+    private final Path notes;
+    private int life;
+    private Child child;
+
+    WriterLives(int number) {
+      this.number = number;
+      notes = directory.resolve("writer-" + number + ".notes");
+    }
+
+    private String name() {
+      return "writer-" + number;
+    }
+
+    private Child start(int threads, List<String> properties) {
+      life++;
+      Dice dice = Dice.of(seed, "settings", number, life);
+      Map<String, String> args = new LinkedHashMap<>();
+      args.put("seed", Long.toString(seed));
+      args.put("name", "w" + number + "." + life);
+      // with 0 the text COMMIT, which faults wait for, is sent every time and not only once
+      String prepare = "&prepareThreshold=" + dice.of(List.of(0, 5));
+      args.put(
+          "source",
+          url(
+              toSource,
+              number,
+              "socketTimeout=30&connectTimeout=5&options=-c%20lock_timeout="
+                  + Bounds.LOCK.toMillis()
+                  + prepare));
+      args.put("target", url(toTarget, number, "connectTimeout=5" + prepare));
+      args.put("journal", directory.resolve("journal-" + number).toString());
+      args.put("notes", notes.toString());
+      args.put("threads", Integer.toString(threads));
+      args.put("age", Integer.toString(life - 1));
+      args.put("ddl", Boolean.toString(ddl));
+      args.put("mirror", dice.percent(80) ? "sync" : "async");
+      args.put("unit-bytes", dice.percent(20) ? "8kB" : "64MB");
+      // DDL that was neither mirrored nor recorded is for people to repeat
+      args.put("free-bytes", dice.percent(6) && !ddl ? FULL : "1MB");
+      timeline.add(
+          name(),
+          "life "
+              + life
+              + " "
+              + args.get("mirror")
+              + " unit "
+              + args.get("unit-bytes")
+              + (args.get("free-bytes").equals(FULL) ? " disk full" : "")
+              + " "
+              + properties);
+      return new Child(
+          Writer.class, properties(properties), args, directory.resolve(name() + ".err"));
+    }
+
+    @Override
+    public void run() {
+      try {
+        while (!stopping()) {
+          live();
+        }
+        stopped();
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+      }
+    }
+
+    private void live() throws InterruptedException {
+      Dice dice = Dice.of(seed, "death", number, life + 1);
+      int how = dice.weighted(5, 4, 2, 2);
+      String step = dice.of(Death.COMMIT_STEPS) + ":" + dice.between(1, 30);
+      String inner = dice.of(Death.CONVERGENCE_STEPS) + ":" + dice.between(1, 5);
+      // whoever does not come by the step where it was to die is killed where it stands: after so
+      // many transactions, however long they take, and so many milliseconds
+      int transactions = how == 2 ? dice.between(0, 40) : dice.between(60, 300);
+      int after = dice.between(0, 200);
+      if (life > 0 && !ddl && dice.percent(12)) { // what a lost ALTER did nobody can tell
+        timeline.add(name(), Damage.flip(directory.resolve("journal-" + number), dice));
+      }
+      List<String> steps = new ArrayList<>();
+      if (dice.percent(40)) {
+        steps.add(
+            "dualwrite.test.linger-at=" + dice.of(Death.COMMIT_STEPS) + ":" + dice.between(5, 150));
+      }
+      if (dice.percent(60)) {
+        steps.add(linger(dice));
+      }
+      if (how == 0) {
+        steps.add("dualwrite.test.die-at=" + step);
+      } else if (how == 1) {
+        steps.add("dualwrite.test.die-in-convergence-at=" + inner);
+      }
+      child = start(THREADS, steps);
+      if (!answer("ready", START)) {
+        return;
+      }
+      begun.countDown();
+      long kill = Long.MAX_VALUE;
+      while (!stopping()) {
+        String line = child.next(20);
+        if (Child.END.equals(line)) {
+          died();
+          return;
+        }
+        int written = line == null ? 0 : Writer.written(line);
+        if (written > 0) {
+          total.incrementAndGet();
+        }
+        if (how != 3 && kill == Long.MAX_VALUE && written >= transactions) {
+          kill = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(after);
+        }
+        if (kill != Long.MAX_VALUE && System.nanoTime() - kill > 0) {
+          child.kill();
+        }
+      }
+    }
+
+    private void died() throws InterruptedException {
+      int status = child.await();
+      timeline.death(name(), "ended " + status);
+      if (status != 137) {
+        failures.add(name() + " ended by itself in life " + life + " (see " + name() + ".err)");
+        stop.countDown();
+      }
+    }
+
+    /** Whether it says so; if it dies instead, that is noted. */
+    private boolean answer(String expected, int seconds) throws InterruptedException {
+      long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(seconds);
+      while (System.nanoTime() - end < 0) {
+        String line = child.next(100);
+        if (Child.END.equals(line)) {
+          died();
+          return false;
+        }
+        if (line != null && line.startsWith(expected)) {
+          return true;
+        }
+        if (line != null && !line.equals("ready") && Writer.written(line) < 0) {
+          failures.add(name() + ": " + line);
+          return true;
+        }
+      }
+      failures.add(name() + " did not say " + expected + " within " + seconds + " s");
+      child.kill();
+      child.await();
+      return true;
+    }
+
+    /** Nothing is written any more; what may die has died. */
+    private void stopped() throws InterruptedException {
+      if (child.alive()) {
+        child.tell("stop");
+        if (answer("stopped", START)) {
+          return;
+        }
+      }
+      child = start(0, List.of());
+    }
+
+    void drain() {
+      try {
+        for (int n = 0; n < 2; n++) {
+          child.tell("drain");
+          if (answer("drained", (int) Bounds.DRAIN.toSeconds() + START)) {
+            child.await();
+            return;
+          }
+          child = start(0, List.of()); // it was to die in its convergence, and did so now
+        }
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+      }
+    }
+  }
+
+  private static String linger(Dice dice) {
+    return "dualwrite.test.linger-in-convergence-at="
+        + dice.of(Death.CONVERGENCE_STEPS)
+        + ":"
+        + dice.between(5, 300);
+  }
+
+  private boolean stopping() {
+    return stop.getCount() == 0;
+  }
+
+  /** The operator: stage, copy, verify, repair, killed now and then. */
+  private final class OperatorLives implements Runnable {
+    private final int way;
+    private int life;
+    private Child child;
+    private boolean staged;
+    private boolean copied;
+
+    OperatorLives(int way) {
+      this.way = way;
+    }
+
+    void begin() {
+      if (child == null || !child.alive()) {
+        Dice dice = Dice.of(seed, "operator", ++life);
+        child =
+            new Child(
+                Operator.class,
+                properties(dice.percent(50) ? List.of(linger(dice)) : List.of()),
+                Map.of(
+                    "source", url(toSource, way, "connectTimeout=5"),
+                    "target", url(toTarget, way, "connectTimeout=5"),
+                    "notes", directory.resolve("operator.notes").toString()),
+                directory.resolve("operator.err"));
+      }
+    }
+
+    private String ask(String command, int killAfter) throws InterruptedException {
+      begin();
+      timeline.add("operator", command);
+      child.tell(command);
+      long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(120);
+      boolean killed = false;
+      long kill = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(killAfter);
+      while (System.nanoTime() - end < 0) {
+        String line = child.next(20);
+        if (Child.END.equals(line)) {
+          return "died";
+        }
+        if (line != null) {
+          if (line.startsWith("broken")) {
+            failures.add("operator: " + command + " " + line);
+          }
+          return line;
+        }
+        if (killAfter > 0 && !killed && System.nanoTime() - kill > 0) {
+          timeline.death("operator", "killed");
+          child.kill();
+          killed = true;
+        }
+      }
+      child.kill();
+      return "failed: no answer within two minutes";
+    }
+
+    @Override
+    public void run() {
+      Dice dice = Dice.of(seed, "operator");
+      try {
+        while (!stop.await(dice.between(0, 1000), TimeUnit.MILLISECONDS)) {
+          int kill = dice.percent(20) ? dice.between(10, 2000) : 0;
+          boolean repair = dice.percent(50);
+          if (!preloaded && !staged) {
+            staged = ask("stage", kill).equals("done");
+          } else if (!preloaded && !copied) {
+            copied = ask("copy", kill).equals("done");
+          } else if (repairs) {
+            ask(repair ? "repair" : "verify", kill);
+          }
+        }
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+      }
+    }
+
+    void finish() throws InterruptedException {
+      String last = "";
+      for (int n = 0; n < 20 && !preloaded && !copied; n++) {
+        last = ask(staged ? "copy" : "stage", 0);
+        copied = staged && last.equals("done");
+        staged |= last.equals("done");
+      }
+      if (!preloaded && !copied) {
+        failures.add("the backfill does not end: " + last);
+      }
+    }
+
+    void verify(boolean equal) throws InterruptedException {
+      String answer = ask("verify", 0);
+      if (answer.equals("done") != equal) {
+        failures.add(
+            "verify says " + answer + ", but the databases are " + (equal ? "equal" : "not equal"));
+      }
+    }
+
+    void end() throws InterruptedException {
+      child.kill();
+      child.await();
+    }
+  }
+
+  // ---- the end
+
+  private void tell(Comparison.Difference d, List<String> story) {
+    failures.add(
+        d.table()
+            + " differs: "
+            + d.onlySource().size()
+            + " rows only in the source, "
+            + d.onlyTarget().size()
+            + " only in the target");
+    story.add(d.table() + ":");
+    d.onlySource().stream().limit(SHOWN).forEach(r -> story.add("  only in the source: " + r));
+    d.onlyTarget().stream().limit(SHOWN).forEach(r -> story.add("  only in the target: " + r));
+  }
+
+  /** What the application saw; how many transactions were acknowledged to it. */
+  private int application(Connection source) throws SQLException {
+    Set<String> acknowledged = new LinkedHashSet<>();
+    Set<String> undone = new LinkedHashSet<>();
+    for (WriterLives w : writers) {
+      for (Notes.Note n : Notes.read(w.notes)) {
+        switch (n.kind()) {
+          case "acknowledged" -> acknowledged.add(n.text());
+          case "undone" -> undone.add(n.text());
+          case "broken" -> failures.add("the application broke: " + n.text());
+          case "error" -> error(n);
+          case "slow" -> slow(n);
+          default -> {}
+        }
+      }
+    }
+    Set<String> missing = Comparison.markers(source, acknowledged, false);
+    if (!missing.isEmpty()) {
+      failures.add("acknowledged, but not in the source: " + missing);
+    }
+    Set<String> there = Comparison.markers(source, undone, true);
+    if (!there.isEmpty()) {
+      failures.add("rolled back, but in the source: " + there);
+    }
+    return acknowledged.size();
+  }
+
+  private void error(Notes.Note n) {
+    String[] parts =
+        n.text().split(" ", 4); // state, when the connection was opened, marker, message
+    String state = parts[0];
+    boolean own =
+        state.startsWith("23")
+            || state.startsWith("40")
+            || state.equals("55P03")
+            || (ddl && (state.startsWith("42") || state.equals("0A000") || state.equals("XX000")));
+    boolean connection =
+        state.startsWith("08")
+            || state.startsWith("57P")
+            || state.equals("null")
+            || state.isEmpty();
+    if (!own && !(connection && timeline.sourceDisturbed(Long.parseLong(parts[1]), n.millis()))) {
+      failures.add("the application saw an error that is not the source's: " + n.text());
+    }
+  }
+
+  private void slow(Notes.Note n) {
+    long millis = Long.parseLong(n.text().substring(0, n.text().indexOf(' ')));
+    Duration bound = n.text().endsWith(" commit") ? Bounds.COMMIT : Bounds.CALL;
+    double slowness = machine.slowness(n.millis() - millis, n.millis());
+    if (millis > bound.toMillis() + Bounds.MACHINE.toMillis() * slowness
+        && !timeline.sourceDisturbed(n.millis() - millis, n.millis())) {
+      failures.add(
+          "a call took longer than the settings allow (ms, transaction, call): "
+              + n.text()
+              + String.format(Locale.ROOT, " (the machine was %.1f times slower)", slowness));
+    }
+  }
+
+  /** What the writers noted of the transactions whose markers the text names. */
+  private List<Timeline.Event> events(String differing) {
+    List<Timeline.Event> events = new ArrayList<>();
+    for (WriterLives w : writers) {
+      for (Notes.Note n : Notes.read(w.notes)) {
+        String marker = n.text().split(" ", 2)[0];
+        if (!n.kind().equals("slow") && !n.kind().equals("error") && mentions(differing, marker)) {
+          events.add(new Timeline.Event(n.millis(), w.name(), n.kind() + " " + n.text()));
+        }
+      }
+    }
+    return events;
+  }
+
+  private static boolean mentions(String text, String marker) {
+    for (int at = text.indexOf(marker); at >= 0; at = text.indexOf(marker, at + 1)) {
+      int end = at + marker.length();
+      if (end == text.length() || !Character.isDigit(text.charAt(end))) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** Where the processes' files are. */
+  Path directory() {
+    return directory;
+  }
+
+  /** Deletes the files. */
+  void delete() {
+    try (Stream<Path> files = Files.walk(directory)) {
+      files.sorted(Comparator.reverseOrder()).forEach(f -> f.toFile().delete());
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  @Override
+  public void close() {
+    machine.close();
+    toSource.forEach(TcpProxy::close);
+    toTarget.forEach(TcpProxy::close);
+    for (WriterLives w : writers) {
+      if (w.child != null) {
+        w.child.kill();
+      }
+    }
+  }
+}
