@@ -3,6 +3,8 @@ package io.dualwrite.converge;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.fail;
 
+import com.zaxxer.hikari.HikariConfig;
+import com.zaxxer.hikari.HikariDataSource;
 import io.dualwrite.catalog.Catalog;
 import io.dualwrite.catalog.TableName;
 import io.dualwrite.control.ControlSchema;
@@ -26,7 +28,6 @@ import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.locks.LockSupport;
-import org.postgresql.ds.PGSimpleDataSource;
 
 /** Two databases with an engine between them, and words for tests. */
 final class Fixture implements AutoCloseable {
@@ -48,6 +49,7 @@ final class Fixture implements AutoCloseable {
   final MirrorWriter writer = new MirrorWriter(mirrorCatalog);
   final MemoryJournal journal = new MemoryJournal();
   private final List<Connection> connections = new ArrayList<>();
+  private final List<HikariDataSource> pools = new ArrayList<>();
   private final ExecutorService threads =
       Executors.newCachedThreadPool(
           r -> {
@@ -79,11 +81,22 @@ final class Fixture implements AutoCloseable {
     return this;
   }
 
-  private PGSimpleDataSource source(String url) {
-    PGSimpleDataSource d = new PGSimpleDataSource();
-    d.setUrl(url);
-    d.setUser(pair.sourceServer().user());
-    d.setPassword(pair.sourceServer().password());
+  /** Pooled, as the engine's connections are wherever it is used. */
+  static HikariDataSource pool(String url, String user, String password) {
+    HikariConfig c = new HikariConfig();
+    c.setJdbcUrl(url);
+    c.setUsername(user);
+    c.setPassword(password);
+    c.setMinimumIdle(0);
+    c.setMaximumPoolSize(20);
+    c.setConnectionTimeout(5000);
+    c.setInitializationFailTimeout(-1);
+    return new HikariDataSource(c);
+  }
+
+  private HikariDataSource source(String url) {
+    HikariDataSource d = pool(url, pair.sourceServer().user(), pair.sourceServer().password());
+    pools.add(d);
     return d;
   }
 
@@ -255,6 +268,7 @@ final class Fixture implements AutoCloseable {
         // its server was killed
       }
     }
+    pools.forEach(HikariDataSource::close);
     pair.close();
   }
 }

@@ -3,6 +3,7 @@ package io.dualwrite.converge;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.zaxxer.hikari.HikariDataSource;
 import io.dualwrite.catalog.Catalog;
 import io.dualwrite.catalog.TableName;
 import io.dualwrite.control.ControlSchema;
@@ -31,7 +32,6 @@ import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
-import org.postgresql.ds.PGSimpleDataSource;
 
 /**
  * Many pending units, in a process whose heap could not hold them: written, looked at, replayed.
@@ -182,9 +182,9 @@ class LargeJournalTest {
     double one = oneByOne(target);
     long before = j.pendingCount();
     long start = System.nanoTime();
-    Convergence engine =
-        new Convergence(database(source), database(target), new Catalog(), new Catalog());
-    try (Replayer r = new Replayer(j, engine)) {
+    try (HikariDataSource from = database(source);
+        HikariDataSource to = database(target);
+        Replayer r = new Replayer(j, new Convergence(from, to, new Catalog(), new Catalog()))) {
       while (j.pendingCount() > left) {
         r.replayOnce(ReplayerOptions.DEFAULT.batchUnits());
       }
@@ -202,7 +202,8 @@ class LargeJournalTest {
   /** Rows per second, each by a prepared statement of its own. */
   private static double oneByOne(String target) throws Exception {
     int n = MANY ? 2000 : 20;
-    try (Connection c = database(target).getConnection();
+    try (HikariDataSource to = database(target);
+        Connection c = to.getConnection();
         PreparedStatement s =
             c.prepareStatement(
                 "insert into one values (?, ?) on conflict (id) do update set v = excluded.v")) {
@@ -238,11 +239,7 @@ class LargeJournalTest {
             new String[][] {{Integer.toString(i), value}});
   }
 
-  private static PGSimpleDataSource database(String url) {
-    PGSimpleDataSource d = new PGSimpleDataSource();
-    d.setUrl(url);
-    d.setUser("postgres");
-    d.setPassword("postgres");
-    return d;
+  private static HikariDataSource database(String url) {
+    return Fixture.pool(url, "postgres", "postgres");
   }
 }
