@@ -9,12 +9,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
-import java.util.stream.Stream;
 
 /** PostgreSQL from binaries in a jar. */
 final class EmbeddedServer extends PgServer {
@@ -152,10 +150,6 @@ final class EmbeddedServer extends PgServer {
 
   private void destroy() {
     end();
-    try (Stream<Path> files = Files.walk(data)) {
-      files.sorted(Comparator.reverseOrder()).forEach(f -> f.toFile().delete());
-    } catch (IOException e) {
-      // a temporary directory: the operating system's business from here on
-    }
+    delete(data);
   }
 }

@@ -6,10 +6,8 @@ import java.net.ServerSocket;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
-import java.util.stream.Stream;
 
 /** PostgreSQL as it is installed on this machine: with pg_dump and extensions. */
 final class LocalServer extends PgServer {
@@ -138,10 +136,6 @@ final class LocalServer extends PgServer {
     if (Files.exists(data.resolve("postmaster.pid"))) {
       kill();
     }
-    try (Stream<Path> files = Files.walk(data)) {
-      files.sorted(Comparator.reverseOrder()).forEach(f -> f.toFile().delete());
-    } catch (IOException e) {
-      // a temporary directory: the operating system's business from here on
-    }
+    delete(data);
   }
 }

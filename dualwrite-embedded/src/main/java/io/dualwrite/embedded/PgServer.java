@@ -1,5 +1,7 @@
 package io.dualwrite.embedded;
 
+import java.io.IOException;
+import java.nio.file.Path;
 import java.sql.Connection;
 import java.sql.DriverManager;
 import java.sql.SQLException;
@@ -101,6 +103,18 @@ public abstract class PgServer implements AutoCloseable {
     p.setProperty("user", user());
     p.setProperty("password", password());
     return DriverManager.getConnection(url(database), p);
+  }
+
+  /**
+   * Deletes a server's data, by a process of its own: after many tests it is hundreds of databases,
+   * and the JVM is on its way out.
+   */
+  static void delete(Path data) {
+    try {
+      new ProcessBuilder("rm", "-rf", data.toString()).start();
+    } catch (IOException e) {
+      // a temporary directory: the operating system's business from here on
+    }
   }
 
   /** Kills every process of the server with SIGKILL: a crash. */
