@@ -96,9 +96,17 @@ final class Copier {
         report(meter, listener);
       }
     }
-    if (interrupted) {
-      Thread.currentThread().interrupt();
+    try {
+      return result(began, meter, listener);
+    } finally {
+      if (interrupted) { // only now: the driver does not connect for a thread that is interrupted
+        Thread.currentThread().interrupt();
+      }
     }
+  }
+
+  private CopyResult result(long began, ProgressMeter meter, Progress listener)
+      throws SQLException {
     Throwable failure = fatal.get();
     if (failure != null) {
       throw failure instanceof BackfillException e

@@ -10,12 +10,17 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 
 /** PostgreSQL from binaries in a jar. */
 final class EmbeddedServer extends PgServer {
+
+  /** By major version: data to begin with, so that initdb runs once. */
+  private static final Map<Integer, Path> TEMPLATES = new ConcurrentHashMap<>();
 
   private final int major;
   private final Path data;
@@ -27,14 +32,53 @@ final class EmbeddedServer extends PgServer {
   EmbeddedServer(int major, String... settings) {
     this.major = major;
     this.settings = settings.clone();
-    try (ServerSocket free = new ServerSocket(0)) {
-      port = free.getLocalPort();
+    try {
+      port = free();
       data = Files.createTempDirectory("dualwrite-pg");
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
+    Path template = TEMPLATES.computeIfAbsent(major, EmbeddedServer::template);
+    run(List.of("cp", "-a", template + "/.", data.toString()));
     restart();
     Runtime.getRuntime().addShutdownHook(atExit);
+  }
+
+  private static int free() throws IOException {
+    try (ServerSocket free = new ServerSocket(0)) {
+      return free.getLocalPort();
+    }
+  }
+
+  private static Path template(int major) {
+    try {
+      Path template = Files.createTempDirectory("dualwrite-pg-template");
+      Runtime.getRuntime().addShutdownHook(new Thread(() -> delete(template), "template-exit"));
+      builder(major, template, free()).start().close();
+      return template;
+    } catch (IOException | IllegalStateException e) {
+      throw failed(e);
+    }
+  }
+
+  private static EmbeddedPostgres.Builder builder(int major, Path data, int port) {
+    EmbeddedPostgres.Builder b =
+        EmbeddedPostgres.builder()
+            .setDataDirectory(data.toFile())
+            .setCleanDataDirectory(false)
+            .setRegisterShutdownHook(false)
+            .setPort(port)
+            .setPGStartupWait(Duration.ofSeconds(60))
+            // the library's default loses acknowledged commits in a crash
+            .setServerConfig("synchronous_commit", "on")
+            .setServerConfig("max_connections", "200");
+    Optional<PgBinaryResolver> binaries = MajorBinaries.of(major);
+    binaries.ifPresent(b::setPgBinaryResolver);
+    return b;
+  }
+
+  private static IllegalStateException failed(Exception e) {
+    return new IllegalStateException("the embedded PostgreSQL did not start: " + e.getMessage(), e);
   }
 
   @Override
@@ -45,26 +89,14 @@ final class EmbeddedServer extends PgServer {
   @Override
   public void restart() {
     try {
-      EmbeddedPostgres.Builder b =
-          EmbeddedPostgres.builder()
-              .setDataDirectory(data.toFile())
-              .setCleanDataDirectory(false)
-              .setRegisterShutdownHook(false)
-              .setPort(port)
-              .setPGStartupWait(Duration.ofSeconds(60))
-              // the library's default loses acknowledged commits in a crash
-              .setServerConfig("synchronous_commit", "on")
-              .setServerConfig("max_connections", "200");
-      Optional<PgBinaryResolver> binaries = MajorBinaries.of(major);
-      binaries.ifPresent(b::setPgBinaryResolver);
+      EmbeddedPostgres.Builder b = builder(major, data, port);
       for (String s : settings) {
         int eq = s.indexOf('=');
         b.setServerConfig(s.substring(0, eq), s.substring(eq + 1));
       }
       server = b.start();
     } catch (IOException | IllegalStateException e) {
-      throw new IllegalStateException(
-          "the embedded PostgreSQL did not start: " + e.getMessage(), e);
+      throw failed(e);
     }
   }
 
@@ -120,6 +152,10 @@ final class EmbeddedServer extends PgServer {
     if (to.isEmpty()) {
       return;
     }
+    run(command);
+  }
+
+  private static void run(List<String> command) {
     try {
       new ProcessBuilder(command).redirectErrorStream(true).start().waitFor();
     } catch (IOException e) {
