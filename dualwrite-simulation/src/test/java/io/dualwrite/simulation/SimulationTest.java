@@ -23,9 +23,9 @@ class SimulationTest {
 
   /** Long enough for a handful of faults each. */
   private static final Duration SHORT =
-      Duration.ofMillis(Long.getLong("dualwrite.test.simulation.millis", 2000));
+      Duration.ofMillis(Long.getLong("dualwrite.test.simulation.millis", 10_000));
 
-  private static final int SEEDS = Integer.getInteger("dualwrite.test.simulation.seeds", 6);
+  private static final int SEEDS = Integer.getInteger("dualwrite.test.simulation.seeds", 2);
   private static final int AT_ONCE = 2;
 
   /** No run begins after so long: the build has little time, and more on another machine. */
