@@ -96,6 +96,12 @@ abstract class StubStatement implements PreparedStatement {
   }
 
   @Override
+  public void setMaxRows(int max) {}
+
+  @Override
+  public void setFetchSize(int rows) {}
+
+  @Override
   public void setLong(int index, long x) {
     parameters += x;
   }
