@@ -81,8 +81,15 @@ final class UnitOfWork {
     return !doubted && !proven.contains(table.oid());
   }
 
-  /** What {@link io.dualwrite.catalog.Catalog#proof} said. */
+  /**
+   * What {@link io.dualwrite.catalog.Catalog#proof} said; null: the transaction's snapshot is older
+   * than the table.
+   */
   void prove(Table table, String proof) {
+    if (proof == null) {
+      doubted = true;
+      return;
+    }
     int pidAt = proof.indexOf(' ') + 1;
     int end = proof.indexOf(' ', pidAt);
     xid = Long.parseLong(proof, 0, pidAt - 1, 10);

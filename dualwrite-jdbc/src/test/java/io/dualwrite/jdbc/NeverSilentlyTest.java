@@ -15,6 +15,7 @@ import java.sql.SQLFeatureNotSupportedException;
 import java.sql.Savepoint;
 import java.sql.Statement;
 import java.time.Duration;
+import java.util.List;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -286,6 +287,30 @@ class NeverSilentlyTest {
       p.setInt(1, 2);
       p.executeUpdate();
       q.executeUpdate();
+      Fixture.await("reconciled", () -> f.ds.status().suspects().isEmpty());
+      f.assertEqual();
+    }
+  }
+
+  @Test
+  void aTableThatIsYoungerThanTheSnapshotIsWritten() throws SQLException {
+    String text = "insert into fresh values (?)";
+    try (Fixture f = Fixture.shared("create table t(id int primary key)").ready();
+        Connection old = f.connect();
+        Connection young = f.connect();
+        Statement s = old.createStatement()) {
+      old.setTransactionIsolation(Connection.TRANSACTION_REPEATABLE_READ);
+      old.setAutoCommit(false);
+      s.execute("select count(*) from t");
+      f.pair.execute("create table fresh(id int primary key)");
+      int id = 0;
+      for (Connection c : List.of(young, old)) {
+        try (PreparedStatement p = c.prepareStatement(text)) {
+          p.setInt(1, ++id);
+          assertEquals(1, p.executeUpdate());
+        }
+      }
+      old.commit();
       Fixture.await("reconciled", () -> f.ds.status().suspects().isEmpty());
       f.assertEqual();
     }
