@@ -200,6 +200,14 @@ public final class Catalog {
           + ", ';' order by c.oid) from pg_catalog.pg_class c where c.oid = any(?))";
 
   /**
+   * An expression: whether each statement of the transaction sees the catalog as it is then. With
+   * one snapshot for all of them it shows what tables were, while the server writes by what they
+   * are.
+   */
+  public static final String SEES_NOW =
+      "pg_catalog.current_setting('transaction_isolation') like 'read %'";
+
+  /**
    * A scalar query without parameters: the transaction's id, the backend's process id, and {@code
    * t} if the table is still what it was when it was read, else {@code f}; separated by blanks.
    * Whoever writes to a table holds a lock on it until the transaction ends, so that what a
@@ -210,7 +218,9 @@ public final class Catalog {
         + VERSION
         + " = '"
         + table.version()
-        + "') from pg_catalog.pg_class c where c.oid = "
+        + "' and "
+        + SEES_NOW
+        + ") from pg_catalog.pg_class c where c.oid = "
         + table.oid()
         + ")";
   }

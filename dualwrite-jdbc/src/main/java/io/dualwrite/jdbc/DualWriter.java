@@ -35,6 +35,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.sql.Array;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
@@ -59,6 +60,7 @@ import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.stream.Collectors;
 import org.postgresql.PGConnection;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -531,26 +533,58 @@ final class DualWriter implements AutoCloseable {
     try (PreparedStatement s =
         primary.prepareStatement(
             "select pg_catalog.pg_current_xact_id()::text, pg_catalog.pg_backend_pid(), "
+                + Catalog.SEES_NOW
+                + ", "
                 + Catalog.VERSIONS)) {
-      StringBuilder versions = new StringBuilder();
-      unit.relied()
-          .values()
-          .forEach(t -> versions.append(versions.isEmpty() ? "" : ";").append(t.version()));
-      s.setArray(
-          1,
-          primary
-              .unwrap(PGConnection.class)
-              .createArrayOf(
-                  "oid", unit.relied().keySet().stream().mapToLong(Long::longValue).toArray()));
+      s.setArray(1, oids(primary, unit));
       try (ResultSet r = s.executeQuery()) {
         r.next();
-        return new Xact(
-            Long.parseLong(r.getString(1)),
-            r.getInt(2),
-            incarnation(primary),
-            Objects.requireNonNullElse(r.getString(3), "").contentEquals(versions));
+        boolean known = versions(unit).equals(Objects.requireNonNullElse(r.getString(4), ""));
+        if (!r.getBoolean(3) && !unit.relied().isEmpty()) {
+          knownNow(unit);
+        }
+        return new Xact(Long.parseLong(r.getString(1)), r.getInt(2), incarnation(primary), known);
       }
     }
+  }
+
+  /**
+   * A transaction with one snapshot cannot see what its tables are now, nor read its rows by that:
+   * another one looks, and tables that it does not know become suspects. The transaction's own DDL
+   * is not to be seen there, which makes suspects, too.
+   */
+  private void knownNow(UnitOfWork unit) {
+    boolean known;
+    try (Connection c = now().primary().engineDataSource().getConnection();
+        PreparedStatement s = c.prepareStatement("select " + Catalog.VERSIONS)) {
+      s.setArray(1, oids(c, unit));
+      try (ResultSet r = s.executeQuery()) {
+        r.next();
+        known = versions(unit).equals(r.getString(1));
+      }
+    } catch (SQLException e) {
+      log.debug("what the tables of a transaction are now cannot be told", e);
+      known = false;
+    }
+    if (!known) {
+      unit.relied()
+          .values()
+          .forEach(
+              t ->
+                  unit.suspect(
+                      t.name(), "a transaction wrote to it whose snapshot was older than it"));
+      catalogChanged();
+    }
+  }
+
+  /** As the tables were when rows of them were captured. */
+  private static String versions(UnitOfWork unit) {
+    return unit.relied().values().stream().map(Table::version).collect(Collectors.joining(";"));
+  }
+
+  private static Array oids(Connection c, UnitOfWork unit) throws SQLException {
+    return c.unwrap(PGConnection.class)
+        .createArrayOf("oid", unit.relied().keySet().stream().mapToLong(Long::longValue).toArray());
   }
 
   private static Intent intent(Epoch epoch, long sequence, Xact x, List<RowChange> changes) {

@@ -292,6 +292,29 @@ class NeverSilentlyTest {
     }
   }
 
+  /** The server writes by what the table is now; an old snapshot shows what it was. */
+  @Test
+  void aColumnThatIsYoungerThanTheSnapshotIsSeen() throws SQLException {
+    try (Fixture f = Fixture.shared("create table t(id int primary key, v int)").ready();
+        Connection c = f.connect();
+        Statement s = c.createStatement();
+        PreparedStatement p = c.prepareStatement("insert into t(id, v) values (?, 1)")) {
+      p.setInt(1, 1);
+      p.executeUpdate();
+      f.execute("delete from t");
+      f.assertDrained();
+      c.setTransactionIsolation(Connection.TRANSACTION_REPEATABLE_READ);
+      c.setAutoCommit(false);
+      s.execute("select 1 from pg_class limit 1");
+      f.pair.execute("alter table t add column at timestamptz default clock_timestamp()");
+      p.setInt(1, 2);
+      p.executeUpdate();
+      c.commit();
+      Fixture.await("reconciled", () -> f.ds.status().suspects().isEmpty());
+      f.assertEqual();
+    }
+  }
+
   @Test
   void aTableThatIsYoungerThanTheSnapshotIsWritten() throws SQLException {
     String text = "insert into fresh values (?)";
