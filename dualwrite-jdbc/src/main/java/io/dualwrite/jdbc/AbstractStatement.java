@@ -25,6 +25,11 @@ abstract class AbstractStatement extends ForwardingStatement implements PGStatem
   private long rawEpoch;
   private TeeResultSet teed;
 
+  /**
+   * closeOnCompletion(): the driver sees to the results of its own, we to those of captured writes.
+   */
+  private boolean closesOnCompletion;
+
   AbstractStatement(DwConnection connection, int type, int concurrency, int holdability) {
     this.connection = connection;
     this.type = type;
@@ -41,6 +46,9 @@ abstract class AbstractStatement extends ForwardingStatement implements PGStatem
     if (raw == null || rawEpoch != connection.rawEpoch()) {
       raw = state.configure(open(connection.raw()));
       rawEpoch = connection.rawEpoch();
+      if (closesOnCompletion) {
+        raw.closeOnCompletion();
+      }
     }
     return raw;
   }
@@ -85,6 +93,19 @@ abstract class AbstractStatement extends ForwardingStatement implements PGStatem
   @Override
   public boolean isClosed() throws SQLException {
     return state.closed() || raw != null && rawEpoch == connection.rawEpoch() && raw.isClosed();
+  }
+
+  @Override
+  public void closeOnCompletion() throws SQLException {
+    raw().closeOnCompletion();
+    closesOnCompletion = true;
+  }
+
+  /** After the application closed a result. */
+  void resultClosed() throws SQLException {
+    if (closesOnCompletion && state.captured() && !state.resultOpen()) {
+      close();
+    }
   }
 
   @Override
@@ -247,16 +268,22 @@ abstract class AbstractStatement extends ForwardingStatement implements PGStatem
 
   @Override
   public boolean getMoreResults() throws SQLException {
-    state.checkOpen();
-    return state.captured() ? state.moreResults(true) : raw().getMoreResults();
+    return getMoreResults(CLOSE_CURRENT_RESULT);
   }
 
   @Override
   public boolean getMoreResults(int current) throws SQLException {
     state.checkOpen();
-    return state.captured()
-        ? state.moreResults(current != KEEP_CURRENT_RESULT)
-        : raw().getMoreResults(current);
+    if (!state.captured()) {
+      return raw().getMoreResults(current);
+    }
+    boolean closes = closesOnCompletion;
+    closesOnCompletion = false; // going on is no completion
+    try {
+      return state.moreResults(current != KEEP_CURRENT_RESULT);
+    } finally {
+      closesOnCompletion = closes;
+    }
   }
 
   @Override

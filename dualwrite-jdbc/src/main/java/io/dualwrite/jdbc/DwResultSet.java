@@ -106,6 +106,9 @@ class DwResultSet implements ResultSet {
   @Override
   public void close() throws SQLException {
     raw.close();
+    if (owner instanceof AbstractStatement s) {
+      s.resultClosed();
+    }
   }
 
   @Override

@@ -27,19 +27,21 @@ final class StatementState {
     void set(Statement on) throws SQLException;
   }
 
-  private final Map<String, Option> options = new LinkedHashMap<>();
+  // these are null as long as there are none: most statements are made, executed once and closed
+
+  private Map<String, Option> options;
   private boolean closed;
 
   /** What the driver is executing now, for cancel() from another thread. */
   private volatile Statement running;
 
   /** The statements of the last captured writes: closed with the next execution. */
-  private final List<Statement> open = new ArrayList<>(1);
+  private List<Statement> open;
 
   private Executed outcome;
 
   /** What further statements of the same text had as outcomes. */
-  private final Deque<Executed> further = new ArrayDeque<>(0);
+  private Deque<Executed> further;
 
   // ---- options
 
@@ -47,12 +49,17 @@ final class StatementState {
     if (now != null) {
       option.set(now);
     }
+    if (options == null) {
+      options = new LinkedHashMap<>();
+    }
     options.put(name, option);
   }
 
   <S extends Statement> S configure(S statement) throws SQLException {
-    for (Option o : options.values()) {
-      o.set(statement);
+    if (options != null) {
+      for (Option o : options.values()) {
+        o.set(statement);
+      }
     }
     return statement;
   }
@@ -84,11 +91,14 @@ final class StatementState {
   /** Before every execution: the results of the one before go. */
   void forget() throws SQLException {
     outcome = null;
-    further.clear();
-    for (Statement s : open) {
-      s.close();
+    further = null;
+    if (open != null) {
+      List<Statement> those = open;
+      open = null;
+      for (Statement s : those) {
+        s.close();
+      }
     }
-    open.clear();
   }
 
   void close() throws SQLException {
@@ -102,6 +112,9 @@ final class StatementState {
   Executed keep(Executed executed, Statement statement) {
     outcome = executed;
     if (statement != null) {
+      if (open == null) {
+        open = new ArrayList<>(1);
+      }
       open.add(statement);
     }
     return executed;
@@ -109,15 +122,14 @@ final class StatementState {
 
   /** The outcomes of all statements of a text; the first is the one to begin with. */
   Executed keepAll(List<Executed> all) {
-    further.clear();
-    further.addAll(all.subList(1, all.size()));
+    further = new ArrayDeque<>(all.subList(1, all.size()));
     outcome = all.get(0);
     return outcome;
   }
 
   /** The driver's statement of the last captured write, if its warnings are there; else null. */
   Statement last() {
-    return open.isEmpty() ? null : open.get(open.size() - 1);
+    return open == null ? null : open.get(open.size() - 1);
   }
 
   boolean captured() {
@@ -130,6 +142,25 @@ final class StatementState {
 
   long updateCount() {
     return outcome.result() != null ? -1 : outcome.count();
+  }
+
+  /** Whether a result of the last execution is open; those that were passed by are not asked. */
+  boolean resultOpen() throws SQLException {
+    if (isOpen(outcome)) {
+      return true;
+    }
+    if (further != null) {
+      for (Executed e : further) {
+        if (isOpen(e)) {
+          return true;
+        }
+      }
+    }
+    return false;
+  }
+
+  private static boolean isOpen(Executed e) throws SQLException {
+    return e.result() != null && !e.result().isClosed();
   }
 
   ResultSet keys() {
@@ -145,7 +176,7 @@ final class StatementState {
     if (close && outcome.result() != null) {
       outcome.result().close();
     }
-    Executed next = further.poll();
+    Executed next = further == null ? null : further.poll();
     outcome = next == null ? new Executed(null, -1, outcome.keys()) : next;
     return outcome.result() != null;
   }

@@ -384,6 +384,51 @@ class SameAsDriverTest {
             seen.add(s.executeUpdate());
           }
         });
+    // results
+    for (String sql :
+        new String[] {
+          "insert into item(id, name, at) values (60, 'c', null) returning id, name",
+          "with w as (insert into item(id, name, at) values (61, 'c', null) returning id) select name from item, w where item.id = 1",
+          "insert into item(id, name) values (62, 'c')",
+          "select id from item where id = 1",
+          "insert into item(id, name) values (63, 'c') returning id; insert into item(id, name) values (64, 'c') returning name"
+        }) {
+      add(
+          "close on completion: " + sql,
+          (c, seen) -> {
+            try (Statement s = c.createStatement()) {
+              s.closeOnCompletion();
+              seen.add(s.isCloseOnCompletion());
+              for (int i = 0; i < 2; i++) { // an INSERT of the same key fails the second time
+                boolean rows = s.execute(sql);
+                while (rows) {
+                  ResultSet r = s.getResultSet();
+                  rows(r, seen);
+                  seen.add(s.isClosed());
+                  rows = s.getMoreResults(Statement.KEEP_CURRENT_RESULT);
+                  seen.add(rows + " " + s.getUpdateCount());
+                  r.close();
+                  seen.add(s.isClosed());
+                }
+              }
+            }
+          });
+    }
+    add(
+        "close on completion, generated keys",
+        (c, seen) -> {
+          try (Statement s = c.createStatement()) {
+            s.closeOnCompletion();
+            seen.add(
+                s.executeUpdate(
+                    "insert into auto(v) values ('completed')", Statement.RETURN_GENERATED_KEYS));
+            ResultSet r = s.getGeneratedKeys();
+            rows(r, seen);
+            seen.add(s.isClosed());
+            r.close();
+            seen.add(s.isClosed());
+          }
+        });
     // generated keys
     for (String how : new String[] {"flag", "names"}) {
       add(
