@@ -18,7 +18,6 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.regex.Pattern;
 
@@ -35,17 +34,29 @@ public final class Catalog {
           "\\(*-?('([^']|'')*'|\\d+(\\.\\d+)?|true|false|NULL)\\)*"
               + "(::[a-zA-Z_][a-zA-Z_0-9 \".]*(\\(\\d+(,\\d+)?\\))?( with(out)? time zone)?(\\[\\])*\\)*)*");
 
-  private final Map<TableName, Table> tables = new ConcurrentHashMap<>();
-  private final AtomicLong generation = new AtomicLong();
+  /**
+   * What is known since the last change. Whoever reads the catalog takes this first and adds to
+   * that same one: if everything was forgotten meanwhile, what it read goes with the old one.
+   */
+  private static final class Known {
+    final Map<TableName, Table> tables = new ConcurrentHashMap<>();
+    final Map<String, Function> functions = new ConcurrentHashMap<>();
+    final AtomicReference<Views> writingViews = new AtomicReference<>();
+
+    void add(List<Table> found) {
+      for (Table t : found) {
+        tables.put(t.name(), t);
+      }
+    }
+  }
+
+  private volatile Known known = new Known();
 
   /**
    * Forgets everything: after DDL, or when a statement failed because a table is not what it was.
    */
   public void invalidate() {
-    generation.incrementAndGet(); // what is being read now is old
-    tables.clear();
-    functions.clear();
-    writingViews.set(null);
+    known = new Known();
   }
 
   /**
@@ -54,18 +65,14 @@ public final class Catalog {
    * @throws SQLException if the catalog cannot be read
    */
   public Optional<Table> table(Connection connection, TableName name) throws SQLException {
-    Table known = tables.get(name);
-    if (known != null) {
-      return Optional.of(known);
+    Known now = known;
+    Table table = now.tables.get(name);
+    if (table != null) {
+      return Optional.of(table);
     }
-    long now = generation.get();
     List<Table> found =
         load(connection, "n.nspname = ? and c.relname = ?", List.of(name.schema(), name.name()));
-    if (now == generation.get()) {
-      for (Table t : found) {
-        tables.put(t.name(), t);
-      }
-    }
+    now.add(found);
     return found.stream().findFirst();
   }
 
@@ -97,7 +104,7 @@ public final class Catalog {
    * @throws SQLException if the catalog cannot be read
    */
   public List<Table> tables(Connection connection) throws SQLException {
-    long now = generation.get();
+    Known now = known;
     List<Table> found =
         load(
             connection,
@@ -107,20 +114,16 @@ public final class Catalog {
                 + " and not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass"
                 + " and d.objid = c.oid and d.deptype = 'e')",
             List.of());
-    if (now == generation.get()) {
-      for (Table t : found) {
-        tables.put(t.name(), t);
-      }
-    }
+    now.add(found);
     return found.stream().sorted(Comparator.comparing(Table::name)).toList();
   }
 
-  /** How long {@link #writingViews} are believed: others may create views, and nothing tells. */
+  /**
+   * How long {@link Known#writingViews} are believed: others may create views, and nothing tells.
+   */
   private static final long BELIEVED = TimeUnit.SECONDS.toNanos(1);
 
   private record Views(Set<String> names, long read) {}
-
-  private final AtomicReference<Views> writingViews = new AtomicReference<>();
 
   /**
    * The names (without schema) of views, and of tables with row security, through which a read may
@@ -130,14 +133,14 @@ public final class Catalog {
    * @throws SQLException if the catalog cannot be read
    */
   public Set<String> writingViews(Connection connection) throws SQLException {
-    Views known = writingViews.get();
+    Known now = known;
+    Views views = now.writingViews.get();
     long start = System.nanoTime();
-    if (known != null && start - known.read() < BELIEVED) {
-      return known.names();
+    if (views != null && start - views.read() < BELIEVED) {
+      return views.names();
     }
-    long now = generation.get();
-    if (known != null) { // one asks, the others need not wait for it
-      writingViews.compareAndSet(known, new Views(known.names(), start));
+    if (views != null) { // one asks, the others need not wait for it
+      now.writingViews.compareAndSet(views, new Views(views.names(), start));
     }
     Set<String> found = new HashSet<>();
     try (PreparedStatement s =
@@ -161,9 +164,7 @@ public final class Catalog {
       }
     }
     Set<String> names = Set.copyOf(found);
-    if (now == generation.get()) {
-      writingViews.set(new Views(names, start));
-    }
+    now.writingViews.set(new Views(names, start));
     return names;
   }
 
@@ -533,8 +534,6 @@ public final class Catalog {
 
   private record Function(boolean mayWrite, boolean immutable, boolean isVolatile) {}
 
-  private final Map<String, Function> functions = new ConcurrentHashMap<>();
-
   /**
    * Whether calling a function of that name may change the database: true unless every function of
    * the name is the server's own (and not one of those known to write) or is declared STABLE or
@@ -567,9 +566,10 @@ public final class Catalog {
   }
 
   private Function function(Connection connection, String reference) throws SQLException {
-    Function known = functions.get(reference);
-    if (known != null) {
-      return known;
+    Known now = known;
+    Function function = now.functions.get(reference);
+    if (function != null) {
+      return function;
     }
     int dot = reference.lastIndexOf('.');
     String name = TableName.parse(dot < 0 ? "x." + reference : reference).name();
@@ -583,12 +583,12 @@ public final class Catalog {
       try (ResultSet r = s.executeQuery()) {
         r.next();
         int all = r.getInt(1);
-        known =
+        function =
             new Function(
                 all == 0 || r.getInt(2) > 0, all > 0 && r.getInt(3) == all, r.getInt(4) > 0);
       }
     }
-    functions.put(reference, known);
-    return known;
+    now.functions.put(reference, function);
+    return function;
   }
 }

@@ -226,23 +226,24 @@ final class DualWriter implements AutoCloseable {
    * @param cache where it is kept: the epoch's, or the connection's own while its search path is
    *     its own
    */
-  Plan plan(
+  Planned.Known plan(
       Planner planner,
       String sql,
       List<String> keys,
       Connection primary,
-      Cache<Epoch.Key, Plan> cache)
+      Cache<Epoch.Key, Planned.Known> cache)
       throws SQLException {
     Epoch.Key key = new Epoch.Key(sql, keys);
-    Plan plan = cache.getIfPresent(key);
-    if (plan == null) {
-      int version = catalogVersion.get();
-      plan = byPolicy(planner.plan(texts.get(sql), keys, primary));
-      if (!(plan instanceof Plan.PassOnce) && version == catalogVersion.get()) {
-        cache.put(key, plan);
+    int version = catalogVersion.get(); // first: what is planned during a change is old after it
+    Planned.Known known = cache.getIfPresent(key);
+    if (known == null || known.version() != version) {
+      known =
+          new Planned.Known(byPolicy(planner.plan(texts.get(sql), keys, primary)), version, cache);
+      if (!(known.plan() instanceof Plan.PassOnce)) {
+        cache.put(key, known);
       }
     }
-    return plan;
+    return known;
   }
 
   /** What the operator wants done with a statement whose text does not tell what it writes. */
@@ -731,15 +732,14 @@ final class DualWriter implements AutoCloseable {
     Epoch e = now();
     catalogs.lock();
     try {
-      catalogVersion.incrementAndGet();
       sameOnBoth = Map.of();
       compared = false;
+      e.primary().catalog.invalidate();
+      e.mirror().catalog.invalidate();
+      catalogVersion.incrementAndGet(); // last: a plan of this version knows nothing older
     } finally {
       catalogs.unlock();
     }
-    e.primary().catalog.invalidate();
-    e.mirror().catalog.invalidate();
-    e.plans().invalidateAll();
     LockSupport.unpark(checker);
   }
 
@@ -915,7 +915,6 @@ final class DualWriter implements AutoCloseable {
     } finally {
       catalogs.unlock();
     }
-    now().plans().invalidateAll();
   }
 
   private static boolean sameColumns(Table a, Table b) {

@@ -44,11 +44,10 @@ final class DwCallableStatement extends DwPreparedStatement implements CallableS
       DwConnection connection,
       String call,
       Planned planned,
-      int parameters,
       int type,
       int concurrency,
       int holdability) {
-    super(connection, planned, parameters, type, concurrency, holdability);
+    super(connection, planned, type, concurrency, holdability);
     this.call = call;
   }
 
@@ -59,8 +58,7 @@ final class DwCallableStatement extends DwPreparedStatement implements CallableS
       return new DwCallableStatement(
           connection,
           call,
-          new Planned(sent(s), null),
-          connection.parameters(call),
+          new Planned(sent(s), null, connection.parameters(call)),
           type,
           concurrency,
           holdability);

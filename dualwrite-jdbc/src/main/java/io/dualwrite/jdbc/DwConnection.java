@@ -57,6 +57,15 @@ final class DwConnection extends ForwardingConnection {
   private BaseConnection driver;
   private Parameters.Clock clock;
 
+  /** Texts longer than this are not remembered by a connection. */
+  private static final int REMEMBERED_LENGTH = 2000;
+
+  /** A power of two. */
+  private static final int REMEMBERED = 64;
+
+  /** Texts that were prepared, by their hash: the latest of each. */
+  private final Planned[] remembered = new Planned[REMEMBERED];
+
   /** What the raw connection belongs to; statements compare it with theirs. */
   private long rawEpoch;
 
@@ -96,7 +105,7 @@ final class DwConnection extends ForwardingConnection {
   /**
    * Not null while the search path is not the one that connections begin with: plans depend on it.
    */
-  private Cache<Epoch.Key, Plan> ownPlans;
+  private Cache<Epoch.Key, Planned.Known> ownPlans;
 
   /** Whether that is so beyond the transaction. */
   private boolean ownPath;
@@ -294,7 +303,7 @@ final class DwConnection extends ForwardingConnection {
       Sql text = Sql.analyze(planned.sql, false);
       return writer.byPolicy(planner.plan(text, planned.keys, raw));
     }
-    Cache<Epoch.Key, Plan> cache = ownPlans == null ? epoch.plans() : ownPlans;
+    Cache<Epoch.Key, Planned.Known> cache = ownPlans == null ? epoch.plans() : ownPlans;
     return planned.plan(planner, cache, raw, writer);
   }
 
@@ -316,6 +325,21 @@ final class DwConnection extends ForwardingConnection {
   /** What it returned. */
   void prove(Table table, String proof) {
     unit.prove(table, proof);
+  }
+
+  /** A text to prepare: as it was known last time, if that is not long ago. */
+  Planned prepared(String sql, List<String> keys) {
+    if (sql.length() > REMEMBERED_LENGTH || !driver.getStandardConformingStrings()) {
+      return new Planned(sql, keys, parameters(sql));
+    }
+    int hash = sql.hashCode();
+    int i = (hash ^ hash >>> 16) & REMEMBERED - 1;
+    Planned p = remembered[i];
+    if (p == null || !p.is(sql, keys)) {
+      p = new Planned(sql, keys, parameters(sql));
+      remembered[i] = p;
+    }
+    return p;
   }
 
   /** How many parameters the driver finds in the text. */
@@ -1338,7 +1362,7 @@ final class DwConnection extends ForwardingConnection {
       String sql, List<String> keys, int type, int concurrency, int holdability)
       throws SQLException {
     raw();
-    return new DwPreparedStatement(this, sql, keys, type, concurrency, holdability);
+    return new DwPreparedStatement(this, prepared(sql, keys), type, concurrency, holdability);
   }
 
   @Override

@@ -40,34 +40,15 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
 
   private final Planned planned;
   private final Parameters parameters;
-  private final List<Parameters> batch = new ArrayList<>();
+
+  /** Null until there is one. */
+  private List<Parameters> batch;
 
   DwPreparedStatement(
-      DwConnection connection,
-      String sql,
-      List<String> keys,
-      int type,
-      int concurrency,
-      int holdability) {
-    this(
-        connection,
-        new Planned(sql, keys),
-        connection.parameters(sql),
-        type,
-        concurrency,
-        holdability);
-  }
-
-  DwPreparedStatement(
-      DwConnection connection,
-      Planned planned,
-      int parameters,
-      int type,
-      int concurrency,
-      int holdability) {
+      DwConnection connection, Planned planned, int type, int concurrency, int holdability) {
     super(connection, type, concurrency, holdability);
     this.planned = planned;
-    this.parameters = new Parameters(parameters);
+    this.parameters = new Parameters(planned.parameters);
   }
 
   /** The text with these values, for a server that gets it as it is. */
@@ -228,13 +209,16 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
   @Override
   public void addBatch() throws SQLException {
     state.checkOpen();
+    if (batch == null) {
+      batch = new ArrayList<>();
+    }
     batch.add(parameters.copy());
   }
 
   @Override
   public void clearBatch() throws SQLException {
     state.checkOpen();
-    batch.clear();
+    batch = null;
   }
 
   @Override
@@ -247,11 +231,11 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
     state.checkOpen();
     finishTee();
     state.forget();
-    List<Parameters> all = List.copyOf(batch);
-    batch.clear();
-    if (all.isEmpty()) {
+    if (batch == null) {
       return new long[0];
     }
+    List<Parameters> all = batch;
+    batch = null;
     return connection.run(
         planned,
         new DwConnection.Execution<long[]>() {

@@ -21,7 +21,7 @@ record Epoch(
     Database primary,
     Database mirror,
     Planner planner,
-    Cache<Key, Plan> plans,
+    Cache<Key, Planned.Known> plans,
     Convergence convergence,
     Replayer replayer) {
 
@@ -31,7 +31,7 @@ record Epoch(
    */
   record Key(String sql, List<String> keys) {}
 
-  static Cache<Key, Plan> cache(int entries) {
+  static Cache<Key, Planned.Known> cache(int entries) {
     return Caffeine.newBuilder().maximumSize(entries).executor(Runnable::run).build();
   }
 }

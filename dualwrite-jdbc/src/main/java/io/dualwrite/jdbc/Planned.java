@@ -4,36 +4,54 @@ import com.github.benmanes.caffeine.cache.Cache;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.util.List;
+import java.util.Objects;
 
 /**
- * A text and its plan, kept with a statement so that executing it again needs no look-up. Belongs
- * to one statement.
+ * A text and its plan, so that executing it again needs no look-up. Belongs to one connection; its
+ * statements of the same text share it.
  */
 final class Planned {
 
   final String sql;
   final List<String> keys;
-  private Cache<Epoch.Key, Plan> from;
-  private Plan plan;
-  private int version;
+
+  /** How many parameters the text has, if it is prepared. */
+  final int parameters;
+
+  /** Replaced as a whole: a connection may be used by one thread after another. */
+  private Known known;
+
+  /** A plan, the version of the catalog that it holds for, and the cache that it is from. */
+  record Known(Plan plan, int version, Cache<Epoch.Key, Known> from) {}
 
   /**
    * @param keys the generated keys that the application wants: null for none, empty for all
    *     columns, else these
    */
   Planned(String sql, List<String> keys) {
-    this.sql = sql;
-    this.keys = keys;
+    this(sql, keys, 0);
   }
 
-  Plan plan(Planner planner, Cache<Epoch.Key, Plan> cache, Connection primary, DualWriter writer)
+  Planned(String sql, List<String> keys, int parameters) {
+    this.sql = sql;
+    this.keys = keys;
+    this.parameters = parameters;
+  }
+
+  boolean is(String sql, List<String> keys) {
+    return this.sql.equals(sql) && Objects.equals(this.keys, keys);
+  }
+
+  Plan plan(Planner planner, Cache<Epoch.Key, Known> cache, Connection primary, DualWriter writer)
       throws SQLException {
-    int now = writer.catalogVersion();
-    if (plan == null || from != cache || version != now || plan instanceof Plan.PassOnce) {
-      plan = writer.plan(planner, sql, keys, primary, cache);
-      from = cache;
-      version = now;
+    Known k = known;
+    if (k == null
+        || k.version != writer.catalogVersion()
+        || k.from != cache
+        || k.plan instanceof Plan.PassOnce) {
+      k = writer.plan(planner, sql, keys, primary, cache);
+      known = k;
     }
-    return plan;
+    return k.plan;
   }
 }
