@@ -10,8 +10,34 @@ package io.dualwrite.sql;
  */
 final class Lexer {
 
+  // ---- what a character below 128 can be
+
+  private static final byte NAME_START = 1;
+  private static final byte DIGIT = 2;
+  private static final byte NAME_PART = 4;
+  private static final byte BLANK = 8;
+  private static final byte OPERATOR = 16;
+  private static final byte[] CLASSES = new byte[128];
+
+  static {
+    for (char c = 0; c < CLASSES.length; c++) {
+      boolean letter = c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_';
+      boolean digit = c >= '0' && c <= '9';
+      int is = letter ? NAME_START : 0;
+      is |= digit ? DIGIT : 0;
+      is |= letter || digit || c == '$' ? NAME_PART : 0;
+      is |= c == ' ' || c >= '\t' && c <= '\r' ? BLANK : 0;
+      is |= "+-*/<>=~!@#%^&|`".indexOf(c) >= 0 ? OPERATOR : 0;
+      CLASSES[c] = (byte) is;
+    }
+  }
+
   private final String text;
   private final int length;
+
+  /** The text, and two zeros, which no rule looks for. */
+  private final char[] chars;
+
   private final boolean standardStrings;
 
   /** Until here only signs follow that the operator rule left to be single tokens. */
@@ -36,7 +62,19 @@ final class Lexer {
   Lexer(String text, boolean standardStrings) {
     this.text = text;
     this.length = text.length();
+    this.chars = new char[length + 2];
+    text.getChars(0, length, chars, 0);
     this.standardStrings = standardStrings;
+  }
+
+  /** Moves to the next token that is no blank. */
+  void nextVisible() {
+    int i = end;
+    while (isBlank(chars[i])) {
+      i++;
+    }
+    end = i;
+    next();
   }
 
   /** Moves to the next token; {@link Token#END} again and again after the last. */
@@ -47,7 +85,7 @@ final class Lexer {
       token = Token.END;
       return;
     }
-    char c = text.charAt(start);
+    char c = at(start);
     switch (c) {
       case ' ', '\t', '\n', '\r', '\f', '\u000b' -> blank();
       case '\'' -> string(start, standardStrings ? Token.STRING : Token.ESCAPED);
@@ -109,14 +147,14 @@ final class Lexer {
     end = to;
   }
 
-  /** The character there; 0 past the end, which no rule looks for. */
+  /** The character there; 0 past the end. */
   private char at(int i) {
-    return i < length ? text.charAt(i) : 0;
+    return chars[i];
   }
 
   private void blank() {
     int i = start + 1;
-    while (isBlank(at(i))) {
+    while (isBlank(chars[i])) {
       i++;
     }
     take(Token.BLANK, i);
@@ -128,7 +166,7 @@ final class Lexer {
 
   private int lineEnd(int from) {
     int i = from;
-    while (i < length && text.charAt(i) != '\n' && text.charAt(i) != '\r') {
+    while (i < length && at(i) != '\n' && at(i) != '\r') {
       i++;
     }
     return i;
@@ -138,7 +176,7 @@ final class Lexer {
     int depth = 1;
     int i = start + 2;
     while (i < length) {
-      char c = text.charAt(i);
+      char c = at(i);
       if (c == '*' && at(i + 1) == '/') {
         i += 2;
         if (--depth == 0) {
@@ -185,15 +223,24 @@ final class Lexer {
         return;
       }
     }
-    int i = start + 1;
-    while (i < length && isNamePart(text.charAt(i))) {
+    char[] t = chars;
+    int hash = 0;
+    boolean ascii = true;
+    int i = start;
+    for (char c = first; ; c = t[i]) {
+      if (c >= 0x80) {
+        ascii = false;
+      } else if ((CLASSES[c] & NAME_PART) == 0) {
+        break;
+      }
+      hash = Word.hash(hash, c);
       i++;
     }
-    if (isWellFormed(i)) {
+    if (ascii) {
       take(Token.WORD, i);
-      word = Word.of(text, start, i);
+      word = Word.of(t, start, i, hash);
     } else {
-      take(Token.JUNK, i);
+      take(isWellFormed(i) ? Token.WORD : Token.JUNK, i);
     }
   }
 
@@ -203,7 +250,7 @@ final class Lexer {
    */
   private boolean isWellFormed(int to) {
     for (int i = start; i < to; i++) {
-      char c = text.charAt(i);
+      char c = at(i);
       if (Character.isSurrogate(c)) {
         if (Character.isLowSurrogate(c) || !Character.isLowSurrogate(at(i + 1))) {
           return false;
@@ -220,7 +267,7 @@ final class Lexer {
     int i = open + 1;
     boolean continued = false;
     while (i < length) {
-      char c = text.charAt(i);
+      char c = at(i);
       if (c == '\\' && backslashes) {
         i += 2;
       } else if (c != '\'') {
@@ -249,7 +296,7 @@ final class Lexer {
     boolean newline = false;
     int i = from;
     while (i < length) {
-      char c = text.charAt(i);
+      char c = at(i);
       if (c == '\n' || c == '\r') {
         newline = true;
         i++;
@@ -267,7 +314,7 @@ final class Lexer {
   private void quoted(int open) {
     int i = open + 1;
     while (i < length) {
-      if (text.charAt(i) != '"') {
+      if (at(i) != '"') {
         i++;
       } else if (at(i + 1) == '"') {
         i += 2;
@@ -288,9 +335,9 @@ final class Lexer {
       take(Token.NUMBERED, i);
       return;
     }
-    if (i < length && isNameStart(text.charAt(i))) {
+    if (i < length && isNameStart(at(i))) {
       i++;
-      while (i < length && isNamePart(text.charAt(i)) && text.charAt(i) != '$') {
+      while (i < length && isNamePart(at(i)) && at(i) != '$') {
         i++;
       }
     }
@@ -300,7 +347,7 @@ final class Lexer {
     }
     // The server takes "1$$…$$" for a number and a string, pgjdbc takes the dollars for the rest of
     // a name.
-    boolean odd = (start > 0 && isNamePart(text.charAt(start - 1))) || !isWellFormed(i);
+    boolean odd = (start > 0 && isNamePart(at(start - 1))) || !isWellFormed(i);
     String tag = text.substring(start, i + 1);
     int close = text.indexOf(tag, i + 1);
     if (close < 0) {
@@ -364,7 +411,7 @@ final class Lexer {
     int i = start;
     boolean mayEndInSign = false;
     while (i < length) {
-      char c = text.charAt(i);
+      char c = at(i);
       if (c == '?') {
         if (at(i + 1) != '?') {
           break;
@@ -382,20 +429,22 @@ final class Lexer {
     }
     // SQL wants "a=-1" to be a comparison with -1: such a sign belongs to what follows
     signs = i;
-    while (!mayEndInSign
-        && i - start > 1
-        && (text.charAt(i - 1) == '-' || text.charAt(i - 1) == '+')) {
+    while (!mayEndInSign && i - start > 1 && (at(i - 1) == '-' || at(i - 1) == '+')) {
       i--;
     }
     take(Token.OPERATOR, i);
   }
 
+  private static boolean is(char c, byte what) {
+    return c < 0x80 && (CLASSES[c] & what) != 0;
+  }
+
   private static boolean isBlank(char c) {
-    return c == ' ' || (c >= '\t' && c <= '\r');
+    return is(c, BLANK);
   }
 
   private static boolean isDigit(char c) {
-    return c >= '0' && c <= '9';
+    return is(c, DIGIT);
   }
 
   private static boolean isRadixDigit(char c, char radix) {
@@ -407,14 +456,14 @@ final class Lexer {
   }
 
   private static boolean isNameStart(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c >= 0x80;
+    return c >= 0x80 || is(c, NAME_START);
   }
 
   private static boolean isNamePart(char c) {
-    return isNameStart(c) || isDigit(c) || c == '$';
+    return c >= 0x80 || is(c, NAME_PART);
   }
 
   private static boolean isOperator(char c) {
-    return "+-*/<>=~!@#%^&|`".indexOf(c) >= 0;
+    return is(c, OPERATOR);
   }
 }

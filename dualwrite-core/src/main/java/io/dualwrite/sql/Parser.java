@@ -45,10 +45,11 @@ final class Parser {
   private boolean strange;
 
   /** Parentheses behind a name that are known to be no call. */
-  private final BitSet noCall = new BitSet(0);
+  private BitSet noCall; // null: none
 
-  private final Set<String> functions = new LinkedHashSet<>();
-  private final Set<String> tables = new LinkedHashSet<>();
+  // most statements have one table, and call nothing; see with()
+  private Set<String> functions = Set.of();
+  private Set<String> tables = Set.of();
 
   private Parser(Tokens t, int from, int to, int depth) {
     this.t = t;
@@ -61,7 +62,7 @@ final class Parser {
 
   /** The statements of a text. */
   static List<StatementInfo> statements(Tokens t) {
-    List<StatementInfo> statements = new ArrayList<>(1);
+    List<StatementInfo> statements = new ArrayList<>(2);
     int parameters = 0;
     int begin = 0;
     while (begin < t.size) {
@@ -70,12 +71,11 @@ final class Parser {
         StatementInfo s = new Parser(t, begin, end, 0).parse();
         s.firstParameter = parameters + 1;
         s.parameters = t.parameters(begin, end);
-        statements.add(s);
-      }
-      for (int i = begin; i < end; i++) {
-        if (t.kind(i) == Token.PARAMETER) {
-          parameters++;
+        if (begin == 0 && end >= t.size - 1) {
+          return List.of(s);
         }
+        parameters += t.questionMarks(begin, end);
+        statements.add(s);
       }
       begin = end + 1;
     }
@@ -126,6 +126,29 @@ final class Parser {
     return false;
   }
 
+  private void isNoCall(int open) {
+    if (noCall == null) {
+      noCall = new BitSet();
+    }
+    noCall.set(open);
+  }
+
+  /** The names and one more, in their order: the first set that is not empty is immutable. */
+  private static Set<String> with(Set<String> names, String name) {
+    if (names.isEmpty()) {
+      return Set.of(name);
+    }
+    Set<String> more = names;
+    if (!(names instanceof LinkedHashSet)) {
+      if (names.contains(name)) {
+        return names;
+      }
+      more = new LinkedHashSet<>(names);
+    }
+    more.add(name);
+    return more;
+  }
+
   private StatementInfo parse() {
     boolean understood = !t.broken && dispatch() && !strange;
     if (understood && t.nestedSemicolon && s.kind != Kind.DDL) {
@@ -135,7 +158,7 @@ final class Parser {
     s.functions = List.copyOf(functions);
     s.writingCtes = List.copyOf(s.writingCtes);
     if (s.table != null) {
-      tables.add(s.table);
+      tables = with(tables, s.table);
     }
     s.tables = List.copyOf(tables);
     if (!understood) {
@@ -462,7 +485,7 @@ final class Parser {
       int name = at++;
       boolean columns = is('(');
       if (columns) {
-        noCall.set(at);
+        isNoCall(at);
         at = t.link(at) + 1;
       }
       if (!take(Word.AS)) {
@@ -602,7 +625,7 @@ final class Parser {
     }
     int end = nameEnd(i);
     if (end > 0) {
-      tables.add(join(i, end));
+      tables = with(tables, join(i, end));
     }
   }
 
@@ -614,7 +637,7 @@ final class Parser {
       first -= 2;
     }
     Word name = first == last && t.kind(last) == Token.WORD ? t.word(last) : Word.NONE;
-    if (!name.isFunction() || noCall.get(open)) {
+    if (!name.isFunction() || noCall != null && noCall.get(open)) {
       return;
     }
     Word before = first > begin ? t.word(first - 1) : Word.NONE;
@@ -650,7 +673,7 @@ final class Parser {
           default -> false;
         };
     if (!syntax) {
-      functions.add(join(first, open));
+      functions = with(functions, join(first, open));
     }
   }
 
@@ -859,7 +882,7 @@ final class Parser {
   private boolean onConflict(int conflict, int end) {
     s.onConflict = true;
     if (token(conflict + 2) == Token.OPEN) {
-      noCall.set(conflict + 2);
+      isNoCall(conflict + 2);
     }
     at = find(conflict, Word.DO) + 1;
     if (take(Word.NOTHING)) {
@@ -886,7 +909,7 @@ final class Parser {
     Set<String> columns = new LinkedHashSet<>();
     do {
       if (is('(')) {
-        noCall.set(at);
+        isNoCall(at);
         int close = t.link(at);
         for (at++; at < close; ) {
           if (!isName(at)) {
@@ -1128,7 +1151,7 @@ final class Parser {
       if (end < 0) {
         return false;
       }
-      tables.add(join(at, end));
+      tables = with(tables, join(at, end));
       if (s.table == null) {
         target();
       }
@@ -1220,8 +1243,12 @@ final class Parser {
       return null;
     }
     StatementInfo inner = new Parser(t, begin, end, depth + 1).parse();
-    functions.addAll(inner.functions);
-    tables.addAll(inner.tables);
+    for (String f : inner.functions) {
+      functions = with(functions, f);
+    }
+    for (String x : inner.tables) {
+      tables = with(tables, x);
+    }
     s.rowLock = inner.rowLock;
     s.volatileValue = inner.volatileValue;
     return inner;
@@ -1246,7 +1273,7 @@ final class Parser {
     }
     if (!analyze) {
       // it only plans; what is wrapped is not executed
-      tables.clear();
+      tables = Set.of();
       s.rowLock = false;
       return kind(Kind.PRIMARY_ONLY);
     }
@@ -1340,7 +1367,7 @@ final class Parser {
     if (end < 0) {
       return false;
     }
-    functions.add(join(at, end));
+    functions = with(functions, join(at, end));
     scan(at, to);
     return kind(Kind.CALL);
   }

@@ -14,36 +14,40 @@ final class Tokens {
   boolean nestedSemicolon;
 
   int size;
+
+  /** How many {@code ?} there are, and the highest {@code $n}. */
+  private int questionMarks;
+
+  private int highestNumber;
+
   private Token[] kinds;
   private Word[] words;
-  private int[] starts;
-  private int[] ends;
 
-  /** Of a parenthesis its partner or -1, of a parameter its number. */
-  private int[] links;
+  /** Of each token three: where it begins, where it ends, its link. */
+  private int[] places;
 
   Tokens(String text, boolean standardStrings) {
     this.text = text;
     int capacity = text.length() / 5 + 8;
     kinds = new Token[capacity];
     words = new Word[capacity];
-    starts = new int[capacity];
-    ends = new int[capacity];
-    links = new int[capacity];
+    places = new int[3 * capacity];
     read(new Lexer(text, standardStrings));
   }
 
   private void read(Lexer lexer) {
     int open = -1;
-    int parameters = 0;
-    for (lexer.next(); lexer.token != Token.END; lexer.next()) {
+    for (lexer.nextVisible(); lexer.token != Token.END; lexer.nextVisible()) {
       int link = -1;
       switch (lexer.token) {
-        case BLANK, COMMENT -> {
+        case COMMENT -> {
           continue;
         }
-        case PARAMETER -> link = ++parameters;
-        case NUMBERED -> link = number(lexer.start + 1, lexer.end);
+        case PARAMETER -> link = ++questionMarks;
+        case NUMBERED -> {
+          link = number(lexer.start + 1, lexer.end);
+          highestNumber = Math.max(highestNumber, link);
+        }
         case JUNK -> broken = true;
         case SEMICOLON -> nestedSemicolon |= open >= 0;
         case OPEN -> {
@@ -55,9 +59,9 @@ final class Tokens {
           if (open < 0) {
             broken = true;
           } else {
-            broken |= !pair(text.charAt(starts[open]), text.charAt(lexer.start));
-            int outer = links[open];
-            links[open] = size;
+            broken |= !pair(text.charAt(start(open)), text.charAt(lexer.start));
+            int outer = link(open);
+            places[3 * open + 2] = size;
             link = open;
             open = outer;
           }
@@ -68,8 +72,8 @@ final class Tokens {
     }
     while (open >= 0) {
       broken = true;
-      int outer = links[open];
-      links[open] = -1;
+      int outer = link(open);
+      places[3 * open + 2] = -1;
       open = outer;
     }
   }
@@ -79,17 +83,17 @@ final class Tokens {
       int capacity = size * 2;
       kinds = Arrays.copyOf(kinds, capacity);
       words = Arrays.copyOf(words, capacity);
-      starts = Arrays.copyOf(starts, capacity);
-      ends = Arrays.copyOf(ends, capacity);
-      links = Arrays.copyOf(links, capacity);
+      places = Arrays.copyOf(places, 3 * capacity);
     }
-    kinds[size] = lexer.token;
+    int i = size++;
+    kinds[i] = lexer.token;
     // Behind a dot even a reserved word is a name.
-    words[size] = size > 0 && kinds[size - 1] == Token.DOT ? Word.NONE : lexer.word;
-    starts[size] = lexer.start;
-    ends[size] = lexer.end;
-    links[size] = link;
-    size++;
+    words[i] = i > 0 && kinds[i - 1] == Token.DOT ? Word.NONE : lexer.word;
+    int[] p = places;
+    int at = 3 * i;
+    p[at + 2] = link;
+    p[at + 1] = lexer.end;
+    p[at] = lexer.start;
   }
 
   private static boolean pair(char open, char close) {
@@ -122,20 +126,22 @@ final class Tokens {
   }
 
   int start(int i) {
-    return starts[i];
+    return places[3 * i];
   }
 
   int end(int i) {
-    return ends[i];
+    return places[3 * i + 1];
   }
 
+  /** Of a parenthesis its partner or -1, of a parameter its number. */
   int link(int i) {
-    return links[i];
+    return places[3 * i + 2];
   }
 
   /** Whether the token is this single character. */
   boolean is(int i, char c) {
-    return ends[i] - starts[i] == 1 && text.charAt(starts[i]) == c;
+    int start = start(i);
+    return end(i) - start == 1 && text.charAt(start) == c;
   }
 
   /** Whether the token can be part of a name: a word or a quoted identifier. */
@@ -145,30 +151,52 @@ final class Tokens {
 
   /** The token as written. */
   String string(int i) {
-    return text.substring(starts[i], ends[i]);
+    return text.substring(start(i), end(i));
   }
 
   /** The identifier's name as the catalog has it. */
   String name(int i) {
-    return Names.catalog(text, starts[i], ends[i]);
+    return Names.catalog(text, start(i), end(i));
   }
 
   /** The last token of the group that begins there, or the token itself. */
   int skip(int i) {
-    return kinds[i] == Token.OPEN && links[i] > i ? links[i] : i;
+    return kinds[i] == Token.OPEN && link(i) > i ? link(i) : i;
   }
 
   /** How many {@code ?} are between two tokens, or the highest {@code $n}. */
   int parameters(int from, int to) {
-    int count = 0;
+    int count = questionMarks(from, to);
+    if (count > 0 || highestNumber == 0) {
+      return count;
+    }
+    if (isAll(from, to)) {
+      return highestNumber;
+    }
     int highest = 0;
+    for (int i = from; i < to; i++) {
+      if (kinds[i] == Token.NUMBERED) {
+        highest = Math.max(highest, link(i));
+      }
+    }
+    return highest;
+  }
+
+  /** How many {@code ?} are between two tokens. */
+  int questionMarks(int from, int to) {
+    if (questionMarks == 0 || isAll(from, to)) {
+      return questionMarks;
+    }
+    int count = 0;
     for (int i = from; i < to; i++) {
       if (kinds[i] == Token.PARAMETER) {
         count++;
-      } else if (kinds[i] == Token.NUMBERED) {
-        highest = Math.max(highest, links[i]);
       }
     }
-    return count > 0 ? count : highest;
+    return count;
+  }
+
+  private boolean isAll(int from, int to) {
+    return from == 0 && to >= size - 1 && (to == size || kinds[to] == Token.SEMICOLON);
   }
 }

@@ -272,7 +272,11 @@ enum Word {
   static {
     for (Word word : values()) {
       if (word != NONE) {
-        int slot = slot(word.name(), 0, word.name().length());
+        int hash = 0;
+        for (int i = 0; i < word.name().length(); i++) {
+          hash = hash(hash, word.name().charAt(i));
+        }
+        int slot = slot(hash);
         while (SLOTS[slot] != null) {
           slot = (slot + 1) & MASK;
         }
@@ -302,12 +306,21 @@ enum Word {
     return use == Use.VALUE || this == CURRENT_SCHEMA;
   }
 
-  /** The keyword that the text from {@code start} to {@code end} is, in any case, or NONE. */
-  static Word of(String text, int start, int end) {
+  /** The hash of a text that goes on with that character. */
+  static int hash(int before, char c) {
+    return before * 31 + (c & ~32); // the cases of a letter differ in that bit
+  }
+
+  /**
+   * The keyword that the characters from {@code start} to {@code end} are, in any case, or NONE.
+   *
+   * @param hash their {@link #hash(int, char)}, begun with 0
+   */
+  static Word of(char[] text, int start, int end, int hash) {
     if (end - start > LONGEST) {
       return NONE;
     }
-    for (int slot = slot(text, start, end); SLOTS[slot] != null; slot = (slot + 1) & MASK) {
+    for (int slot = slot(hash); SLOTS[slot] != null; slot = (slot + 1) & MASK) {
       if (matches(SLOTS[slot].name(), text, start, end)) {
         return SLOTS[slot];
       }
@@ -315,20 +328,16 @@ enum Word {
     return NONE;
   }
 
-  private static int slot(String text, int start, int end) {
-    int hash = 0;
-    for (int i = start; i < end; i++) {
-      hash = hash * 31 + upper(text.charAt(i));
-    }
+  private static int slot(int hash) {
     return (hash ^ hash >>> 10) & MASK;
   }
 
-  private static boolean matches(String name, String text, int start, int end) {
+  private static boolean matches(String name, char[] text, int start, int end) {
     if (name.length() != end - start) {
       return false;
     }
     for (int i = 0; i < name.length(); i++) {
-      if (name.charAt(i) != upper(text.charAt(start + i))) {
+      if (name.charAt(i) != upper(text[start + i])) {
         return false;
       }
     }
