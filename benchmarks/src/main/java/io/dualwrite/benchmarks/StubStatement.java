@@ -117,6 +117,15 @@ abstract class StubStatement implements PreparedStatement {
   }
 
   @Override
+  public void setBoolean(int index, boolean x) {}
+
+  @Override
+  public void setObject(int index, Object x) {}
+
+  @Override
+  public void setArray(int index, java.sql.Array x) {}
+
+  @Override
   public void setDouble(int index, double x) {
     parameters += (long) x;
   }

@@ -59,7 +59,8 @@ public final class MirrorWriter {
   private record Step(Text text, List<String[]> rows) {}
 
   private final Catalog catalog;
-  private final Cache<Shape, Text> texts = Caffeine.newBuilder().maximumSize(4096).build();
+  private final Cache<Shape, Text> texts =
+      Caffeine.newBuilder().maximumSize(4096).executor(Runnable::run).build();
 
   /** For the database that this catalog describes. */
   public MirrorWriter(Catalog mirrorCatalog) {

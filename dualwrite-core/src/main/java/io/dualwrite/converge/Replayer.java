@@ -85,7 +85,7 @@ public final class Replayer implements AutoCloseable {
   private final ReentrantLock state = new ReentrantLock(); // held for moments
   private final Condition changed = state.newCondition();
   private Thread thread;
-  private boolean awake;
+  private volatile boolean awake;
   private boolean closed;
 
   private volatile ReplayStats stats = new ReplayStats(0, 0, 0, 0, 0, null, Set.of(), Set.of());
@@ -126,6 +126,9 @@ public final class Replayer implements AutoCloseable {
 
   /** Says that there is work: the background thread need not wait for its interval to end. */
   public void wake() {
+    if (awake) {
+      return; // it has not begun the round yet that this is for
+    }
     state.lock();
     try {
       awake = true;

@@ -117,7 +117,8 @@ final class DualWriter implements AutoCloseable {
   /** Mirror commits that have been handed on and are not answered. */
   private final Set<OpenCommit> open = ConcurrentHashMap.newKeySet();
 
-  private final Cache<Object, String> incarnations = Caffeine.newBuilder().weakKeys().build();
+  private final Cache<Object, String> incarnations =
+      Caffeine.newBuilder().weakKeys().executor(Runnable::run).build();
   private final ReentrantLock changing = new ReentrantLock();
   private final Thread checker;
   private final ReentrantLock catalogs = new ReentrantLock();

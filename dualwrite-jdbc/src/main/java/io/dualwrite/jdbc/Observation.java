@@ -42,8 +42,15 @@ import java.util.Set;
  */
 final class Observation {
 
+  /** A table of so many pages is read as a whole at once, */
+  private static final int FEW_PAGES = 16;
+
+  /** and one of so many if its new rows are not found otherwise. */
   private static final int SMALL_PAGES = 1024;
+
   private static final int ROWS_AT_ONCE = 1000;
+
+  private static final String NOT_FOUND = "its new rows could not be found among many others";
 
   private static final String COUNTS =
       "select c.oid::bigint, n.nspname, c.relname, c.ins, c.upd, c.del, c.hot, n.nspname = 'pg_catalog',"
@@ -565,20 +572,22 @@ final class Observation {
       return "more rows were written to it than are read back";
     }
     List<String> queries = new ArrayList<>();
-    boolean whole = true;
-    long rows = 0;
+    List<Long> atLeast = new ArrayList<>();
     for (Leaf leaf : p.leaves) {
       String all = " from only " + leaf.name.sql() + " t where ";
-      if (leaf.pages <= Math.max(SMALL_PAGES, leaf.ins / 4)) {
+      String found =
+          leaf.pages <= FEW_PAGES || c.before > 0 || p.upd > 0
+              ? null
+              : partly(raw, xids, t, leaf, all);
+      if (found != null) {
+        queries.add(found);
+        atLeast.add(leaf.ins);
+      } else if (leaf.pages <= Math.max(SMALL_PAGES, leaf.ins / 4)) {
         queries.add(all + xids.mine("t.xmin", List.copyOf(counts(raw, all, xids).keySet())));
-        continue;
+        atLeast.add(0L);
+      } else {
+        return NOT_FOUND;
       }
-      whole = false;
-      String found = c.before > 0 || p.upd > 0 ? null : partly(raw, xids, t, leaf, all);
-      if (found == null) {
-        return "its new rows could not be found among many others";
-      }
-      queries.add(found);
     }
     if (!t.keyed()) {
       unit.replace(p.root, List.of()); // what was captured of it is among what is found
@@ -588,13 +597,13 @@ final class Observation {
     for (String k : columns) {
       list.append(list.length() == 7 ? "" : ", ").append(TableName.quote(k)).append("::text");
     }
-    for (String q : queries) {
-      rows += rows(raw, list + q, t, columns, unit);
+    for (int i = 0; i < queries.size(); i++) {
+      long rows = rows(raw, list + queries.get(i), t, columns, unit);
+      if (rows < atLeast.get(i)) {
+        return NOT_FOUND;
+      }
+      writer.counters.readBack.add(rows);
     }
-    if (!whole && rows < p.ins) {
-      return "its new rows could not be found among many others";
-    }
-    writer.counters.readBack.add(rows);
     return null;
   }
 
@@ -606,8 +615,11 @@ final class Observation {
       throws SQLException {
     List<String> ways = new ArrayList<>();
     if (raw.getMetaData().getDatabaseMajorVersion() >= 14) { // scans a range of ctid
-      long first = leaf.pages - Math.min(leaf.pages, 64 + leaf.ins / 4);
-      ways.add(all + "t.ctid >= '(" + first + ",0)'::pg_catalog.tid and ");
+      // as many pages as small rows fill, then as many as large ones do
+      for (long end : new long[] {8 + leaf.ins / 64, 64 + leaf.ins / 4}) {
+        long first = leaf.pages - Math.min(leaf.pages, end);
+        ways.add(all + "t.ctid >= '(" + first + ",0)'::pg_catalog.tid and ");
+      }
     }
     if (t.keyed()) {
       StringBuilder order = new StringBuilder();
@@ -624,6 +636,10 @@ final class Observation {
               + ") t where ");
     }
     for (String way : ways) {
+      String top = way + xids.top(xmin(way));
+      if (count(raw, top) >= leaf.ins) {
+        return top;
+      }
       Map<String, Long> counts = counts(raw, way, xids);
       List<String> numbers = List.copyOf(counts.keySet());
       long mine = 0;
@@ -635,6 +651,14 @@ final class Observation {
       }
     }
     return null;
+  }
+
+  private static long count(Connection raw, String from) throws SQLException {
+    try (Statement s = raw.createStatement();
+        ResultSet r = s.executeQuery("select count(*)" + from)) {
+      r.next();
+      return r.getLong(1);
+    }
   }
 
   private static String xmin(String way) {
