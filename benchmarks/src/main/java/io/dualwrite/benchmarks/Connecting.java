@@ -7,7 +7,7 @@ import java.util.logging.Logger;
 import javax.sql.DataSource;
 
 /** A DataSource that does nothing but open connections. */
-final class Connecting implements DataSource {
+public final class Connecting implements DataSource {
 
   /** How. */
   @FunctionalInterface
@@ -35,6 +35,16 @@ final class Connecting implements DataSource {
   @Override
   public Connection getConnection(String username, String password) throws SQLException {
     return getConnection();
+  }
+
+  /** A bean's property that ShardingSphere asks a pool for, to tell what database it leads to. */
+  public String getUrl() {
+    return "jdbc:postgresql://localhost/stub";
+  }
+
+  /** Likewise. */
+  public String getUsername() {
+    return "postgres";
   }
 
   @Override

@@ -42,7 +42,7 @@ public final class Main {
     boolean quick = words.contains("quick");
     MicroRun micro = words.contains("whole") ? null : new MicroRun();
     long start = System.nanoTime();
-    double load = ManagementFactory.getOperatingSystemMXBean().getSystemLoadAverage();
+    double busy = busy();
     ByteArrayOutputStream document = new ByteArrayOutputStream();
     try (Servers servers = new Servers()) {
       WholeRun whole =
@@ -58,7 +58,7 @@ public final class Main {
       }
       try (PrintStream out = new PrintStream(document, false, StandardCharsets.UTF_8)) {
         long minutes = Duration.ofNanos(System.nanoTime() - start).toMinutes() + 1;
-        print(out, micro, whole, minutes, servers.version(), load);
+        print(out, micro, whole, minutes, servers.version(), busy);
       }
     }
     System.out.write(document.toByteArray());
@@ -81,7 +81,7 @@ public final class Main {
   }
 
   private static void print(
-      PrintStream out, MicroRun micro, WholeRun whole, long minutes, String postgres, double load)
+      PrintStream out, MicroRun micro, WholeRun whole, long minutes, String postgres, double busy)
       throws IOException {
     out.printf(
         Locale.ROOT,
@@ -94,10 +94,10 @@ public final class Main {
         |---|---|
         | date | %s |
         | machine | %s, %d processors, %s %s |
-        | load before | %.1f%s |
+        | processors busy with other work before | %.0f %%%s |
         | Java | %s %s |
         | PostgreSQL | %s, both servers on this machine, `fsync=on`, on %s |
-        | peers | HikariCP 7.1.0, datasource-proxy 1.11.0, p6spy 3.9.1, AWS advanced JDBC wrapper 4.3.0, pgjdbc %s |
+        | peers | HikariCP 7.1.0, datasource-proxy 1.11.0, p6spy 3.9.1, AWS advanced JDBC wrapper 4.3.0, %spgjdbc %s |
 
         """,
         minutes,
@@ -106,12 +106,13 @@ public final class Main {
         Runtime.getRuntime().availableProcessors(),
         System.getProperty("os.name"),
         System.getProperty("os.arch"),
-        load,
-        load > 0.5 ? ": **others were at work, and the numbers are no more than a hint**" : "",
+        busy * 100,
+        busy > 0.05 ? ": **others were at work, and the numbers are no more than a hint**" : "",
         System.getProperty("java.vm.name"),
         Runtime.version(),
         postgres,
         Files.getFileStore(Path.of(System.getProperty("java.io.tmpdir"))).type(),
+        ShardingSphere.isPresent() ? Peer.SHARDINGSPHERE.label + ", " : "",
         org.postgresql.util.DriverInfo.DRIVER_VERSION);
     out.println("## Targets\n");
     out.println("| what | target | measured | |\n|---|---|---|---|");
@@ -213,6 +214,15 @@ public final class Main {
   private static String number(double x) {
     return String.format(Locale.ROOT, Math.abs(x) >= 100 ? "%,.0f" : "%.2f", x)
         .replaceFirst("\\.00$", "");
+  }
+
+  /** What part of the processors others use: in two seconds in which we do nothing. */
+  private static double busy() throws InterruptedException {
+    var system =
+        (com.sun.management.OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
+    system.getCpuLoad(); // it tells what was since it was asked last
+    Thread.sleep(2000);
+    return Math.max(0, system.getCpuLoad());
   }
 
   private static String processor() throws IOException {

@@ -43,6 +43,7 @@ final class MicroRun {
         .warmupTime(TimeValue.milliseconds(quick ? 100 : 400))
         .measurementIterations(quick ? 1 : 10)
         .measurementTime(TimeValue.milliseconds(80))
+        .param("peer", Peer.present().stream().map(Peer::name).toArray(String[]::new))
         .addProfiler(GCProfiler.class)
         .shouldFailOnError(true)
         .jvmArgsAppend(flags(servers));
@@ -59,6 +60,9 @@ final class MicroRun {
     servers.create(DATABASE, Stub.DDL);
     List<String> flags = new ArrayList<>(List.of(servers.forFork(DATABASE)));
     flags.addAll(Main.journalFlags());
+    if (ShardingSphere.isPresent()) {
+      flags.add("-D" + ShardingSphere.PROPERTY + "=" + System.getProperty(ShardingSphere.PROPERTY));
+    }
     flags.add("-Xms1g");
     flags.add("-Xmx1g");
     return flags.toArray(new String[0]);
@@ -156,7 +160,7 @@ final class MicroRun {
         """
         | | one row of 2 | 100 rows of 2 | 1,000 rows of 2 | per row of 2 | per row of 10 | bytes, one row | bytes per row |
         |---|---|---|---|---|---|---|---|""");
-    for (Peer p : Peer.values()) {
+    for (Peer p : Peer.present()) {
       out.printf(
           Locale.ROOT,
           "| %s | %,.0f | %,.0f | %,.0f | %.2f | %.2f | %,.0f | %.1f |%n",
@@ -176,7 +180,7 @@ final class MicroRun {
         """
         | | ns | bytes |
         |---|---|---|""");
-    for (Peer p : Peer.values()) {
+    for (Peer p : Peer.present()) {
       line(out, p.label, "WriteBenchmark " + p);
     }
     line(out, "dualwrite, committed, async", "CommitBenchmark " + Way.ASYNC);

@@ -5,6 +5,8 @@ import com.zaxxer.hikari.HikariConfig;
 import com.zaxxer.hikari.HikariDataSource;
 import io.dualwrite.config.Setting;
 import io.dualwrite.jdbc.DualWriteDataSource;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Properties;
 import javax.sql.DataSource;
 import net.ttddyy.dsproxy.support.ProxyDataSourceBuilder;
@@ -87,6 +89,14 @@ public enum Peer {
       ds.setDatabase("stub");
       return ds;
     }
+  },
+
+  /** Parses each statement, finds out where it goes, and merges results: here all of one place. */
+  SHARDINGSPHERE("ShardingSphere-JDBC 5.5.2") {
+    @Override
+    DataSource over(DataSource driver) {
+      return ShardingSphere.over(driver);
+    }
   };
 
   /** As the tables name it. */
@@ -97,4 +107,13 @@ public enum Peer {
   }
 
   abstract DataSource over(DataSource driver);
+
+  /** Those that take part: all of them, if {@code benchmarks/run} has brought the last one. */
+  static List<Peer> present() {
+    List<Peer> all = new ArrayList<>(List.of(values()));
+    if (!ShardingSphere.isPresent()) {
+      all.remove(SHARDINGSPHERE);
+    }
+    return all;
+  }
 }

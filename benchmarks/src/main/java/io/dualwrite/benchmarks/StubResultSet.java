@@ -1,6 +1,8 @@
 package io.dualwrite.benchmarks;
 
 import java.sql.ResultSet;
+import java.sql.ResultSetMetaData;
+import java.sql.SQLException;
 import java.sql.Statement;
 
 /** Rows that are made up as they are read. {@link Stub} fills in the missing methods. */
@@ -35,6 +37,26 @@ abstract class StubResultSet implements ResultSet {
   @Override
   public String getString(int column) {
     return statement.proves() ? "4711 12 t" : TEXTS[row + column & 7];
+  }
+
+  @Override
+  public ResultSetMetaData getMetaData() throws SQLException {
+    return statement.description();
+  }
+
+  @Override
+  public int getType() {
+    return TYPE_FORWARD_ONLY;
+  }
+
+  @Override
+  public int getConcurrency() {
+    return CONCUR_READ_ONLY;
+  }
+
+  @Override
+  public boolean wasNull() {
+    return false;
   }
 
   @Override

@@ -3,11 +3,16 @@ package io.dualwrite.benchmarks;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
+import java.sql.ResultSetMetaData;
 import java.sql.SQLException;
 import java.sql.Statement;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 
 /** A statement that is answered from memory. {@link Stub} fills in the missing methods. */
 abstract class StubStatement implements PreparedStatement {
+
+  private static final Map<Integer, ResultSetMetaData> DESCRIPTIONS = new ConcurrentHashMap<>();
 
   private final StubConnection connection;
 
@@ -39,6 +44,16 @@ abstract class StubStatement implements PreparedStatement {
   @Override
   public ResultSet executeQuery() {
     return Stub.result(this, proves() ? 1 : Stub.rows);
+  }
+
+  /** What the real server says of the columns; asked for once. */
+  final ResultSetMetaData description() throws SQLException {
+    ResultSetMetaData known = DESCRIPTIONS.get(columns);
+    if (known == null) {
+      known = connection.real.prepareStatement(Stub.query(columns)).getMetaData();
+      DESCRIPTIONS.put(columns, known);
+    }
+    return known;
   }
 
   final boolean proves() {
