@@ -7,12 +7,44 @@ import org.postgresql.PGResultSetMetaData;
 /** The description of a result without its last columns. */
 final class DwResultSetMetaData implements ResultSetMetaData, PGResultSetMetaData {
 
+  /** Asks the server what the application's own text returns. */
+  @FunctionalInterface
+  interface Description {
+    ResultSetMetaData ask() throws SQLException;
+  }
+
   private final ResultSetMetaData raw;
   private final int columns;
+  private final Description description;
+  private ResultSetMetaData described;
 
   DwResultSetMetaData(ResultSetMetaData raw, int columns) {
+    this(raw, columns, null);
+  }
+
+  /**
+   * @param description where the columns come from, if the result itself does not tell; null if it
+   *     does
+   */
+  DwResultSetMetaData(ResultSetMetaData raw, int columns, Description description) {
     this.raw = raw;
     this.columns = columns;
+    this.description = description;
+  }
+
+  /** For what depends on the table's column behind the result's. */
+  private ResultSetMetaData origin() {
+    if (description == null) {
+      return raw;
+    }
+    if (described == null) {
+      try {
+        described = description.ask();
+      } catch (SQLException e) {
+        described = raw; // the transaction has failed, or the table is gone
+      }
+    }
+    return described;
   }
 
   private int visible(int column) throws SQLException {
@@ -23,7 +55,7 @@ final class DwResultSetMetaData implements ResultSetMetaData, PGResultSetMetaDat
   }
 
   private PGResultSetMetaData driver() throws SQLException {
-    return raw.unwrap(PGResultSetMetaData.class);
+    return origin().unwrap(PGResultSetMetaData.class);
   }
 
   @Override
@@ -33,7 +65,7 @@ final class DwResultSetMetaData implements ResultSetMetaData, PGResultSetMetaDat
 
   @Override
   public boolean isAutoIncrement(int column) throws SQLException {
-    return raw.isAutoIncrement(visible(column));
+    return origin().isAutoIncrement(visible(column));
   }
 
   @Override
@@ -53,7 +85,7 @@ final class DwResultSetMetaData implements ResultSetMetaData, PGResultSetMetaDat
 
   @Override
   public int isNullable(int column) throws SQLException {
-    return raw.isNullable(visible(column));
+    return origin().isNullable(visible(column));
   }
 
   @Override
@@ -78,7 +110,7 @@ final class DwResultSetMetaData implements ResultSetMetaData, PGResultSetMetaDat
 
   @Override
   public String getSchemaName(int column) throws SQLException {
-    return raw.getSchemaName(visible(column));
+    return origin().getSchemaName(visible(column));
   }
 
   @Override
@@ -93,7 +125,7 @@ final class DwResultSetMetaData implements ResultSetMetaData, PGResultSetMetaDat
 
   @Override
   public String getTableName(int column) throws SQLException {
-    return raw.getTableName(visible(column));
+    return origin().getTableName(visible(column));
   }
 
   @Override
@@ -108,7 +140,7 @@ final class DwResultSetMetaData implements ResultSetMetaData, PGResultSetMetaDat
 
   @Override
   public String getColumnTypeName(int column) throws SQLException {
-    return raw.getColumnTypeName(visible(column));
+    return origin().getColumnTypeName(visible(column));
   }
 
   @Override
@@ -148,7 +180,7 @@ final class DwResultSetMetaData implements ResultSetMetaData, PGResultSetMetaDat
 
   @Override
   public int getFormat(int column) throws SQLException {
-    return driver().getFormat(visible(column));
+    return raw.unwrap(PGResultSetMetaData.class).getFormat(visible(column));
   }
 
   @Override

@@ -1,6 +1,7 @@
 package io.dualwrite.jdbc;
 
 import java.sql.ResultSet;
+import java.sql.ResultSetMetaData;
 import java.sql.SQLException;
 import java.sql.Statement;
 
@@ -11,14 +12,35 @@ final class FirstRows extends DwResultSet {
 
   private final TrimmedResultSet columns;
   private final long rows;
+  private final ResultSetMetaData description;
 
   /** 0: before the first; one more than there are: behind the last. */
   private long at;
 
-  FirstRows(ResultSet raw, Statement owner, int visibleColumns, long rows) {
+  FirstRows(ResultSet raw, Statement owner, int visibleColumns, long rows) throws SQLException {
+    this(raw, owner, visibleColumns, rows, null);
+  }
+
+  /**
+   * @param description see {@link DwResultSetMetaData}
+   */
+  FirstRows(
+      ResultSet raw,
+      Statement owner,
+      int visibleColumns,
+      long rows,
+      DwResultSetMetaData.Description description)
+      throws SQLException {
     super(new TrimmedResultSet(raw, owner, visibleColumns), owner);
     this.columns = (TrimmedResultSet) this.raw;
     this.rows = rows;
+    this.description = new DwResultSetMetaData(raw.getMetaData(), visibleColumns, description);
+  }
+
+  @Override
+  public ResultSetMetaData getMetaData() throws SQLException {
+    columns.getType(); // complains if it is closed
+    return description;
   }
 
   private boolean go(long to) throws SQLException {

@@ -297,7 +297,18 @@ final class StatementState {
     ResultSet ours = null;
     if (seen) {
       all.beforeFirst();
-      ours = new FirstRows(all, owner, plan.visible(), count);
+      ours =
+          new FirstRows(
+              all,
+              owner,
+              plan.visible(),
+              count,
+              () -> {
+                // the rows of several queries come from no table's column any more
+                try (PreparedStatement own = c.raw().prepareStatement(planned.sql)) {
+                  return own.getMetaData();
+                }
+              });
     } else {
       all.close();
     }

@@ -262,7 +262,7 @@ final class KindsOfChange {
             "merge delete",
             "merge into item t using pair s on t.id = s.v when matched and t.n > 1 then delete when matched then do nothing")
         .since(15)
-        .suspectBefore(17);
+        .suspectBefore(18);
     t.exact(
             "merge do nothing",
             "merge into item t using pair s on t.id = s.v when matched then do nothing when not matched then do nothing")
@@ -310,7 +310,8 @@ final class KindsOfChange {
     t.exact(
             "merge not matched by source",
             "merge into item t using (values (1), (2)) s(id) on t.id = s.id when not matched by source then delete")
-        .since(17);
+        .since(17)
+        .suspectBefore(18);
     t.exact(
             "merge in cte",
             "with m as (merge into item t using (values (1), (20)) s(id) on t.id = s.id when matched then update set n = 0 when not matched then insert (id, name) values (s.id, 'm') returning t.id) select count(*) from m")

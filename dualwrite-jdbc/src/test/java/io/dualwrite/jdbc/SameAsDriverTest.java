@@ -429,6 +429,37 @@ class SameAsDriverTest {
             seen.add(s.isClosed());
           }
         });
+    statement(
+        "types of a WITH's rows",
+        "with w as (insert into auto(v) values ('typed') returning id, v), x as (delete from log) select id, v, count(*) over () from w");
+    add(
+        "origins of a WITH's rows",
+        (c, seen) -> {
+          try (Statement s = c.createStatement()) {
+            ResultSet r =
+                s.executeQuery(
+                    "with w as (insert into auto(v) values ('whence') returning id as n, v) select n, v, 1 as one from w");
+            ResultSetMetaData m = r.getMetaData();
+            for (int i = 1; i <= m.getColumnCount(); i++) {
+              seen.add(
+                  List.of(
+                      m.isAutoIncrement(i),
+                      m.isNullable(i),
+                      m.getTableName(i),
+                      m.getSchemaName(i),
+                      m.getColumnName(i),
+                      m.getColumnType(i),
+                      m.getColumnClassName(i),
+                      m.getPrecision(i)));
+              org.postgresql.PGResultSetMetaData d =
+                  m.unwrap(org.postgresql.PGResultSetMetaData.class);
+              seen.add(
+                  List.of(d.getBaseColumnName(i), d.getBaseTableName(i), d.getBaseSchemaName(i)));
+            }
+            r.close();
+            rows(r, seen);
+          }
+        });
     // generated keys
     for (String how : new String[] {"flag", "names"}) {
       add(
