@@ -2,10 +2,8 @@ package io.dualwrite.cli;
 
 import io.dualwrite.simulation.Runs;
 import io.dualwrite.simulation.Teeth;
-import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.charset.Charset;
-import java.sql.SQLException;
 import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.Callable;
@@ -40,7 +38,7 @@ import picocli.CommandLine.Spec;
     footerHeading = "%nExamples:%n",
     footer = {
       "  dualwrite simulate --seed 7 --minutes 2",
-      "  dualwrite simulate --seed 1 --count 200 --minutes 2",
+      "  dualwrite simulate --seed 1 --count 200 --minutes 2 --side-by-side 4",
       "  dualwrite simulate --teeth --seconds 20     does it notice when a rule is switched off?",
     })
 final class SimulateCommand implements Callable<Integer> {
@@ -58,6 +56,15 @@ final class SimulateCommand implements Callable<Integer> {
       defaultValue = "1",
       description = "How many seeds to run, from --seed on (default: ${DEFAULT-VALUE}).")
   private int count;
+
+  @Option(
+      names = "--side-by-side",
+      paramLabel = "N",
+      defaultValue = "1",
+      description =
+          "How many runs at a time, each on servers of its own: a run waits for much of its time"
+              + " (default: ${DEFAULT-VALUE}).")
+  private int sideBySide;
 
   @Option(
       names = "--minutes",
@@ -95,7 +102,7 @@ final class SimulateCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;
 
   @Override
-  public Integer call() throws IOException, SQLException, InterruptedException {
+  public Integer call() throws InterruptedException {
     if (seconds != null) {
       minutes = seconds / 60;
     }
@@ -104,9 +111,9 @@ final class SimulateCommand implements Callable<Integer> {
           spec.commandLine(),
           "a run is to last " + minutes + " minutes; it must be above 0 and at most 1440");
     }
-    if (count < 1 || maxSeeds < 1) {
+    if (count < 1 || maxSeeds < 1 || sideBySide < 1) {
       throw new ParameterException(
-          spec.commandLine(), "--count and --max-seeds must be at least 1");
+          spec.commandLine(), "--count, --max-seeds and --side-by-side must be at least 1");
     }
     for (String r : rules) {
       if (!Teeth.RULES.contains(r)) {
@@ -118,14 +125,11 @@ final class SimulateCommand implements Callable<Integer> {
     Duration length = Duration.ofMillis(Math.round(minutes * 60_000));
     PrintWriter out = new PrintWriter(System.out, true, Charset.defaultCharset());
     if (teeth) {
-      return new Teeth(out, length, maxSeeds).run(rules) ? ExitCode.DONE : ExitCode.FAILED;
+      return new Teeth(out, length, maxSeeds).run(rules, sideBySide)
+          ? ExitCode.DONE
+          : ExitCode.FAILED;
     }
-    int failed = 0;
-    try (Runs runs = new Runs(out)) {
-      for (long s = seed; s < seed + count; s++) {
-        failed += runs.run(s, length) ? 0 : 1;
-      }
-    }
+    int failed = Runs.all(out, seed, count, sideBySide, length);
     if (count > 1) {
       out.println(
           failed == 0 ? count + " seeds, all equal" : failed + " of " + count + " seeds failed");

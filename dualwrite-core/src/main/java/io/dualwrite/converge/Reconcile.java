@@ -123,7 +123,7 @@ public final class Reconcile {
    * opened it.
    */
   private boolean ended(Suspect s) throws SQLException {
-    boolean ended = s.xid() == 0;
+    boolean ended = s.xid() == 0 || !Rules.on(Rules.Rule.SUSPECT_CARRIES_XID);
     Set<String> running = null;
     long end = System.nanoTime() + PATIENCE;
     do {

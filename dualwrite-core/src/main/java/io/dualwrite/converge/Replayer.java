@@ -639,7 +639,13 @@ public final class Replayer implements AutoCloseable {
     List<Unit> units = new ArrayList<>(given.size());
     for (Unit u : given) {
       if (u.intent.statements()) {
-        StatementReplay.run(r.engine, journal.writer(), u.intent, u.doubtful);
+        StatementReplay.run(
+            r.engine,
+            journal.writer(),
+            u.intent,
+            u.doubtful,
+            // those of the transaction itself may have been closed before this ran
+            tables -> suspect(tables, u.intent, "a statement that was replayed wrote to it"));
       }
       units.add(truncated(u));
     }

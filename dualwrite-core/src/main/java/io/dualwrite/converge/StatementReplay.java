@@ -1,5 +1,6 @@
 package io.dualwrite.converge;
 
+import io.dualwrite.catalog.TableName;
 import io.dualwrite.journal.Intent;
 import io.dualwrite.journal.RowChange;
 import java.sql.Connection;
@@ -7,7 +8,12 @@ import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Savepoint;
+import java.util.HashMap;
+import java.util.LinkedHashSet;
+import java.util.Map;
+import java.util.Set;
 import java.util.UUID;
+import java.util.function.Consumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -26,10 +32,17 @@ final class StatementReplay {
    * Runs them, unless they ran.
    *
    * @param doubtful whether the primary's transaction may have aborted and nobody can tell any more
+   * @param wrote told, before the commit, of the tables whose rows the statements wrote here: they
+   *     made other rows than on the primary, and not in its order
    * @throws ConvergenceException if that is so: only a person can tell
    * @throws SQLException if the mirror refuses one
    */
-  static void run(Convergence engine, UUID writer, Intent unit, boolean doubtful)
+  static void run(
+      Convergence engine,
+      UUID writer,
+      Intent unit,
+      boolean doubtful,
+      Consumer<Set<TableName>> wrote)
       throws SQLException, ConvergenceException {
     if (doubtful) {
       throw new ConvergenceException(
@@ -39,7 +52,7 @@ final class StatementReplay {
     }
     Connection m = Session.open(engine.mirror());
     try {
-      boolean inTransaction = false;
+      Map<Long, Rows> before = null;
       for (RowChange c : unit.changes()) {
         if (c.kind() != RowChange.Kind.STATEMENT) {
           continue;
@@ -58,13 +71,13 @@ final class StatementReplay {
           }
           continue;
         }
-        if (!inTransaction) {
+        if (before == null) {
           if (!claim(m, writer, unit.sequence())) {
             return;
           }
-          inTransaction = true;
+          before = rows(m);
         }
-        Savepoint before = m.setSavepoint();
+        Savepoint here = m.setSavepoint();
         try {
           MirrorWriter.statement(m, c);
         } catch (SQLException e) {
@@ -75,7 +88,13 @@ final class StatementReplay {
               "the mirror had what {} makes (or drops) already: {}",
               shortened(c.rows()[0][0]),
               e.getMessage());
-          m.rollback(before);
+          m.rollback(here);
+        }
+      }
+      if (before != null) {
+        Set<TableName> written = written(before, rows(m));
+        if (!written.isEmpty()) {
+          wrote.accept(written);
         }
       }
       MirrorWriter.commit(m);
@@ -104,6 +123,54 @@ final class StatementReplay {
         return claimed && !(r.next() && r.getLong(1) >= sequence);
       }
     }
+  }
+
+  /**
+   * What the transaction has done to a table's rows.
+   *
+   * @param name the table under whose name they are written
+   * @param file where they lie: another one after a rewrite or a TRUNCATE
+   * @param changes how many it wrote, at least
+   */
+  private record Rows(TableName name, long file, long changes) {}
+
+  private static Map<Long, Rows> rows(Connection m) throws SQLException {
+    Map<Long, Rows> result = new HashMap<>();
+    try (PreparedStatement s =
+            m.prepareStatement(
+                "with recursive up(leaf, oid, n) as (select c.oid, c.oid, 0 from pg_catalog.pg_class c"
+                    + " join pg_catalog.pg_namespace s on s.oid = c.relnamespace where c.relkind = 'r' and c.relpersistence <> 't'"
+                    + " and s.nspname not in ('pg_catalog', 'information_schema', 'dualwrite')"
+                    + " union all select up.leaf, i.inhparent, up.n + 1 from up join pg_catalog.pg_inherits i on i.inhrelid = up.oid"
+                    + " join pg_catalog.pg_class c on c.oid = i.inhrelid join pg_catalog.pg_namespace s on s.oid = c.relnamespace"
+                    + " where c.relispartition or s.nspname like '\\_timescaledb\\_%')"
+                    + " select distinct on (up.leaf) up.leaf::bigint, s.nspname, c.relname,"
+                    + " coalesce(pg_catalog.pg_relation_filenode(up.leaf), 0)::bigint,"
+                    + " pg_catalog.pg_stat_get_xact_tuples_inserted(up.leaf) + pg_catalog.pg_stat_get_xact_tuples_updated(up.leaf)"
+                    + " + pg_catalog.pg_stat_get_xact_tuples_deleted(up.leaf)"
+                    + " from up join pg_catalog.pg_class c on c.oid = up.oid join pg_catalog.pg_namespace s on s.oid = c.relnamespace"
+                    + " order by up.leaf, up.n desc");
+        ResultSet r = s.executeQuery()) {
+      while (r.next()) {
+        result.put(
+            r.getLong(1),
+            new Rows(new TableName(r.getString(2), r.getString(3)), r.getLong(4), r.getLong(5)));
+      }
+    }
+    return result;
+  }
+
+  private static Set<TableName> written(Map<Long, Rows> before, Map<Long, Rows> after) {
+    Set<TableName> result = new LinkedHashSet<>();
+    after.forEach(
+        (oid, now) -> {
+          Rows then = before.get(oid);
+          if (now.changes > (then == null ? 0 : then.changes)
+              || then != null && now.file != then.file) {
+            result.add(now.name);
+          }
+        });
+    return result;
   }
 
   /**

@@ -35,6 +35,7 @@ import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -951,6 +952,32 @@ class ReplayTest {
     m.commit();
     f.assertEqual("k");
     assertEquals("0", mirror("select count(*) from dualwrite.suspect"));
+  }
+
+  /**
+   * The suspects of the transaction itself may have been closed before its statement is replayed.
+   */
+  @Test
+  void whatAReplayedStatementWroteIsSuspect() throws Exception {
+    f.with(
+        "create table k(a int)",
+        "create table t(id int primary key, v text)",
+        "create table p(id int) partition by range (id)",
+        "create table p1 partition of p for values from (0) to (100)",
+        "create table quiet(a int)",
+        "create function made() returns int language sql as 'create table if not exists n(a int);"
+            + " insert into k values (1); insert into p values (1); select 1'");
+    pending(
+        "select made()",
+        Outcome.COMMITTED,
+        RowChange.statement("select made()", "public", null, false),
+        RowChange.statement("alter table t alter v type int using v::int", "public", null, false));
+    try (Replayer r = f.replayer()) {
+      assertEquals(1, r.replayOnce(100).resolved());
+    }
+    assertEquals(
+        Set.of(table("k"), table("p"), table("t")),
+        f.journal.suspects().stream().map(Suspect::table).collect(Collectors.toSet()));
   }
 
   @Test

@@ -19,6 +19,7 @@ import java.util.Queue;
 import java.util.Set;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.Consumer;
 
 /**
  * A TCP proxy on a free port of localhost that breaks connections on command: cut, refused,
@@ -44,8 +45,8 @@ public final class TcpProxy implements AutoCloseable {
 
   private static final int CONNECT_TIMEOUT_MILLIS = 10_000;
 
-  /** What is done when a text first comes by. */
-  private record Trigger(Direction direction, String text, Runnable action) {}
+  /** What is done when a text first comes by, to the connection that it came by on. */
+  private record Trigger(Direction direction, String text, Consumer<Link> action) {}
 
   /** What is done to the bytes of a direction; guarded by lock. */
   private static final class Trouble {
@@ -55,6 +56,10 @@ public final class TcpProxy implements AutoCloseable {
 
     /** After how many bytes a connection is cut; negative: none is. */
     long cutAfter = -1;
+
+    boolean any() {
+      return stalled || swallowed || delayNanos > 0 || cutAfter >= 0;
+    }
 
     void end() {
       stalled = false;
@@ -198,10 +203,28 @@ public final class TcpProxy implements AutoCloseable {
    * @param action run by the thread that reads the connection
    */
   public void onFirst(Direction direction, String text, Runnable action) {
-    change(() -> triggers.add(new Trigger(direction, text, action)));
+    change(() -> triggers.add(new Trigger(direction, text, link -> action.run())));
   }
 
-  /** Forgets what {@link #cutAfterBytes} and {@link #onFirst} said and has not come to pass. */
+  /**
+   * Lets a request outlive its client, once: when a text first comes by on its way to the server,
+   * that connection's client gets RST at once, and what it had sent by then arrives that much
+   * later, followed by the end of the stream. Other connections are left alone.
+   *
+   * @param text ISO 8859-1
+   * @param by how much later it arrives
+   */
+  public void outlive(String text, Duration by) {
+    change(
+        () ->
+            triggers.add(
+                new Trigger(Direction.TO_SERVER, text, link -> link.outlive(by.toNanos()))));
+  }
+
+  /**
+   * Forgets what {@link #cutAfterBytes}, {@link #onFirst} and {@link #outlive} said and has not
+   * come to pass.
+   */
   public void disarm() {
     change(
         () -> {
@@ -340,10 +363,10 @@ public final class TcpProxy implements AutoCloseable {
   }
 
   /** The triggers that the last bytes of a direction set off; they are gone then. */
-  private List<Runnable> triggered(Direction direction, String bytes) {
+  private List<Consumer<Link>> triggered(Direction direction, String bytes) {
     lock.lock();
     try {
-      List<Runnable> actions = new ArrayList<>();
+      List<Consumer<Link>> actions = new ArrayList<>();
       triggers.removeIf(
           t -> {
             boolean hit = t.direction() == direction && bytes.contains(t.text());
@@ -388,6 +411,9 @@ public final class TcpProxy implements AutoCloseable {
     private boolean answered = true;
     private int endsSent;
 
+    /** When the rest goes to the server, if its client is gone; else 0. */
+    private long outlivesUntil;
+
     Link(Socket client, Socket server) {
       this.client = client;
       this.server = server;
@@ -413,6 +439,24 @@ public final class TcpProxy implements AutoCloseable {
         over = true;
         changed.signalAll();
         return first;
+      } finally {
+        lock.unlock();
+      }
+    }
+
+    void outlive(long nanos) {
+      lock.lock();
+      try {
+        outlivesUntil = Math.max(1, System.nanoTime() + nanos);
+      } finally {
+        lock.unlock();
+      }
+    }
+
+    boolean outlives() {
+      lock.lock();
+      try {
+        return outlivesUntil != 0;
       } finally {
         lock.unlock();
       }
@@ -447,6 +491,9 @@ public final class TcpProxy implements AutoCloseable {
     private final Queue<Chunk> kept = new ArrayDeque<>();
     private long keptBytes;
 
+    /** Whether the thread that writes is on something that is not in the queue any more. */
+    private boolean writing;
+
     Way(Link link, Direction direction, Socket from, Socket to) {
       this.link = link;
       this.direction = direction;
@@ -466,8 +513,18 @@ public final class TcpProxy implements AutoCloseable {
           int longest = longestTrigger();
           if (n > 0 && longest > 0) {
             tail += new String(buffer, 0, n, StandardCharsets.ISO_8859_1);
-            triggered(direction, tail).forEach(Runnable::run);
+            triggered(direction, tail).forEach(action -> action.accept(link));
             tail = tail.substring(Math.max(0, tail.length() - longest + 1));
+          }
+          if (direction == Direction.TO_SERVER && n > 0 && link.outlives()) {
+            keep(Arrays.copyOf(buffer, n));
+            keep(new byte[0]);
+            reset(from);
+            return;
+          }
+          if (n > 0 && free(n)) {
+            to.getOutputStream().write(buffer, 0, n); // nothing is wrong: no other thread is needed
+            continue;
           }
           // after cutAfterBytes, what else is sent is thrown away until the sender is done
           if (!keep(Arrays.copyOf(buffer, Math.max(n, 0))) && n < 0) {
@@ -479,6 +536,20 @@ public final class TcpProxy implements AutoCloseable {
         if (link.end()) {
           link.cut(); // one side is gone, so must the other be
         }
+      }
+    }
+
+    /** Whether bytes that were read may go on at once. */
+    private boolean free(int bytes) {
+      lock.lock();
+      try {
+        boolean free = !link.over && kept.isEmpty() && !writing && !trouble.any();
+        if (free) {
+          count(bytes);
+        }
+        return free;
+      } finally {
+        lock.unlock();
       }
     }
 
@@ -572,6 +643,7 @@ public final class TcpProxy implements AutoCloseable {
     private Chunk take() {
       lock.lock();
       try {
+        writing = false;
         while (!link.over) {
           Chunk c = kept.peek();
           if (c == null || trouble.stalled) {
@@ -579,6 +651,9 @@ public final class TcpProxy implements AutoCloseable {
             continue;
           }
           long early = c.readAt + trouble.delayNanos - System.nanoTime();
+          if (direction == Direction.TO_SERVER && link.outlivesUntil != 0) {
+            early = Math.max(early, link.outlivesUntil - System.nanoTime());
+          }
           if (early > 0) {
             try {
               early = link.changed.awaitNanos(early);
@@ -587,6 +662,7 @@ public final class TcpProxy implements AutoCloseable {
             }
             continue;
           }
+          writing = true;
           keptBytes -= c.bytes.length;
           link.changed.signalAll();
           return kept.remove();

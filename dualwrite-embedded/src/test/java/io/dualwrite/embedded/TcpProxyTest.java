@@ -105,6 +105,24 @@ class TcpProxyTest {
   }
 
   @Test
+  void aRequestOutlivesItsClient() throws Exception {
+    try (Ends e = connect();
+        Ends other = connect()) {
+      proxy.outlive("COMMIT", Duration.ofMillis(400));
+      long start = System.nanoTime();
+      e.send("please COMMIT");
+      assertThrows(SocketException.class, () -> e.client().getInputStream().read());
+      other.send("COMMIT");
+      assertEquals("COMMIT", Ends.read(other.server(), 6));
+      assertEquals("please COMMIT", Ends.read(e.server(), 13));
+      assertTrue(System.nanoTime() - start >= TimeUnit.MILLISECONDS.toNanos(400));
+      assertEquals(-1, e.server().getInputStream().read());
+      other.answer("done");
+      assertEquals("done", Ends.read(other.client(), 4));
+    }
+  }
+
+  @Test
   void bytesArriveUnalteredBothWaysAndSoDoEndsOfStreams() throws Exception {
     long seed = System.nanoTime();
     System.out.println("seed " + seed);

@@ -31,22 +31,24 @@ enum CommitStep {
   /**
    * For tests: what the system properties say. {@code dualwrite.test.die-at} ends the process on
    * the spot at the step that it names, on its n-th time ({@code STEP} or {@code STEP:n}); {@code
-   * dualwrite.test.linger-at} stays there so many milliseconds every time ({@code STEP:n}), for
-   * others to come in between.
+   * dualwrite.test.linger-at} stays there so many milliseconds ({@code STEP:n}), every m-th time
+   * ({@code STEP:n:m}), for others to come in between.
    */
   static Listener fromSystemProperty() {
     String[] die = System.getProperty("dualwrite.test.die-at", "").split(":", 2);
-    String[] linger = System.getProperty("dualwrite.test.linger-at", "").split(":", 2);
+    String[] linger = System.getProperty("dualwrite.test.linger-at", "").split(":", 3);
     if (die[0].isEmpty() && linger[0].isEmpty()) {
       return s -> {};
     }
+    int every = linger.length < 3 ? 1 : Integer.parseInt(linger[2]);
+    AtomicInteger times = new AtomicInteger();
     AtomicInteger left = new AtomicInteger(die.length < 2 ? 1 : Integer.parseInt(die[1]));
     long nanos = TimeUnit.MILLISECONDS.toNanos(linger.length < 2 ? 0 : Long.parseLong(linger[1]));
     return s -> {
       if (s.name().equals(die[0]) && left.decrementAndGet() == 0) {
         Runtime.getRuntime().halt(137);
       }
-      if (s.name().equals(linger[0])) {
+      if (s.name().equals(linger[0]) && times.incrementAndGet() % every == 0) {
         LockSupport.parkNanos(nanos);
       }
     };

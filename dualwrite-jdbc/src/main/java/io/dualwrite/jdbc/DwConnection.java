@@ -463,7 +463,11 @@ final class DwConnection extends ForwardingConnection {
   /** From here to the commit the primary's own counts are watched. */
   void observe() throws SQLException {
     if (observation == null) {
-      observation = Observation.begin(writer, raw, unit, catalogTouched);
+      boolean truncated =
+          unit != null
+              && (!unit.parts().isEmpty()
+                  || unit.changes().stream().anyMatch(c -> c.kind() == RowChange.Kind.TRUNCATE));
+      observation = Observation.begin(writer, raw, unit, catalogTouched || truncated);
     }
     if (unit == null) {
       unit = writer.newUnit(epoch, raw);
@@ -540,6 +544,9 @@ final class DwConnection extends ForwardingConnection {
 
   private <T> T truncate(Plan.Truncate plan, Execution<T> x) throws SQLException {
     writer.counters.observed(Unmirrored.TRUNCATE);
+    if (observation != null) {
+      observation.settle(raw, unit);
+    }
     T result = x.pass(plan);
     try (Statement s = raw.createStatement();
         ResultSet r =
@@ -551,6 +558,9 @@ final class DwConnection extends ForwardingConnection {
           observation.rewritten(t); // the server's counts begin anew
         }
       }
+    }
+    if (observation != null) {
+      observation.known(raw); // it changed the catalog, and no function did
     }
     return result;
   }

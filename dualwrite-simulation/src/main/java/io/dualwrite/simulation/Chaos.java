@@ -4,7 +4,6 @@ import io.dualwrite.embedded.PgServer;
 import io.dualwrite.embedded.TcpProxy;
 import io.dualwrite.embedded.TcpProxy.Direction;
 import java.time.Duration;
-import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
@@ -12,7 +11,8 @@ import java.util.concurrent.TimeUnit;
 /** Breaks one server and the ways to it, one fault after another, until it is told to stop. */
 final class Chaos implements Runnable {
 
-  private enum Fault {
+  /** What can go wrong with a server, or on the way to it. */
+  enum Fault {
     CUT(6),
     REFUSE(4),
     STALL(4),
@@ -23,10 +23,11 @@ final class Chaos implements Runnable {
     CUT_AT_COMMIT(5),
     CUT_AT_COMMITTED(5),
     STALL_AT_COMMIT(4),
+    OUTLIVED_COMMIT(6),
     FREEZE(2),
     CRASH(3);
 
-    private final int weight;
+    final int weight;
 
     Fault(int weight) {
       this.weight = weight;
@@ -37,7 +38,7 @@ final class Chaos implements Runnable {
   private final Dice dice;
   private final PgServer server;
   private final List<TcpProxy> ways;
-  private final boolean crashes;
+  private final int[] weights;
   private final int gap;
   private final CountDownLatch stop;
   private final Machine machine;
@@ -46,7 +47,7 @@ final class Chaos implements Runnable {
   /**
    * @param side source or target
    * @param ways the proxies before the server, one for each client
-   * @param crashes whether the server itself may be killed
+   * @param weights how often each fault comes
    * @param gap milliseconds between faults, at most, on a machine with nothing else to do
    */
   Chaos(
@@ -54,7 +55,7 @@ final class Chaos implements Runnable {
       Dice dice,
       PgServer server,
       List<TcpProxy> ways,
-      boolean crashes,
+      int[] weights,
       int gap,
       CountDownLatch stop,
       Machine machine,
@@ -63,7 +64,7 @@ final class Chaos implements Runnable {
     this.dice = dice;
     this.server = server;
     this.ways = ways;
-    this.crashes = crashes;
+    this.weights = weights;
     this.gap = gap;
     this.stop = stop;
     this.machine = machine;
@@ -81,10 +82,6 @@ final class Chaos implements Runnable {
 
   @Override
   public void run() {
-    int[] weights =
-        Arrays.stream(Fault.values())
-            .mapToInt(f -> f == Fault.CRASH && !crashes ? 0 : f.weight)
-            .toArray();
     try {
       while (!pause()) {
         fault(Fault.values()[dice.weighted(weights)]);
@@ -98,10 +95,15 @@ final class Chaos implements Runnable {
     int one = dice.percent(60) ? dice.below(ways.size()) : -1;
     List<TcpProxy> hit = one < 0 ? ways : List.of(ways.get(one));
     int millis = dice.between(20, dice.percent(25) ? 1500 : 400);
+    int late = dice.between(50, 1000);
     int bytes = dice.below(dice.percent(50) ? 300 : 6000);
     Direction direction = dice.percent(50) ? Direction.TO_SERVER : Direction.TO_CLIENT;
     String what = fault + (one < 0 ? " all" : " way " + one) + " " + millis + " ms " + direction;
-    timeline.add(side, what + (fault == Fault.CUT_HALF_WAY ? " after " + bytes + " bytes" : ""));
+    timeline.add(
+        side,
+        what
+            + (fault == Fault.CUT_HALF_WAY ? " after " + bytes + " bytes" : "")
+            + (fault == Fault.OUTLIVED_COMMIT ? " by " + late + " ms" : ""));
     Timeline.Window window = side.equals("source") ? timeline.sourceFault() : null;
     try {
       for (TcpProxy p : hit) {
@@ -119,6 +121,7 @@ final class Chaos implements Runnable {
           case CUT_AT_COMMIT -> p.onFirst(Direction.TO_SERVER, "COMMIT", p::cut);
           case CUT_AT_COMMITTED -> p.onFirst(Direction.TO_CLIENT, "COMMIT", p::cut);
           case STALL_AT_COMMIT -> p.onFirst(direction, "COMMIT", p::stall);
+          case OUTLIVED_COMMIT -> p.outlive("COMMIT", Duration.ofMillis(late));
           case FREEZE, CRASH -> {}
         }
       }

@@ -13,9 +13,11 @@ import java.util.Map;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Collectors;
 
 /**
- * A process of the simulation, seen from the one that started it. It is told and tells by lines.
+ * A process of the simulation ({@link Host}), seen from the one that started it. It is told and
+ * tells by lines.
  */
 final class Child {
 
@@ -30,10 +32,12 @@ final class Child {
           "--add-exports=java.base/jdk.internal.ref=ALL-UNNAMED");
 
   private final Process process;
+  private final Path errors;
   private final BlockingQueue<String> lines = new LinkedBlockingQueue<>();
 
   /** Starts it; what it says on its error output goes to a file. */
-  Child(Class<?> main, List<String> properties, Map<String, String> arguments, Path errors) {
+  Child(List<String> properties, Path errors) {
+    this.errors = errors;
     List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     command.addAll(FLAGS);
@@ -55,8 +59,7 @@ final class Child {
         List.of(
             "-cp",
             System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
-            main.getName()));
-    arguments.forEach((k, v) -> command.add(k + "=" + v));
+            Host.class.getName()));
     try {
       process =
           new ProcessBuilder(command)
@@ -70,10 +73,17 @@ final class Child {
     reader.start();
   }
 
-  /** The arguments of a child's {@code main}. */
-  static Map<String, String> arguments(String... args) {
+  /** What one process is given to do, as one line. */
+  static String line(Map<String, String> arguments) {
+    return arguments.entrySet().stream()
+        .map(e -> e.getKey() + "=" + e.getValue())
+        .collect(Collectors.joining("\t"));
+  }
+
+  /** The arguments of such a line. */
+  static Map<String, String> arguments(String line) {
     Map<String, String> all = new HashMap<>();
-    for (String a : args) {
+    for (String a : line.split("\t", -1)) {
       int eq = a.indexOf('=');
       all.put(a.substring(0, eq), a.substring(eq + 1));
     }
@@ -120,5 +130,10 @@ final class Child {
   /** Waits for its end; its exit status. */
   int await() throws InterruptedException {
     return process.waitFor();
+  }
+
+  /** The file that its error output went to. */
+  Path errors() {
+    return errors;
   }
 }

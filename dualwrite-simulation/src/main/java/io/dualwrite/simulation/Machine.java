@@ -1,7 +1,7 @@
 package io.dualwrite.simulation;
 
 import java.lang.management.ManagementFactory;
-import java.util.Map;
+import java.util.NavigableMap;
 import java.util.concurrent.ConcurrentSkipListMap;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
@@ -10,25 +10,29 @@ import java.util.concurrent.locks.LockSupport;
  * How busy the machine is with other things: how many times longer than alone some work takes. What
  * a busy machine delays is nobody's defect.
  */
-final class Machine implements AutoCloseable {
+final class Machine {
 
   private static final long CYCLE = TimeUnit.MILLISECONDS.toNanos(400);
   private static final long WORK = TimeUnit.MILLISECONDS.toNanos(8);
 
-  private final Map<Long, Double> slowness = new ConcurrentSkipListMap<>();
-  private final Thread thread;
-  private volatile boolean closed;
+  private static final Machine HERE = new Machine();
 
-  /** Begins to measure. */
-  Machine() {
-    thread = new Thread(this::measure, "machine");
+  private final NavigableMap<Long, Double> slowness = new ConcurrentSkipListMap<>();
+
+  private Machine() {
+    Thread thread = new Thread(this::measure, "machine");
     thread.setDaemon(true);
     thread.start();
   }
 
+  /** The one that this program runs on, measured from the first time that it is asked for. */
+  static Machine here() {
+    return HERE;
+  }
+
   private void measure() {
     var threads = ManagementFactory.getThreadMXBean();
-    while (!closed) {
+    while (true) {
       long start = System.nanoTime();
       long cpu = threads.getCurrentThreadCpuTime();
       long used;
@@ -36,23 +40,18 @@ final class Machine implements AutoCloseable {
         used = threads.getCurrentThreadCpuTime() - cpu;
       } while (used < WORK);
       long took = System.nanoTime() - start;
-      slowness.put(System.currentTimeMillis(), Math.max(1.0, (double) took / used));
+      long rested = System.nanoTime();
       LockSupport.parkNanos(CYCLE);
+      double late = (double) (System.nanoTime() - rested) / CYCLE; // or it was suspended
+      slowness.put(System.currentTimeMillis(), Math.max(1.0, Math.max(late, (double) took / used)));
     }
   }
 
   /** The most between two times. */
   double slowness(long from, long to) {
-    return slowness.entrySet().stream()
-        .filter(e -> e.getKey() >= from - 1000 && e.getKey() <= to + 1000)
-        .mapToDouble(Map.Entry::getValue)
+    return slowness.subMap(from - 1000, true, to + 1000, true).values().stream()
+        .mapToDouble(Double::doubleValue)
         .max()
         .orElse(1);
-  }
-
-  @Override
-  public void close() {
-    closed = true;
-    LockSupport.unpark(thread);
   }
 }

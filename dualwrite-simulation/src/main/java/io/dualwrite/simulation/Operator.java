@@ -10,8 +10,6 @@ import io.dualwrite.backfill.VerifyOptions;
 import io.dualwrite.backfill.VerifyResult;
 import java.io.BufferedReader;
 import java.io.IOException;
-import java.io.InputStreamReader;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
@@ -19,27 +17,24 @@ import java.util.Map;
 import java.util.stream.Collectors;
 
 /**
- * The operator's side, in a process of its own: {@code stage}, {@code copy}, {@code repair} and
- * {@code verify}, one for each line that it is told, answered by {@code done} or {@code failed}.
+ * The operator's side: {@code stage}, {@code copy}, {@code repair} and {@code verify}, one for each
+ * line that it is told, answered by {@code done} or {@code failed}.
  */
 final class Operator {
 
   private Operator() {}
 
-  /** Arguments as {@link Simulation} gives them. */
-  public static void main(String[] args) throws IOException {
-    Map<String, String> given = Child.arguments(args);
+  /** Arguments as {@link Simulation} gives them; until {@code end}. */
+  static void run(Map<String, String> given, BufferedReader in) throws IOException {
     Backfill backfill =
         Backfill.builder()
             .source(given.get("source"), "postgres", "postgres")
             .target(given.get("target"), "postgres", "postgres")
             .build();
     Duration patience = Duration.ofSeconds(3);
-    BufferedReader in =
-        new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
     try (Notes notes = new Notes(Path.of(given.get("notes")))) {
       String line;
-      while ((line = in.readLine()) != null) {
+      while ((line = in.readLine()) != null && !line.equals("end")) {
         String answer;
         notes.add("begins", line);
         try {
@@ -78,8 +73,7 @@ final class Operator {
         }
         answer = answer.replace('\n', ' ');
         notes.add("ends", line + " " + answer);
-        System.out.println(answer);
-        System.out.flush();
+        Host.say(answer);
       }
     }
   }

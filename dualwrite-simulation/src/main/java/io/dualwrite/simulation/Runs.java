@@ -4,7 +4,11 @@ import java.io.IOException;
 import java.io.PrintWriter;
 import java.sql.SQLException;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Locale;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
 
 /**
  * Runs of the simulation, one seed after another, on two embedded servers that are started for
@@ -13,9 +17,9 @@ import java.util.Locale;
 public final class Runs implements AutoCloseable {
 
   private final Servers servers = new Servers();
+  private final Processes processes;
   private final PrintWriter out;
-  private final String off;
-  private String reason = "";
+  private String wrong = "";
 
   /** Starts the servers; what came of each run is printed. */
   public Runs(PrintWriter out) {
@@ -25,7 +29,7 @@ public final class Runs implements AutoCloseable {
   /** With rules of the protocol switched off, by name. */
   Runs(PrintWriter out, String off) {
     this.out = out;
-    this.off = off;
+    processes = new Processes(off.isEmpty() ? List.of() : List.of("dualwrite.test.off=" + off));
   }
 
   /**
@@ -39,44 +43,98 @@ public final class Runs implements AutoCloseable {
    */
   public boolean run(long seed, Duration length)
       throws IOException, SQLException, InterruptedException {
+    return run(seed, length, null);
+  }
+
+  /** With what it is most about; null: as the seed says. */
+  boolean run(long seed, Duration length, Profile profile)
+      throws IOException, SQLException, InterruptedException {
     long start = System.nanoTime();
+    StringBuilder text = new StringBuilder();
     Simulation.Result r;
-    try (Simulation s = new Simulation(servers, seed, length, off)) {
+    try (Simulation s = new Simulation(servers, processes, seed, length, profile)) {
       r = s.run();
-      out.printf(
-          Locale.ROOT,
-          "seed %d: %s; %d transactions acknowledged, %d faults, %d processes killed, %.1f s%n",
-          seed,
-          r.failures().isEmpty() ? "equal" : "FAILED",
-          r.acknowledged(),
-          r.faults(),
-          r.deaths(),
-          (System.nanoTime() - start) / 1e9);
-      if (r.failures().isEmpty()) {
-        if (Boolean.getBoolean("dualwrite.test.simulation.keep")) {
-          out.println("  files: " + s.directory());
-        } else {
-          s.delete();
-        }
+      wrong = r.wrong().isEmpty() ? "" : r.wrong().get(0);
+      text.append(
+          String.format(
+              Locale.ROOT,
+              "seed %d: %s; %d transactions acknowledged, %d faults, %d processes killed, %.1f s%n",
+              seed,
+              r.failures().isEmpty() ? "equal" : "FAILED",
+              r.acknowledged(),
+              r.faults(),
+              r.deaths(),
+              (System.nanoTime() - start) / 1e9));
+      if (r.failures().isEmpty() && !Boolean.getBoolean("dualwrite.test.simulation.keep")) {
+        s.delete();
       } else {
-        reason = r.failures().get(0);
-        r.failures().forEach(f -> out.println("  " + f));
-        r.story().forEach(l -> out.println("    " + l));
-        out.println("  files: " + s.directory());
+        r.failures().forEach(f -> text.append("  ").append(f).append('\n'));
+        r.story().forEach(l -> text.append("    ").append(l).append('\n'));
+        text.append("  files: ").append(s.directory()).append('\n');
       }
-      out.flush();
     }
+    out.print(text); // at once: others print too
+    out.flush();
     return r.failures().isEmpty();
   }
 
-  /** The first thing that was wrong in the last run that failed. */
-  String reason() {
-    return reason;
+  /**
+   * Runs of several seeds, some at a time, each of these on servers of its own.
+   *
+   * @param from the first seed
+   * @param count how many seeds
+   * @param sideBySide how many at a time: a run waits for much of its time
+   * @return how many failed
+   */
+  public static int all(PrintWriter out, long from, int count, int sideBySide, Duration length)
+      throws InterruptedException {
+    AtomicLong next = new AtomicLong(from);
+    AtomicInteger failed = new AtomicInteger();
+    List<Thread> threads = new ArrayList<>();
+    for (int i = 0; i < Math.min(count, sideBySide); i++) {
+      Thread t = new Thread(() -> lane(out, next, from + count, length, failed), "runs-" + i);
+      t.start();
+      threads.add(t);
+    }
+    for (Thread t : threads) {
+      t.join();
+    }
+    return failed.get();
+  }
+
+  private static void lane(
+      PrintWriter out, AtomicLong next, long end, Duration length, AtomicInteger failed) {
+    long seed = next.getAndIncrement();
+    while (seed < end) {
+      try (Runs runs = new Runs(out)) {
+        for (; seed < end; seed = next.getAndIncrement()) {
+          if (!runs.run(seed, length)) {
+            failed.incrementAndGet();
+          }
+        }
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+        return;
+      } catch (IOException | SQLException | RuntimeException e) {
+        out.println("seed " + seed + ": BROKEN, " + e);
+        failed.incrementAndGet();
+        seed = next.getAndIncrement(); // with other servers
+      }
+    }
+  }
+
+  /**
+   * How rows differed after the last run, or what the application was answered that is not so;
+   * empty if there was nothing of that kind, whatever else may have failed.
+   */
+  String wrong() {
+    return wrong;
   }
 
   /** Stops the servers. */
   @Override
   public void close() {
+    processes.close();
     servers.close();
   }
 }

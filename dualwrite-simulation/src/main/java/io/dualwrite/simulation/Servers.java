@@ -20,7 +20,9 @@ final class Servers implements AutoCloseable {
         "full_page_writes=off",
         "deadlock_timeout=100ms",
         "shared_buffers=32MB",
-        "max_wal_size=256MB");
+        "max_wal_size=256MB",
+        "wal_writer_delay=10s"); // what has not committed is lost in a crash, its transaction id
+    // too
   }
 
   /** A new database on both; its name. */

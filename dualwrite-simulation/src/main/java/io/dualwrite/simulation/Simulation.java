@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.time.Duration;
@@ -30,21 +31,29 @@ final class Simulation implements AutoCloseable {
    * What came of it.
    *
    * @param failures empty if both databases are equal and the application was not disturbed
+   * @param wrong those of them that say that rows differ, or that the application was answered what
+   *     is not so; the others may be a busy machine's
    * @param story what to read after a failure
    * @param acknowledged how many transactions were acknowledged
    * @param faults how many faults there were
    * @param deaths how many processes were killed
    */
   record Result(
-      List<String> failures, List<String> story, int acknowledged, int faults, int deaths) {}
+      List<String> failures,
+      List<String> wrong,
+      List<String> story,
+      int acknowledged,
+      int faults,
+      int deaths) {}
 
-  private static final int THREADS = 2;
+  /** Transactions, after which the keys move on. */
+  private static final int A_WINDOW = 150;
 
   /** Seconds that a process may take to begin or to end, on a machine that has much else to do. */
   private static final int START = 180;
 
   /** Transactions, without which a run says nothing. */
-  private static final int AT_LEAST = 60;
+  private static final int AT_LEAST = 200;
 
   private static final int SHOWN = 6;
   private static final int LINES = 120;
@@ -54,15 +63,17 @@ final class Simulation implements AutoCloseable {
   private static final String FULL = "1000000GB";
 
   private final Servers servers;
+  private final Processes processes;
   private final long seed;
   private final Duration length;
-  private final String off;
+  private final Profile profile;
   private final Path directory;
   private final Timeline timeline = new Timeline();
-  private final Machine machine = new Machine();
+  private final Machine machine = Machine.here();
   private final CountDownLatch stop = new CountDownLatch(1);
   private final AtomicInteger total = new AtomicInteger(); // transactions that began
   private final Queue<String> failures = new ConcurrentLinkedQueue<>();
+  private final Queue<String> wrong = new ConcurrentLinkedQueue<>();
   private final List<TcpProxy> toSource = new ArrayList<>();
   private final List<TcpProxy> toTarget = new ArrayList<>();
   private final List<WriterLives> writers = new ArrayList<>();
@@ -73,25 +84,39 @@ final class Simulation implements AutoCloseable {
   private final int gapSource;
   private String database;
 
+  /** Whether everybody said that there is nothing left to bring over: then rows may not differ. */
+  private volatile boolean finished = true;
+
   /**
    * A run.
    *
    * @param length how long writers and faults go on; up to ten times as long until there were
    *     enough transactions
-   * @param off rules of the protocol to switch off, by name and separated by commas; empty for none
+   * @param given what it is most about; null: what the seed says
    */
-  Simulation(Servers servers, long seed, Duration length, String off) throws IOException {
+  Simulation(Servers servers, Processes processes, long seed, Duration length, Profile given)
+      throws IOException {
     this.servers = servers;
+    this.processes = processes;
     this.seed = seed;
     this.length = length;
-    this.off = off;
     directory = Files.createTempDirectory("dualwrite-simulation");
     Dice dice = Dice.of(seed, "plan");
-    ddl = dice.percent(25);
+    Profile drawn = Profile.draw(dice);
+    profile = given == null ? drawn : given;
+    ddl = dice.percent(25) && profile == Profile.ALL;
     preloaded = ddl || dice.percent(40);
     repairs = dice.percent(30);
     gapTarget = dice.of(List.of(600, 2000, 5000));
-    gapSource = dice.of(List.of(1500, 5000));
+    gapSource = dice.of(List.of(1500, 5000, 15000));
+  }
+
+  private boolean brief() {
+    return length.toSeconds() < 20;
+  }
+
+  private int writerCount() {
+    return profile == Profile.LONELY ? 1 : brief() ? 2 : 3;
   }
 
   /** Runs it. */
@@ -109,7 +134,8 @@ final class Simulation implements AutoCloseable {
     }
     timeline.add(
         "plan",
-        "preloaded "
+        profile
+            + ", preloaded "
             + preloaded
             + ", ddl "
             + ddl
@@ -120,7 +146,7 @@ final class Simulation implements AutoCloseable {
             + " and "
             + gapSource
             + " ms");
-    int count = length.toSeconds() < 20 ? 2 : 3;
+    int count = writerCount();
     for (int i = 0; i <= count; i++) { // one way of each is the operator's
       toSource.add(new TcpProxy("127.0.0.1", servers.source.port()));
       toTarget.add(new TcpProxy("127.0.0.1", servers.target.port()));
@@ -137,8 +163,8 @@ final class Simulation implements AutoCloseable {
       w.begun.await(START, TimeUnit.SECONDS);
     }
     threads.add(start("operator", operator));
-    threads.add(start("chaos-target", chaos("target", true, gapTarget)));
-    threads.add(start("chaos-source", chaos("source", !ddl, gapSource)));
+    threads.add(start("chaos-target", chaos("target", gapTarget)));
+    threads.add(start("chaos-source", chaos("source", gapSource)));
     goOn();
     stop.countDown();
     for (Thread t : threads) {
@@ -165,9 +191,15 @@ final class Simulation implements AutoCloseable {
       operator.verify(differences.isEmpty());
     }
     operator.end();
-    story.addAll(tell(events(String.join("\n", story) + "\n" + String.join("\n", failures))));
+    story.addAll(tell(events(String.join("\n", story) + "\n" + String.join("\n", wrong))));
+    failures.addAll(wrong);
     return new Result(
-        List.copyOf(failures), story, acknowledged, timeline.faults(), timeline.deaths());
+        List.copyOf(failures),
+        List.copyOf(wrong),
+        story,
+        acknowledged,
+        timeline.faults(),
+        timeline.deaths());
   }
 
   /** The whole timeline goes to a file; returned is what was done around those transactions. */
@@ -202,14 +234,14 @@ final class Simulation implements AutoCloseable {
     }
   }
 
-  private Chaos chaos(String side, boolean crashes, int gap) {
+  private Chaos chaos(String side, int gap) {
     boolean source = side.equals("source");
     return new Chaos(
         side,
         Dice.of(seed, "chaos", side),
         source ? servers.source : servers.target,
         source ? toSource : toTarget,
-        crashes,
+        profile.faults(!(source && ddl)), // what a lost ALTER did nobody can tell
         gap,
         stop,
         machine,
@@ -236,14 +268,6 @@ final class Simulation implements AutoCloseable {
     return "jdbc:postgresql://127.0.0.1:" + ways.get(n).port() + "/" + database + "?" + more;
   }
 
-  private List<String> properties(List<String> more) {
-    List<String> all = new ArrayList<>(more);
-    if (!off.isEmpty()) {
-      all.add("dualwrite.test.off=" + off);
-    }
-    return all;
-  }
-
   // ---- the processes
 
   /** A writer: one process after another over one journal. */
@@ -252,7 +276,7 @@ final class Simulation implements AutoCloseable {
     private final int number;
     private final Path notes;
     private int life;
-    private Child child;
+    private volatile Child child;
 
     WriterLives(int number) {
       this.number = number;
@@ -263,14 +287,15 @@ final class Simulation implements AutoCloseable {
       return "writer-" + number;
     }
 
-    private Child start(int threads, List<String> properties) {
+    private Child start(int threads, Map<String, String> steps) {
       life++;
       Dice dice = Dice.of(seed, "settings", number, life);
-      Map<String, String> args = new LinkedHashMap<>();
+      Map<String, String> args = new LinkedHashMap<>(steps);
+      args.put("role", "writer");
       args.put("seed", Long.toString(seed));
       args.put("name", "w" + number + "." + life);
       // with 0 the text COMMIT, which faults wait for, is sent every time and not only once
-      String prepare = "&prepareThreshold=" + dice.of(List.of(0, 5));
+      String prepare = "&prepareThreshold=" + dice.of(List.of(0, 0, 5));
       args.put(
           "source",
           url(
@@ -283,7 +308,8 @@ final class Simulation implements AutoCloseable {
       args.put("journal", directory.resolve("journal-" + number).toString());
       args.put("notes", notes.toString());
       args.put("threads", Integer.toString(threads));
-      args.put("age", Integer.toString(life - 1));
+      args.put("profile", profile.name());
+      args.put("keys", Integer.toString(keys()));
       args.put("ddl", Boolean.toString(ddl));
       args.put("mirror", dice.percent(80) ? "sync" : "async");
       args.put("unit-bytes", dice.percent(20) ? "8kB" : "64MB");
@@ -299,9 +325,8 @@ final class Simulation implements AutoCloseable {
               + args.get("unit-bytes")
               + (args.get("free-bytes").equals(FULL) ? " disk full" : "")
               + " "
-              + properties);
-      return new Child(
-          Writer.class, properties(properties), args, directory.resolve(name() + ".err"));
+              + steps);
+      return processes.take(args);
     }
 
     @Override
@@ -319,29 +344,36 @@ final class Simulation implements AutoCloseable {
     private void live() throws InterruptedException {
       Dice dice = Dice.of(seed, "death", number, life + 1);
       int how = dice.weighted(5, 4, 2, 2);
-      String step = dice.of(Death.COMMIT_STEPS) + ":" + dice.between(1, 30);
-      String inner = dice.of(Death.CONVERGENCE_STEPS) + ":" + dice.between(1, 5);
+      // soon, or later, when more has been written that may be lost
+      boolean soon = dice.percent(brief() ? 70 : 30);
+      String step = dice.of(Death.COMMIT_STEPS) + ":" + dice.between(1, soon ? 30 : 600);
+      String inner = dice.of(Death.CONVERGENCE_STEPS) + ":" + dice.between(1, soon ? 5 : 60);
       // whoever does not come by the step where it was to die is killed where it stands: after so
       // many transactions, however long they take, and so many milliseconds
-      int transactions = how == 2 ? dice.between(0, 40) : dice.between(60, 300);
+      int transactions = soon ? dice.between(0, how == 2 ? 40 : 300) : dice.between(300, 1500);
       int after = dice.between(0, 200);
       if (life > 0 && !ddl && dice.percent(12)) { // what a lost ALTER did nobody can tell
         timeline.add(name(), Damage.flip(directory.resolve("journal-" + number), dice));
       }
-      List<String> steps = new ArrayList<>();
-      if (dice.percent(40)) {
-        steps.add(
-            "dualwrite.test.linger-at=" + dice.of(Death.COMMIT_STEPS) + ":" + dice.between(5, 150));
+      Map<String, String> steps = new LinkedHashMap<>();
+      if (dice.percent(50)) {
+        steps.put(
+            "dualwrite.test.linger-at",
+            profile.commitStep(dice)
+                + ":"
+                + dice.between(5, 150)
+                + ":"
+                + dice.of(List.of(2, 5, 10, 30)));
       }
       if (dice.percent(60)) {
-        steps.add(linger(dice));
+        linger(dice, steps);
       }
       if (how == 0) {
-        steps.add("dualwrite.test.die-at=" + step);
+        steps.put("dualwrite.test.die-at", step);
       } else if (how == 1) {
-        steps.add("dualwrite.test.die-in-convergence-at=" + inner);
+        steps.put("dualwrite.test.die-in-convergence-at", inner);
       }
-      child = start(THREADS, steps);
+      child = start(profile == Profile.LONELY ? 1 : 2, steps);
       if (!answer("ready", START)) {
         return;
       }
@@ -355,7 +387,7 @@ final class Simulation implements AutoCloseable {
         }
         int written = line == null ? 0 : Writer.written(line);
         if (written > 0) {
-          total.incrementAndGet();
+          began();
         }
         if (how != 3 && kill == Long.MAX_VALUE && written >= transactions) {
           kill = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(after);
@@ -369,8 +401,9 @@ final class Simulation implements AutoCloseable {
     private void died() throws InterruptedException {
       int status = child.await();
       timeline.death(name(), "ended " + status);
+      keepErrors(child);
       if (status != 137) {
-        failures.add(name() + " ended by itself in life " + life + " (see " + name() + ".err)");
+        failures.add(name() + " ended by itself in life " + life);
         stop.countDown();
       }
     }
@@ -388,10 +421,12 @@ final class Simulation implements AutoCloseable {
           return true;
         }
         if (line != null && !line.equals("ready") && Writer.written(line) < 0) {
+          finished = false;
           failures.add(name() + ": " + line);
           return true;
         }
       }
+      finished = false;
       failures.add(name() + " did not say " + expected + " within " + seconds + " s");
       child.kill();
       child.await();
@@ -406,7 +441,7 @@ final class Simulation implements AutoCloseable {
           return;
         }
       }
-      child = start(0, List.of());
+      child = start(0, Map.of());
     }
 
     void drain() {
@@ -414,10 +449,14 @@ final class Simulation implements AutoCloseable {
         for (int n = 0; n < 2; n++) {
           child.tell("drain");
           if (answer("drained", (int) Bounds.DRAIN.toSeconds() + START)) {
-            child.await();
+            if (child.alive() && answer(Host.IDLE, START)) {
+              keepErrors(child);
+              processes.give(child);
+              child = null;
+            }
             return;
           }
-          child = start(0, List.of()); // it was to die in its convergence, and did so now
+          child = start(0, Map.of()); // it was to die in its convergence, and did so now
         }
       } catch (InterruptedException e) {
         Thread.currentThread().interrupt();
@@ -425,11 +464,43 @@ final class Simulation implements AutoCloseable {
     }
   }
 
-  private static String linger(Dice dice) {
-    return "dualwrite.test.linger-in-convergence-at="
-        + dice.of(Death.CONVERGENCE_STEPS)
-        + ":"
-        + dice.between(5, 300);
+  private void linger(Dice dice, Map<String, String> steps) {
+    steps.put(
+        "dualwrite.test.linger-in-convergence-at",
+        profile.convergenceStep(dice)
+            + ":"
+            + dice.between(5, 300)
+            + ":"
+            + dice.of(List.of(1, 2, 5, 20)));
+  }
+
+  /** A transaction began somewhere; now and then the keys move on, for all writers. */
+  private void began() {
+    if (total.incrementAndGet() % A_WINDOW == 0) {
+      for (WriterLives w : writers) {
+        Child c = w.child;
+        if (c != null) {
+          c.tell(Writer.KEYS + keys());
+        }
+      }
+    }
+  }
+
+  private int keys() {
+    return total.get() / A_WINDOW * (Tables.KEYS / 2);
+  }
+
+  private void keepErrors(Child child) {
+    try {
+      if (Files.size(child.errors()) > 0) {
+        Files.copy(
+            child.errors(),
+            directory.resolve(child.errors().getFileName()),
+            StandardCopyOption.REPLACE_EXISTING);
+      }
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
   }
 
   private boolean stopping() {
@@ -451,15 +522,15 @@ final class Simulation implements AutoCloseable {
     void begin() {
       if (child == null || !child.alive()) {
         Dice dice = Dice.of(seed, "operator", ++life);
-        child =
-            new Child(
-                Operator.class,
-                properties(dice.percent(50) ? List.of(linger(dice)) : List.of()),
-                Map.of(
-                    "source", url(toSource, way, "connectTimeout=5"),
-                    "target", url(toTarget, way, "connectTimeout=5"),
-                    "notes", directory.resolve("operator.notes").toString()),
-                directory.resolve("operator.err"));
+        Map<String, String> args = new LinkedHashMap<>();
+        args.put("role", "operator");
+        args.put("source", url(toSource, way, "connectTimeout=5"));
+        args.put("target", url(toTarget, way, "connectTimeout=5"));
+        args.put("notes", directory.resolve("operator.notes").toString());
+        if (dice.percent(50)) {
+          linger(dice, args);
+        }
+        child = processes.take(args);
       }
     }
 
@@ -495,7 +566,8 @@ final class Simulation implements AutoCloseable {
     public void run() {
       Dice dice = Dice.of(seed, "operator");
       try {
-        while (!stop.await(dice.between(0, 1000), TimeUnit.MILLISECONDS)) {
+        int rest = preloaded && !repairs ? 1000 : 3000;
+        while (!stop.await(dice.between(0, rest), TimeUnit.MILLISECONDS)) {
           int kill = dice.percent(20) ? dice.between(10, 2000) : 0;
           boolean repair = dice.percent(50);
           if (!preloaded && !staged) {
@@ -519,6 +591,7 @@ final class Simulation implements AutoCloseable {
         staged |= last.equals("done");
       }
       if (!preloaded && !copied) {
+        finished = false;
         failures.add("the backfill does not end: " + last);
       }
     }
@@ -532,21 +605,34 @@ final class Simulation implements AutoCloseable {
     }
 
     void end() throws InterruptedException {
+      child.tell("end");
+      long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(10);
+      while (System.nanoTime() - end < 0) {
+        String line = child.next(100);
+        if (Host.IDLE.equals(line)) {
+          keepErrors(child);
+          processes.give(child);
+          return;
+        }
+        if (Child.END.equals(line)) {
+          return;
+        }
+      }
       child.kill();
-      child.await();
     }
   }
 
   // ---- the end
 
   private void tell(Comparison.Difference d, List<String> story) {
-    failures.add(
-        d.table()
-            + " differs: "
-            + d.onlySource().size()
-            + " rows only in the source, "
-            + d.onlyTarget().size()
-            + " only in the target");
+    (finished ? wrong : failures)
+        .add(
+            d.table()
+                + " differs: "
+                + d.onlySource().size()
+                + " rows only in the source, "
+                + d.onlyTarget().size()
+                + " only in the target");
     story.add(d.table() + ":");
     d.onlySource().stream().limit(SHOWN).forEach(r -> story.add("  only in the source: " + r));
     d.onlyTarget().stream().limit(SHOWN).forEach(r -> story.add("  only in the target: " + r));
@@ -570,11 +656,11 @@ final class Simulation implements AutoCloseable {
     }
     Set<String> missing = Comparison.markers(source, acknowledged, false);
     if (!missing.isEmpty()) {
-      failures.add("acknowledged, but not in the source: " + missing);
+      wrong.add("acknowledged, but not in the source: " + missing);
     }
     Set<String> there = Comparison.markers(source, undone, true);
     if (!there.isEmpty()) {
-      failures.add("rolled back, but in the source: " + there);
+      wrong.add("rolled back, but in the source: " + there);
     }
     return acknowledged.size();
   }
@@ -642,6 +728,11 @@ final class Simulation implements AutoCloseable {
 
   /** Deletes the files. */
   void delete() {
+    delete(directory);
+  }
+
+  /** Deletes a directory. */
+  static void delete(Path directory) {
     try (Stream<Path> files = Files.walk(directory)) {
       files.sorted(Comparator.reverseOrder()).forEach(f -> f.toFile().delete());
     } catch (IOException e) {
@@ -651,7 +742,6 @@ final class Simulation implements AutoCloseable {
 
   @Override
   public void close() {
-    machine.close();
     toSource.forEach(TcpProxy::close);
     toTarget.forEach(TcpProxy::close);
     for (WriterLives w : writers) {

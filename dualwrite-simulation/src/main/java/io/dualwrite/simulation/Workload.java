@@ -12,6 +12,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.IntSupplier;
 import org.postgresql.PGConnection;
 
 /**
@@ -49,22 +50,21 @@ final class Workload {
     COPY_KEYED(3),
     COPY_KEYLESS(3),
     BATCH(5),
-    BULK(2),
+    BULK(1),
+    PUT(8),
+    TAKE(6),
+    REQUEUE(3),
+    DROP_BASKET(3),
+    FILL_BASKET(5),
+    AGE_LOG(1),
     TRUNCATE(1),
     ALTER(1),
     CREATE(1);
 
-    private static final int[] WEIGHTS =
-        java.util.Arrays.stream(values()).mapToInt(o -> o.weight).toArray();
-
-    private final int weight;
+    final int weight;
 
     Op(int weight) {
       this.weight = weight;
-    }
-
-    static Op draw(Dice dice) {
-      return values()[dice.weighted(WEIGHTS)];
     }
 
     boolean ddl() {
@@ -90,25 +90,24 @@ final class Workload {
   private final long seed;
   private final String name;
   private final boolean ddl;
-  private final int age;
+  private final int[] weights;
+  private final IntSupplier keys;
   private final Told told;
   private int n;
-
-  /**
-   * Where the keys of the moment begin: they move on, so that nobody writes over what went wrong.
-   */
   private int first;
 
   /**
    * @param name of the thread: part of its markers and of its decisions
    * @param ddl whether it changes tables too
-   * @param age how many processes the writer had before this one
+   * @param keys where the keys of the moment begin: they move on with what all writers have
+   *     written, so that these meet there, and nobody writes over what went wrong
    */
-  Workload(long seed, String name, boolean ddl, int age, Told told) {
+  Workload(long seed, String name, boolean ddl, Profile profile, IntSupplier keys, Told told) {
     this.seed = seed;
     this.name = name;
     this.ddl = ddl;
-    this.age = age;
+    weights = profile.operations();
+    this.keys = keys;
     this.told = told;
   }
 
@@ -119,7 +118,7 @@ final class Workload {
    */
   void transaction(Connection c) throws SQLException, IOException {
     n++;
-    first = age * Tables.KEYS / 2 + n / 12 * (Tables.KEYS / 4);
+    first = keys.getAsInt();
     String marker = marker();
     Dice dice = Dice.of(seed, name, n);
     if (dice.percent(15)) {
@@ -128,7 +127,7 @@ final class Workload {
     }
     List<Op> ops = new ArrayList<>();
     for (int i = dice.weighted(4, 4, 3, 1, 1) + 1; i > 0; i--) {
-      Op op = Op.draw(dice);
+      Op op = draw(dice);
       if (ddl || !op.ddl()) {
         ops.add(op);
       }
@@ -137,7 +136,7 @@ final class Workload {
     boolean markerFirst = dice.percent(50);
     boolean keylessMarker = dice.percent(50);
     int savepointAt = dice.percent(20) ? dice.below(ops.size() + 1) : -1;
-    int pause = dice.percent(6) ? dice.between(20, dice.percent(10) ? 3000 : 300) : 0;
+    int pause = dice.percent(4) ? dice.between(10, dice.percent(8) ? 2000 : 150) : 0;
     told.begins(marker, ops + (savepointAt < 0 ? "" : " savepoint at " + savepointAt));
     boolean over = false;
     c.setAutoCommit(false);
@@ -166,6 +165,10 @@ final class Workload {
     }
   }
 
+  private Op draw(Dice dice) {
+    return Op.values()[dice.weighted(weights)];
+  }
+
   private void end(Connection c, String marker, boolean commits) throws SQLException {
     long start = System.nanoTime();
     if (!commits) {
@@ -189,7 +192,7 @@ final class Workload {
 
   private void autocommit(Connection c, Dice dice, String marker) throws SQLException, IOException {
     boolean mark = dice.percent(50);
-    Op op = Op.draw(dice);
+    Op op = draw(dice);
     if (op.ddl() && !ddl) {
       mark = true;
     }
@@ -270,14 +273,16 @@ final class Workload {
       case UPDATE_BY_VALUE ->
           update(
               c,
-              "update account set balance = balance - 7, note = ? where balance > ? and balance < ?",
+              "update account set balance = balance - 7, note = ? where balance > ? and balance < ? and id > ?",
               tag,
-              k * 10,
-              k * 10 + 120);
+              (k - first) * 10,
+              (k - first) * 10 + 120,
+              first);
       case CHANGE_KEY -> update(c, "update account set id = ?, note = ? where id = ?", l, tag, k);
       case DELETE -> update(c, "delete from account where id = ?", k);
       case DELETE_MANY ->
-          update(c, "delete from account where id % 19 = ? and version > 0", k % 19);
+          update(
+              c, "delete from account where id % 19 = ? and version > 0 and id > ?", k % 19, first);
       case ORDER -> order(c, k % 100, many, tag);
       case CUSTOMER -> {
         if (other) {
@@ -370,7 +375,41 @@ final class Workload {
               c,
               "insert into item select ? || ':' || g, repeat(md5(g::text), 4), g from generate_series(1, ?) g",
               tag,
-              many * 40);
+              many * 12);
+      case PUT ->
+          update(
+              c,
+              "insert into queue(payload) select ? from generate_series(1, ?)",
+              tag,
+              other ? 1 : many / 3 + 1);
+      case TAKE ->
+          update(
+              c,
+              "delete from queue where id in (select id from queue order by id desc limit ? for update skip locked)",
+              other ? 1 : many / 3 + 1);
+      case REQUEUE ->
+          update(
+              c,
+              "update queue set id = nextval('queue_id_seq'), payload = ? where id in (select id from queue order by id desc limit ? for update skip locked)",
+              tag,
+              other ? 1 : 2);
+      case DROP_BASKET -> update(c, "delete from basket where id = ?", first / 6 + k % 5);
+      case FILL_BASKET -> {
+        int basket = first / 6 + k % 5;
+        update(
+            c,
+            "insert into basket values (?, ?) on conflict (id) do update set v = excluded.v",
+            basket,
+            tag);
+        update(
+            c,
+            "insert into entry select ?, g, ? from generate_series(?, ?) g on conflict (basket, n) do update set v = excluded.v",
+            basket,
+            tag,
+            l % 8,
+            l % 8 + many / 4);
+      }
+      case AGE_LOG -> query(c, "select age_log(?)", k);
       case TRUNCATE -> {
         update(c, "truncate scratch");
         update(c, "insert into scratch select g, ? from generate_series(1, ?) g", tag, many);

@@ -5,8 +5,6 @@ import io.dualwrite.jdbc.DualWriteDataSource;
 import io.dualwrite.jdbc.Status;
 import java.io.BufferedReader;
 import java.io.IOException;
-import java.io.InputStreamReader;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.sql.Connection;
 import java.sql.SQLException;
@@ -19,9 +17,9 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /**
- * An application: a process that writes through a {@link DualWriteDataSource} on several threads
- * until it is told to stop, or killed. Says {@code ready}, how many transactions began, {@code
- * stopped}, and at last {@code drained} or what was left; told {@code stop} and {@code drain}.
+ * An application: writes through a {@link DualWriteDataSource} on several threads until it is told
+ * to stop, or killed. Says {@code ready}, how many transactions began, {@code stopped}, and at last
+ * {@code drained} or what was left; told {@code keys}, {@code stop} and {@code drain}.
  */
 final class Writer {
 
@@ -30,22 +28,24 @@ final class Writer {
 
   private static final String WRITTEN = "written ";
 
+  /** Where the keys of the moment begin. */
+  static final String KEYS = "keys ";
+
   private final AtomicInteger written = new AtomicInteger();
   private final Map<String, String> args;
   private final Notes notes;
   private final CountDownLatch stop = new CountDownLatch(1);
+  private volatile int keys;
 
-  private Writer(Map<String, String> args) {
+  /** Arguments as {@link Simulation} gives them. */
+  Writer(Map<String, String> args) {
     this.args = args;
+    keys = Integer.parseInt(args.get("keys"));
     notes = new Notes(Path.of(args.get("notes")));
   }
 
-  /** Arguments as {@link Simulation} gives them. */
-  public static void main(String[] args) throws Exception {
-    new Writer(Child.arguments(args)).run();
-  }
-
-  private void run() throws InterruptedException, IOException, SQLException {
+  /** Writes, until it is told to drain. */
+  void run(BufferedReader in) throws InterruptedException, IOException, SQLException {
     DualWriteDataSource.Builder builder =
         DualWriteDataSource.builder()
             .source(args.get("source"), "postgres", "postgres")
@@ -58,8 +58,9 @@ final class Writer {
             .set(Setting.MIRROR_LOCK_TIMEOUT, "250ms")
             .set(Setting.MIRROR_CONNECTION_TIMEOUT, Bounds.CONNECTION.toMillis() + "ms")
             .set(Setting.BREAKER_OPEN, "300ms");
-    try (DualWriteDataSource ds = builder.build()) {
-      say("ready");
+    try (notes;
+        DualWriteDataSource ds = builder.build()) {
+      Host.say("ready");
       List<Thread> threads = new ArrayList<>();
       for (int i = 0; i < Integer.parseInt(args.get("threads")); i++) {
         String name = args.get("name") + "." + i;
@@ -68,8 +69,6 @@ final class Writer {
         t.start();
         threads.add(t);
       }
-      BufferedReader in =
-          new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
       String line;
       while ((line = in.readLine()) != null) {
         if (line.equals("stop")) {
@@ -77,10 +76,12 @@ final class Writer {
           for (Thread t : threads) {
             t.join();
           }
-          say("stopped");
+          Host.say("stopped");
         } else if (line.equals("drain")) {
-          say(drain(ds));
+          Host.say(drain(ds));
           break;
+        } else if (line.startsWith(KEYS)) {
+          keys = Integer.parseInt(line.substring(KEYS.length()));
         }
       }
     }
@@ -91,18 +92,14 @@ final class Writer {
     return line.startsWith(WRITTEN) ? Integer.parseInt(line.substring(WRITTEN.length())) : -1;
   }
 
-  private static void say(String line) {
-    System.out.println(line);
-    System.out.flush();
-  }
-
   private void work(DualWriteDataSource ds, String name) {
     Workload work =
         new Workload(
             Long.parseLong(args.get("seed")),
             name,
             Boolean.parseBoolean(args.get("ddl")),
-            Integer.parseInt(args.get("age")),
+            Profile.valueOf(args.get("profile")),
+            () -> keys,
             told());
     Dice dice = Dice.of(Long.parseLong(args.get("seed")), name, "connections");
     while (stop.getCount() > 0) {
@@ -112,7 +109,7 @@ final class Writer {
         told().took("connect", work.marker(), System.nanoTime() - start);
         for (int n = dice.between(5, 60); n > 0 && stop.getCount() > 0; n--) {
           try {
-            say(WRITTEN + written.incrementAndGet());
+            Host.say(WRITTEN + written.incrementAndGet());
             work.transaction(c);
           } catch (SQLException e) {
             notes.add(

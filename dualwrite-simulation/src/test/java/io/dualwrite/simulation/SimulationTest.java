@@ -11,58 +11,27 @@ import java.io.StringWriter;
 import java.sql.Connection;
 import java.time.Duration;
 import java.util.List;
-import java.util.Queue;
 import java.util.Set;
-import java.util.concurrent.ConcurrentLinkedQueue;
-import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 
 class SimulationTest {
 
-  /** Long enough for a handful of faults each. */
+  /** A handful of faults each; the processes that were not killed go on from run to run. */
   private static final Duration SHORT =
-      Duration.ofMillis(Long.getLong("dualwrite.test.simulation.millis", 10_000));
+      Duration.ofMillis(Long.getLong("dualwrite.test.simulation.millis", 2_500));
 
-  private static final int SEEDS = Integer.getInteger("dualwrite.test.simulation.seeds", 2);
-  private static final int AT_ONCE = 2;
+  private static final int SEEDS = Integer.getInteger("dualwrite.test.simulation.seeds", 20);
+  private static final int SIDE_BY_SIDE =
+      Integer.getInteger("dualwrite.test.simulation.side-by-side", 3);
 
-  /** No run begins after so long: the build has little time, and more on another machine. */
-  private static final Duration ENOUGH = Duration.ofSeconds(30);
-
-  /** Two at a time: a run waits for much of its time. */
   @Test
   void shortRunsEndEqual() throws InterruptedException {
-    AtomicInteger next = new AtomicInteger(1);
-    long end = System.nanoTime() + ENOUGH.toNanos();
     StringWriter text = new StringWriter();
-    PrintWriter out = new PrintWriter(text, true);
-    Queue<Throwable> failures = new ConcurrentLinkedQueue<>();
-    List<Thread> threads =
-        IntStream.range(0, AT_ONCE)
-            .mapToObj(
-                i ->
-                    new Thread(
-                        () -> {
-                          try (Runs runs = new Runs(out)) {
-                            int s;
-                            do {
-                              s = next.getAndIncrement();
-                              assertTrue(s > SEEDS || runs.run(s, SHORT), "seed " + s);
-                            } while (s < SEEDS && System.nanoTime() - end < 0);
-                          } catch (Exception | AssertionError e) {
-                            failures.add(e);
-                          }
-                        },
-                        "runs-" + i))
-            .toList();
-    threads.forEach(Thread::start);
-    for (Thread t : threads) {
-      t.join();
-    }
+    int failed = Runs.all(new PrintWriter(text, true), 1, SEEDS, SIDE_BY_SIDE, SHORT);
     System.out.print(text);
-    assertEquals(List.of(), List.copyOf(failures), text::toString);
+    assertEquals(0, failed, text::toString);
   }
 
   /** On request: how many runs it takes depends on how much a machine gets done in each. */
@@ -71,7 +40,7 @@ class SimulationTest {
   void aRuleThatIsSwitchedOffIsNoticed() throws Exception {
     StringWriter text = new StringWriter();
     assertTrue(
-        new Teeth(new PrintWriter(text), SHORT, 10).run(List.of("ROLLBACK_TO_TRUNCATES")),
+        new Teeth(new PrintWriter(text), Duration.ofSeconds(15), 10).run(List.of(), SIDE_BY_SIDE),
         text::toString);
   }
 

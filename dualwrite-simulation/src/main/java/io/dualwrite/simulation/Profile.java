@@ -1,0 +1,94 @@
+package io.dualwrite.simulation;
+
+import io.dualwrite.simulation.Chaos.Fault;
+import io.dualwrite.simulation.Workload.Op;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * What a run is most about: kinds of transactions, faults, and steps to linger at that together
+ * make some interleavings likely which are rare among everything else. Everything else goes on
+ * beside them.
+ */
+@SuppressWarnings("ImmutableEnumChecker") // nobody changes the maps and lists
+enum Profile {
+  /** Nothing in particular. */
+  ALL(Map.of(), Map.of(), List.of(), List.of()),
+
+  /** Rows that soon go again, or get another key, while the commits that brought them are late. */
+  QUEUE(
+      Map.of(Op.PUT, 70, Op.TAKE, 50, Op.REQUEUE, 50),
+      Map.of(Fault.OUTLIVED_COMMIT, 25),
+      List.of("PRIMARY_COMMITTED", "FLUSHED"),
+      List.of("FIRST_READ", "WRITTEN")),
+
+  /** Parents that go and come back with other children, and rows that everybody writes. */
+  FAMILY(
+      Map.of(Op.DROP_BASKET, 60, Op.FILL_BASKET, 120, Op.UPSERT, 20),
+      Map.of(Fault.CUT_AT_COMMIT, 10),
+      List.of("INTENT_APPENDED", "FLUSHED", "PRIMARY_COMMITTED"),
+      List.of("FIRST_READ", "PARENTS_LOCKED")),
+
+  /** Rows without a key, and what makes their tables suspect. */
+  LOG(
+      Map.of(Op.LOG, 60, Op.LOG_MANY, 20, Op.LOG_DELETE, 5, Op.AGE_LOG, 12),
+      Map.of(Fault.OUTLIVED_COMMIT, 25),
+      List.of("INTENT_APPENDED", "PRIMARY_COMMITTED"),
+      List.of("RECOPY_LOCKED", "RECOPY_SNAPSHOT", "REPLAY_CLAIMED", "REPLAY_VISIBILITY")),
+
+  /** One thread alone with a source that crashes: it gives transaction ids out again. */
+  LONELY(
+      Map.of(Op.LOG, 200),
+      Map.of(Fault.CRASH, 60),
+      List.of("INTENT_APPENDED"),
+      List.of("REPLAY_CLAIMED"));
+
+  private final Map<Op, Integer> operations;
+  private final Map<Fault, Integer> faults;
+  private final List<String> commitSteps;
+  private final List<String> convergenceSteps;
+
+  Profile(
+      Map<Op, Integer> operations,
+      Map<Fault, Integer> faults,
+      List<String> commitSteps,
+      List<String> convergenceSteps) {
+    this.operations = operations;
+    this.faults = faults;
+    this.commitSteps = commitSteps;
+    this.convergenceSteps = convergenceSteps;
+  }
+
+  /** How often each operation comes, in their order. */
+  int[] operations() {
+    return Arrays.stream(Op.values())
+        .mapToInt(o -> o.weight + operations.getOrDefault(o, 0))
+        .toArray();
+  }
+
+  /** How often each fault comes, in their order. */
+  int[] faults(boolean crashes) {
+    return Arrays.stream(Fault.values())
+        .mapToInt(f -> f == Fault.CRASH && !crashes ? 0 : f.weight + faults.getOrDefault(f, 0))
+        .toArray();
+  }
+
+  /** Of a run. */
+  static Profile draw(Dice dice) {
+    return values()[dice.weighted(6, 3, 3, 3, 1)];
+  }
+
+  /** A step of a commit, more often one of those that matter here. */
+  String commitStep(Dice dice) {
+    return dice.of(commitSteps.isEmpty() || dice.percent(25) ? Death.COMMIT_STEPS : commitSteps);
+  }
+
+  /** A step of replay, resync or recopy, likewise. */
+  String convergenceStep(Dice dice) {
+    return dice.of(
+        convergenceSteps.isEmpty() || dice.percent(25)
+            ? Death.CONVERGENCE_STEPS
+            : convergenceSteps);
+  }
+}
