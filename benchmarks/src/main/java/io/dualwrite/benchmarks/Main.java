@@ -12,6 +12,7 @@ import java.time.LocalDate;
 import java.time.ZoneOffset;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Set;
@@ -33,10 +34,14 @@ public final class Main {
       }
       return;
     }
+    if (args.length > 0 && args[0].equals("backfill")) {
+      backfill(Set.copyOf(Arrays.asList(args).subList(1, args.length)));
+      return;
+    }
     Set<String> words = Set.copyOf(Arrays.asList(args));
     if (!Set.of("micro", "whole", "quick").containsAll(words)) {
       System.err.println(
-          "usage: benchmarks [micro | whole] [quick], or benchmarks jmh <options of JMH>");
+          "usage: benchmarks [micro | whole] [quick], benchmarks backfill [contest ...] [quick], or benchmarks jmh <options of JMH>");
       System.exit(2);
     }
     boolean quick = words.contains("quick");
@@ -60,6 +65,54 @@ public final class Main {
         long minutes = Duration.ofNanos(System.nanoTime() - start).toMinutes() + 1;
         print(out, micro, whole, minutes, servers.version(), busy);
       }
+    }
+    System.out.write(document.toByteArray());
+    System.out.flush();
+  }
+
+  private static void backfill(Set<String> words) throws Exception {
+    Set<String> contests = new HashSet<>(words);
+    boolean quick = contests.remove("quick");
+    long start = System.nanoTime();
+    double load = ManagementFactory.getOperatingSystemMXBean().getSystemLoadAverage();
+    ByteArrayOutputStream document = new ByteArrayOutputStream();
+    try (BackfillRun run = new BackfillRun(quick ? 4 : 200, quick ? 0 : 3, contests);
+        PrintStream out = new PrintStream(document, false, StandardCharsets.UTF_8)) {
+      run.run();
+      out.printf(
+          Locale.ROOT,
+          """
+          # How fast the backfill is
+
+          Written by `benchmarks/run backfill > benchmarks/BACKFILL.md`, which takes about %d minutes; nothing in here is edited by hand.
+
+          | | |
+          |---|---|
+          | date | %s |
+          | machine | %s, %d processors, %s %s |
+          | load before | %.1f%s |
+          | Java | %s %s, a heap of 256 MB |
+          | PostgreSQL | %s, both servers on this machine, `fsync=on`, on %s |
+
+          Every line is a process, or two, as a user starts them; the time is that from the start to the end, that of the
+          Java virtual machine's start included. Each had its turn in each of %d rounds, the target empty before it; what is
+          shown are medians over the rounds, the ratios those of the same round. Servers, clients and dualwrite share the
+          processors: what a client saves, the servers have.
+          """,
+          Duration.ofNanos(System.nanoTime() - start).toMinutes() + 1,
+          LocalDate.now(ZoneOffset.UTC),
+          processor(),
+          Runtime.getRuntime().availableProcessors(),
+          System.getProperty("os.name"),
+          System.getProperty("os.arch"),
+          load,
+          load > 0.5 ? ": **others were at work, and the numbers are no more than a hint**" : "",
+          System.getProperty("java.vm.name"),
+          Runtime.version(),
+          run.versions(),
+          Files.getFileStore(Path.of(System.getProperty("java.io.tmpdir"))).type(),
+          quick ? 1 : 3);
+      run.print(out);
     }
     System.out.write(document.toByteArray());
     System.out.flush();
