@@ -186,10 +186,9 @@ public final class Catalog {
    * their defaults or its triggers. What VACUUM and ANALYZE write there leaves it as it is.
    */
   private static final String VERSION =
-      "c.xmin::text || '/' || coalesce((select pg_catalog.string_agg(a.xmin::text, ',' order by a.attnum)"
-          + " from pg_catalog.pg_attribute a where a.attrelid = c.oid and a.attnum > 0), '')"
-          + " || '/' || coalesce((select pg_catalog.string_agg(g.xmin::text, ',' order by g.oid)"
-          + " from pg_catalog.pg_trigger g where g.tgrelid = c.oid), '')";
+      "c.xmin::text || '/' || array(select a.xmin from pg_catalog.pg_attribute a"
+          + " where a.attrelid = c.oid and a.attnum > 0 order by a.attnum)::text"
+          + " || '/' || array(select g.xmin from pg_catalog.pg_trigger g where g.tgrelid = c.oid order by g.tgname)::text";
 
   /**
    * A scalar query with one parameter, an array of oids: the versions of these tables by ascending
@@ -210,20 +209,24 @@ public final class Catalog {
 
   /**
    * A scalar query without parameters: the transaction's id, the backend's process id, and {@code
-   * t} if the table is still what it was when it was read, else {@code f}; separated by blanks.
-   * Whoever writes to a table holds a lock on it until the transaction ends, so that what a
-   * statement that writes is told by this query in its RETURNING list stays true.
+   * t} if the table is still what it was when it was read, {@code f} if it is not, nothing if it
+   * cannot be seen; separated by blanks. Whoever writes to a table holds a lock on it until the
+   * transaction ends, so that what a statement that writes is told by this query in its RETURNING
+   * list stays true.
    */
   public static String proof(Table table) {
+    String oid = Long.toString(table.oid());
     return "(select pg_catalog.concat(pg_catalog.pg_current_xact_id()::text, ' ', pg_catalog.pg_backend_pid(), ' ', "
+        // by its number, so that each part is looked up in an index
         + VERSION
+            .replace(
+                "c.xmin", "(select c.xmin from pg_catalog.pg_class c where c.oid = " + oid + ")")
+            .replace("= c.oid", "= " + oid)
         + " = '"
         + table.version()
         + "' and "
         + SEES_NOW
-        + ") from pg_catalog.pg_class c where c.oid = "
-        + table.oid()
-        + ")";
+        + "))";
   }
 
   private static List<Table> load(Connection connection, String where, List<String> parameters)

@@ -82,14 +82,10 @@ final class UnitOfWork {
   }
 
   /**
-   * What {@link io.dualwrite.catalog.Catalog#proof} said; null: the transaction's snapshot is older
-   * than the table.
+   * What {@link io.dualwrite.catalog.Catalog#proof} said: nothing of the table if the transaction's
+   * snapshot is older than it.
    */
   void prove(Table table, String proof) {
-    if (proof == null) {
-      doubted = true;
-      return;
-    }
     int pidAt = proof.indexOf(' ') + 1;
     int end = proof.indexOf(' ', pidAt);
     xid = Long.parseLong(proof, 0, pidAt - 1, 10);
