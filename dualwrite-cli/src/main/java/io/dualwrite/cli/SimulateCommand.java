@@ -129,7 +129,7 @@ final class SimulateCommand implements Callable<Integer> {
           ? ExitCode.DONE
           : ExitCode.FAILED;
     }
-    int failed = Runs.all(out, seed, count, sideBySide, length);
+    int failed = Runs.all(out, seed, count, sideBySide, length, Duration.ofDays(365));
     if (count > 1) {
       out.println(
           failed == 0 ? count + " seeds, all equal" : failed + " of " + count + " seeds failed");

@@ -76,7 +76,7 @@ final class Chaos implements Runnable {
    */
   private boolean pause() throws InterruptedException {
     long now = System.currentTimeMillis();
-    double millis = dice.between(gap / 10, gap) * machine.slowness(now - 5000, now);
+    double millis = dice.between(gap / 10, gap) * Math.min(2, machine.slowness(now - 5000, now));
     return stop.await((long) millis, TimeUnit.MILLISECONDS);
   }
 
@@ -95,7 +95,7 @@ final class Chaos implements Runnable {
     int one = dice.percent(60) ? dice.below(ways.size()) : -1;
     List<TcpProxy> hit = one < 0 ? ways : List.of(ways.get(one));
     int millis = dice.between(20, dice.percent(25) ? 1500 : 400);
-    int late = dice.between(50, 1000);
+    int late = dice.between(200, 1500);
     int bytes = dice.below(dice.percent(50) ? 300 : 6000);
     Direction direction = dice.percent(50) ? Direction.TO_SERVER : Direction.TO_CLIENT;
     String what = fault + (one < 0 ? " all" : " way " + one) + " " + millis + " ms " + direction;
@@ -133,7 +133,8 @@ final class Chaos implements Runnable {
         server.restart();
         return;
       }
-      stop.await(millis, TimeUnit.MILLISECONDS);
+      // somebody has to come by with a COMMIT
+      stop.await(fault == Fault.OUTLIVED_COMMIT ? 1000 + millis : millis, TimeUnit.MILLISECONDS);
     } finally {
       if (fault == Fault.FREEZE) {
         server.thaw();

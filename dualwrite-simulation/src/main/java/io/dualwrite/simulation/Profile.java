@@ -63,15 +63,45 @@ enum Profile {
   /** How often each operation comes, in their order. */
   int[] operations() {
     return Arrays.stream(Op.values())
-        .mapToInt(o -> o.weight + operations.getOrDefault(o, 0))
+        .mapToInt(o -> share(o.weight) + operations.getOrDefault(o, 0))
         .toArray();
   }
 
   /** How often each fault comes, in their order. */
   int[] faults(boolean crashes) {
     return Arrays.stream(Fault.values())
-        .mapToInt(f -> f == Fault.CRASH && !crashes ? 0 : f.weight + faults.getOrDefault(f, 0))
+        .mapToInt(
+            f -> f == Fault.CRASH && !crashes ? 0 : share(f.weight) + faults.getOrDefault(f, 0))
         .toArray();
+  }
+
+  private int share(int weight) {
+    return this == ALL ? weight : (weight + 3) / 4;
+  }
+
+  /**
+   * Whether a writer leaves everything to its replayer, while others write directly to the same
+   * rows; null: by chance.
+   */
+  Boolean async(int writer) {
+    return this == ALL || this == LONELY ? null : Boolean.valueOf(writer == 1);
+  }
+
+  /**
+   * After how many transactions the keys move on: the fewer, the more is left of what went wrong.
+   */
+  int window() {
+    return this == ALL ? 150 : 50;
+  }
+
+  /** How many of a hundred operations are about one of very few keys. */
+  int hot() {
+    return this == ALL ? 40 : 80;
+  }
+
+  /** How often a process dies at a step of a commit, of convergence, at once, later or not. */
+  int[] deaths() {
+    return this == ALL ? new int[] {5, 4, 2, 2} : new int[] {2, 2, 1, 5};
   }
 
   /** Of a run. */

@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.BooleanSupplier;
 
 /**
  * Runs of the simulation, one seed after another, on two embedded servers that are started for
@@ -47,12 +48,12 @@ public final class Runs implements AutoCloseable {
   }
 
   /** With what it is most about; null: as the seed says. */
-  boolean run(long seed, Duration length, Profile profile)
+  boolean run(long seed, Duration length, Teeth.Aim aim)
       throws IOException, SQLException, InterruptedException {
     long start = System.nanoTime();
     StringBuilder text = new StringBuilder();
     Simulation.Result r;
-    try (Simulation s = new Simulation(servers, processes, seed, length, profile)) {
+    try (Simulation s = new Simulation(servers, processes, seed, length, aim)) {
       r = s.run();
       wrong = r.wrong().isEmpty() ? "" : r.wrong().get(0);
       text.append(
@@ -84,15 +85,19 @@ public final class Runs implements AutoCloseable {
    * @param from the first seed
    * @param count how many seeds
    * @param sideBySide how many at a time: a run waits for much of its time
+   * @param enough no run begins after so long
    * @return how many failed
    */
-  public static int all(PrintWriter out, long from, int count, int sideBySide, Duration length)
+  public static int all(
+      PrintWriter out, long from, int count, int sideBySide, Duration length, Duration enough)
       throws InterruptedException {
+    long begin = System.nanoTime();
+    BooleanSupplier more = () -> System.nanoTime() - begin < enough.toNanos();
     AtomicLong next = new AtomicLong(from);
     AtomicInteger failed = new AtomicInteger();
     List<Thread> threads = new ArrayList<>();
     for (int i = 0; i < Math.min(count, sideBySide); i++) {
-      Thread t = new Thread(() -> lane(out, next, from + count, length, failed), "runs-" + i);
+      Thread t = new Thread(() -> lane(out, next, from + count, length, more, failed), "runs-" + i);
       t.start();
       threads.add(t);
     }
@@ -103,11 +108,16 @@ public final class Runs implements AutoCloseable {
   }
 
   private static void lane(
-      PrintWriter out, AtomicLong next, long end, Duration length, AtomicInteger failed) {
+      PrintWriter out,
+      AtomicLong next,
+      long end,
+      Duration length,
+      BooleanSupplier more,
+      AtomicInteger failed) {
     long seed = next.getAndIncrement();
-    while (seed < end) {
+    while (seed < end && more.getAsBoolean()) {
       try (Runs runs = new Runs(out)) {
-        for (; seed < end; seed = next.getAndIncrement()) {
+        for (; seed < end && more.getAsBoolean(); seed = next.getAndIncrement()) {
           if (!runs.run(seed, length)) {
             failed.incrementAndGet();
           }

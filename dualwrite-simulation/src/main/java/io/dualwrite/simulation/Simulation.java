@@ -46,14 +46,11 @@ final class Simulation implements AutoCloseable {
       int faults,
       int deaths) {}
 
-  /** Transactions, after which the keys move on. */
-  private static final int A_WINDOW = 150;
-
   /** Seconds that a process may take to begin or to end, on a machine that has much else to do. */
   private static final int START = 180;
 
   /** Transactions, without which a run says nothing. */
-  private static final int AT_LEAST = 200;
+  private static final int AT_LEAST = 150;
 
   private static final int SHOWN = 6;
   private static final int LINES = 120;
@@ -67,6 +64,7 @@ final class Simulation implements AutoCloseable {
   private final long seed;
   private final Duration length;
   private final Profile profile;
+  private final Teeth.Aim aim;
   private final Path directory;
   private final Timeline timeline = new Timeline();
   private final Machine machine = Machine.here();
@@ -90,11 +88,11 @@ final class Simulation implements AutoCloseable {
   /**
    * A run.
    *
-   * @param length how long writers and faults go on; up to ten times as long until there were
+   * @param length how long writers and faults go on; up to four times as long until there were
    *     enough transactions
-   * @param given what it is most about; null: what the seed says
+   * @param aim what it is most about; null: what the seed says
    */
-  Simulation(Servers servers, Processes processes, long seed, Duration length, Profile given)
+  Simulation(Servers servers, Processes processes, long seed, Duration length, Teeth.Aim aim)
       throws IOException {
     this.servers = servers;
     this.processes = processes;
@@ -103,16 +101,17 @@ final class Simulation implements AutoCloseable {
     directory = Files.createTempDirectory("dualwrite-simulation");
     Dice dice = Dice.of(seed, "plan");
     Profile drawn = Profile.draw(dice);
-    profile = given == null ? drawn : given;
+    profile = aim == null ? drawn : aim.profile();
+    this.aim = aim;
     ddl = dice.percent(25) && profile == Profile.ALL;
     preloaded = ddl || dice.percent(40);
     repairs = dice.percent(30);
-    gapTarget = dice.of(List.of(600, 2000, 5000));
-    gapSource = dice.of(List.of(1500, 5000, 15000));
+    gapTarget = dice.of(List.of(600, 2000, 5000)) / (brief() ? 2 : 1);
+    gapSource = dice.of(List.of(1500, 5000, 15000)) / (brief() ? 3 : 1);
   }
 
   private boolean brief() {
-    return length.toSeconds() < 20;
+    return length.toSeconds() < 60;
   }
 
   private int writerCount() {
@@ -227,7 +226,7 @@ final class Simulation implements AutoCloseable {
     long start = System.nanoTime();
     long enough = length.toNanos();
     while (System.nanoTime() - start < enough
-        || (total.get() < AT_LEAST && System.nanoTime() - start < 10 * enough)) {
+        || (total.get() < AT_LEAST && System.nanoTime() - start < 4 * enough)) {
       if (stop.await(20, TimeUnit.MILLISECONDS)) {
         return; // something is wrong already
       }
@@ -311,7 +310,9 @@ final class Simulation implements AutoCloseable {
       args.put("profile", profile.name());
       args.put("keys", Integer.toString(keys()));
       args.put("ddl", Boolean.toString(ddl));
-      args.put("mirror", dice.percent(80) ? "sync" : "async");
+      boolean drawn = dice.percent(20);
+      Boolean async = profile.async(number);
+      args.put("mirror", (async == null ? drawn : async) ? "async" : "sync");
       args.put("unit-bytes", dice.percent(20) ? "8kB" : "64MB");
       // DDL that was neither mirrored nor recorded is for people to repeat
       args.put("free-bytes", dice.percent(6) && !ddl ? FULL : "1MB");
@@ -343,7 +344,7 @@ final class Simulation implements AutoCloseable {
 
     private void live() throws InterruptedException {
       Dice dice = Dice.of(seed, "death", number, life + 1);
-      int how = dice.weighted(5, 4, 2, 2);
+      int how = dice.weighted(profile.deaths());
       // soon, or later, when more has been written that may be lost
       boolean soon = dice.percent(brief() ? 70 : 30);
       String step = dice.of(Death.COMMIT_STEPS) + ":" + dice.between(1, soon ? 30 : 600);
@@ -356,16 +357,18 @@ final class Simulation implements AutoCloseable {
         timeline.add(name(), Damage.flip(directory.resolve("journal-" + number), dice));
       }
       Map<String, String> steps = new LinkedHashMap<>();
-      if (dice.percent(50)) {
+      String lingers = profile.commitStep(dice);
+      boolean aimed = aim != null && aim.commitStep() != null;
+      if (dice.percent(50) || aimed) {
         steps.put(
             "dualwrite.test.linger-at",
-            profile.commitStep(dice)
+            (aimed ? aim.commitStep() : lingers)
                 + ":"
-                + dice.between(5, 150)
+                + dice.between(5, profile == Profile.ALL ? 150 : 300)
                 + ":"
                 + dice.of(List.of(2, 5, 10, 30)));
       }
-      if (dice.percent(60)) {
+      if (dice.percent(60) || aim != null) {
         linger(dice, steps);
       }
       if (how == 0) {
@@ -405,6 +408,7 @@ final class Simulation implements AutoCloseable {
       if (status != 137) {
         failures.add(name() + " ended by itself in life " + life);
         stop.countDown();
+        begun.countDown();
       }
     }
 
@@ -465,18 +469,20 @@ final class Simulation implements AutoCloseable {
   }
 
   private void linger(Dice dice, Map<String, String> steps) {
+    String drawn = profile.convergenceStep(dice);
+    boolean aimed = aim != null && aim.convergenceStep() != null;
     steps.put(
         "dualwrite.test.linger-in-convergence-at",
-        profile.convergenceStep(dice)
+        (aimed ? aim.convergenceStep() : drawn)
             + ":"
-            + dice.between(5, 300)
+            + dice.between(5, profile == Profile.ALL ? 300 : 600)
             + ":"
-            + dice.of(List.of(1, 2, 5, 20)));
+            + dice.of(profile == Profile.ALL ? List.of(1, 2, 5, 20) : List.of(1, 2)));
   }
 
   /** A transaction began somewhere; now and then the keys move on, for all writers. */
   private void began() {
-    if (total.incrementAndGet() % A_WINDOW == 0) {
+    if (total.incrementAndGet() % profile.window() == 0) {
       for (WriterLives w : writers) {
         Child c = w.child;
         if (c != null) {
@@ -487,7 +493,7 @@ final class Simulation implements AutoCloseable {
   }
 
   private int keys() {
-    return total.get() / A_WINDOW * (Tables.KEYS / 2);
+    return total.get() / profile.window() * (Tables.KEYS / 2);
   }
 
   private void keepErrors(Child child) {

@@ -91,6 +91,7 @@ final class Workload {
   private final String name;
   private final boolean ddl;
   private final int[] weights;
+  private final int hot;
   private final IntSupplier keys;
   private final Told told;
   private int n;
@@ -107,6 +108,7 @@ final class Workload {
     this.name = name;
     this.ddl = ddl;
     weights = profile.operations();
+    hot = profile.hot();
     this.keys = keys;
     this.told = told;
   }
@@ -243,7 +245,7 @@ final class Workload {
   }
 
   private void run(Connection c, Op op, Dice dice, String tag) throws SQLException, IOException {
-    int k = first + (dice.percent(40) ? dice.between(1, 4) : dice.between(1, Tables.KEYS));
+    int k = first + (dice.percent(hot) ? dice.between(1, 4) : dice.between(1, Tables.KEYS));
     int l = first + dice.between(1, Tables.KEYS);
     int many = dice.between(2, 12);
     boolean other = dice.percent(50);

@@ -26,10 +26,14 @@ class SimulationTest {
   private static final int SIDE_BY_SIDE =
       Integer.getInteger("dualwrite.test.simulation.side-by-side", 3);
 
+  /** Where 20 runs take longer than this there are fewer: the build has little time. */
+  private static final Duration ENOUGH =
+      Duration.ofSeconds(Long.getLong("dualwrite.test.simulation.enough", 75));
+
   @Test
   void shortRunsEndEqual() throws InterruptedException {
     StringWriter text = new StringWriter();
-    int failed = Runs.all(new PrintWriter(text, true), 1, SEEDS, SIDE_BY_SIDE, SHORT);
+    int failed = Runs.all(new PrintWriter(text, true), 1, SEEDS, SIDE_BY_SIDE, SHORT, ENOUGH);
     System.out.print(text);
     assertEquals(0, failed, text::toString);
   }
