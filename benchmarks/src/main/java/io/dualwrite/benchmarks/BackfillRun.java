@@ -171,7 +171,7 @@ final class BackfillRun implements AutoCloseable {
   // the contests
 
   private static final String ROW =
-      "(i % 1000)::int, timestamptz '2024-01-01Z' + i * interval '1 second', (i * 7919 % 100000) / 100.0, md5(i::text)";
+      "(i % 1000)::int, timestamptz '2024-01-01Z' + i * interval '1 second', (i::bigint * 7919 % 100000) / 100.0, md5(i::text)";
 
   private void keyless() throws SQLException, IOException, InterruptedException {
     String table = "create table events(device int, at timestamptz, v double precision, note text)";
@@ -333,7 +333,7 @@ final class BackfillRun implements AutoCloseable {
         + days
         + " days' / "
         + (rows / 100 + 1)
-        + "), i % 100, (i * 7919 % 1000) / 10.0, i % 50, i % 7 from generate_series(0, "
+        + "), i % 100, (i::bigint * 7919 % 1000) / 10.0, i % 50, i % 7 from generate_series(0, "
         + (rows - 1)
         + ") i";
   }

@@ -2,6 +2,8 @@ package io.dualwrite.backfill;
 
 import io.dualwrite.backfill.Hypertables.Chunk;
 import io.dualwrite.catalog.Catalog;
+import io.dualwrite.catalog.Column;
+import io.dualwrite.catalog.Table;
 import io.dualwrite.catalog.TableName;
 import io.dualwrite.converge.RecopyResult;
 import java.sql.Connection;
@@ -9,6 +11,7 @@ import java.sql.SQLException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.function.LongConsumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -40,20 +43,31 @@ final class ChunkCopy {
   private static final Logger LOG = LoggerFactory.getLogger(ChunkCopy.class);
 
   private final Catalog sourceCatalog;
+  private final Catalog targetCatalog;
+  private final Set<String> told;
   private final KeyedCopy keyed;
   private final Healer healer;
   private final RateLimit limit;
   private final LongConsumer meter;
   private final Steps steps;
 
+  /**
+   * For a worker.
+   *
+   * @param told why compressed chunks travelled as rows so far, of all workers
+   */
   ChunkCopy(
       Catalog sourceCatalog,
+      Catalog targetCatalog,
+      Set<String> told,
       KeyedCopy keyed,
       Healer healer,
       RateLimit limit,
       LongConsumer meter,
       Steps steps) {
     this.sourceCatalog = sourceCatalog;
+    this.targetCatalog = targetCatalog;
+    this.told = told;
     this.keyed = keyed;
     this.healer = healer;
     this.limit = limit;
@@ -71,25 +85,77 @@ final class ChunkCopy {
     }
     Chunk mine = found.get();
     TableName chunk = Hypertables.create(target, task.table(), mine.slices());
-    Chunk theirs = open(target, chunk);
+    Chunk theirs = thaw(target, chunk);
     Hypertables.invalidation(target, false);
-    boolean key = Sql.known(sourceCatalog.table(source, task.from()), task.from()).keyed();
+    Table from = Sql.known(sourceCatalog.table(source, task.from()), task.from());
     Copied copied =
-        key && !mine.compressed() && (task.attempts() >= KeyedCopy.CAREFUL || some(target, chunk))
-            ? keyed.run(source, target, task, chunk)
-            : replace(source, target, task, chunk);
+        mine.compressed() && task.attempts() < KeyedCopy.CAREFUL
+            ? asItIs(source, target, task, from, theirs)
+            : null;
+    if (copied == null) {
+      decompress(target, chunk);
+      copied =
+          from.keyed()
+                  && !mine.compressed()
+                  && (task.attempts() >= KeyedCopy.CAREFUL || some(target, chunk))
+              ? keyed.run(source, target, task, chunk)
+              : replace(source, target, task, chunk);
+    }
     Hypertables.invalidation(target, true);
     Sql.execute(target, Sessions.searchPath(null));
     return copied.withFinish(left(target, task.table(), mine, theirs));
   }
 
+  /** Compressed as it is; null if rows have to travel. */
+  private Copied asItIs(Connection source, Connection target, Task task, Table from, Chunk theirs)
+      throws SQLException {
+    if (!task.predicate().equals("true") || !Hypertables.compression(target, task.table())) {
+      return null; // T cuts it
+    }
+    CompressedCopy copy =
+        new CompressedCopy(
+            source,
+            target,
+            task.from(),
+            Sql.known(targetCatalog.table(target, theirs.name()), theirs.name()),
+            from.columns().stream().map(Column::name).toList());
+    if (!copy.prepare(theirs.compressed())) {
+      if (told.add(task.table() + ": " + copy.why())) {
+        LOG.warn(
+            "compressed chunks of {} travel as rows and are compressed again, {} for one: {}",
+            task.table(),
+            task.from(),
+            copy.why());
+      }
+      return null;
+    }
+    long[] bytes = {0};
+    source.setAutoCommit(false);
+    RecopyResult r =
+        healer.recopy(
+            source,
+            target,
+            theirs.name(),
+            task.from(),
+            p ->
+                copy.transfer(
+                    p,
+                    n -> {
+                      limit.pass(n);
+                      meter.accept(n);
+                      bytes[0] += n;
+                    }));
+    source.setAutoCommit(true);
+    steps.at(Steps.Step.INSERTED, task);
+    return new Copied(r.rows(), bytes[0], r.rows(), 0, List.of(), List.of());
+  }
+
   /**
-   * Makes the target's chunk one that takes rows and whose rows can be deleted; in the transaction
-   * that does so.
+   * Makes the target's chunk one that takes rows; in the transaction that does so.
    *
    * @return what it was before
    */
-  private static Chunk open(Connection target, TableName chunk) throws SQLException {
+  private static Chunk thaw(Connection target, TableName chunk) throws SQLException {
     // whoever compresses it waits from here on
     Sql.execute(target, "lock table only " + chunk.sql() + " in row exclusive mode");
     Chunk theirs = Hypertables.chunk(target, chunk).orElseThrow();
@@ -97,7 +163,12 @@ final class ChunkCopy {
       Sql.value(
           target, "select _timescaledb_functions.unfreeze_chunk(" + Sql.literal(chunk.sql()) + ")");
     }
-    if (theirs.compressed()) {
+    return theirs;
+  }
+
+  /** And one whose rows can be deleted. */
+  private static void decompress(Connection target, TableName chunk) throws SQLException {
+    if (Hypertables.chunk(target, chunk).orElseThrow().compressed()) {
       Sql.value(
           target,
           "select "
@@ -106,7 +177,6 @@ final class ChunkCopy {
               + Sql.literal(chunk.sql())
               + ", true)");
     }
-    return theirs;
   }
 
   private static boolean some(Connection target, TableName chunk) throws SQLException {
@@ -118,7 +188,9 @@ final class ChunkCopy {
       Connection target, TableName hypertable, Chunk mine, Chunk theirs) throws SQLException {
     List<String> finish = new ArrayList<>();
     boolean compressed = theirs.compressed() || mine != null && mine.compressed();
-    if (compressed && Hypertables.compression(target, hypertable)) {
+    if (compressed
+        && !Hypertables.chunk(target, theirs.name()).orElseThrow().wholly()
+        && Hypertables.compression(target, hypertable)) {
       finish.add("compress");
     }
     if (theirs.frozen() || mine != null && mine.frozen()) {
@@ -148,7 +220,8 @@ final class ChunkCopy {
     Chunk mine = from == null ? null : Hypertables.chunk(source, from).orElse(null);
     source.commit();
     TableName chunk = Hypertables.create(target, hypertable, slices);
-    Chunk theirs = open(target, chunk);
+    Chunk theirs = thaw(target, chunk);
+    decompress(target, chunk);
     if (mine == null) {
       // whatever the source has of that range, wherever it is there
       healer.recopy(target, chunk, "true");

@@ -10,6 +10,8 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
@@ -45,6 +47,7 @@ final class Copier {
   private final LongAdder rows = new LongAdder();
   private final LongAdder bytes = new LongAdder();
   private final AtomicReference<Throwable> fatal = new AtomicReference<>();
+  private final Set<String> told = ConcurrentHashMap.newKeySet();
   private volatile boolean stop;
 
   Copier(
@@ -146,7 +149,8 @@ final class Copier {
     final String name =
         host() + "/" + ProcessHandle.current().pid() + "/" + Thread.currentThread().getName();
     final KeyedCopy keyed = new KeyedCopy(sourceCatalog, targetCatalog, limit, bytes::add, steps);
-    final ChunkCopy chunks = new ChunkCopy(sourceCatalog, keyed, healer, limit, bytes::add, steps);
+    final ChunkCopy chunks =
+        new ChunkCopy(sourceCatalog, targetCatalog, told, keyed, healer, limit, bytes::add, steps);
     Connection source;
     Connection target;
 

@@ -96,4 +96,21 @@ final class Healer implements AutoCloseable {
     source.rollback();
     return result;
   }
+
+  /**
+   * The same, where the caller brings the rows.
+   *
+   * @param source as above
+   */
+  RecopyResult recopy(
+      Connection source,
+      Connection target,
+      TableName chunk,
+      TableName from,
+      Convergence.Transfer transfer)
+      throws SQLException {
+    RecopyResult result = convergence.recopy(source, target, chunk, from, transfer);
+    source.rollback();
+    return result;
+  }
 }

@@ -57,6 +57,11 @@ final class Hypertables {
       return (status & 1) != 0;
     }
 
+    /** Whether it is compressed, and has neither rows beside that nor batches out of order. */
+    boolean wholly() {
+      return (status & (1 | 2 | 8)) == 1;
+    }
+
     boolean frozen() {
       return (status & 4) != 0;
     }

@@ -27,7 +27,9 @@ import java.util.stream.IntStream;
  * that claimed the task:
  *
  * <ol>
- *   <li>read the range on the source;
+ *   <li>read the range on the source, into a temporary table, or, where the target has nothing of
+ *       the range yet, straight into the table: then a row that comes in between fails the chunk,
+ *       which is tried again the other way;
  *   <li>insert what is missing, ON CONFLICT DO NOTHING: what is there was put there by a writer, is
  *       newer, or is waited for while it is in flight;
  *   <li>read the range again. A version that moved meanwhile is corrected if the row is ours, which
@@ -114,6 +116,7 @@ final class KeyedCopy {
     private final String part;
     private final Set<List<String>> pulled = new LinkedHashSet<>();
     private final Set<List<String>> resync = new LinkedHashSet<>();
+    private String horizon;
     private CopyPipe.Moved moved = new CopyPipe.Moved(0, 0);
 
     Chunk(Connection source, Connection target, Task task, Table from, Table into)
@@ -157,6 +160,12 @@ final class KeyedCopy {
     Copied copy() throws SQLException {
       Sql.execute(source, Sessions.searchPath(from));
       Sql.execute(target, Sessions.searchPath(into));
+      horizon =
+          Sql.value(
+              source, "select pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::text");
+      if (free()) {
+        return straight();
+      }
       Sql.execute(
           target,
           "create temporary table dualwrite_chunk on commit drop as select "
@@ -165,9 +174,7 @@ final class KeyedCopy {
               + TableName.quote(version)
               + " from "
               + into.name().sql()
-              + " with no data; create temporary table dualwrite_again ("
-              + numbered("k# text")
-              + ", version text) on commit drop");
+              + " with no data");
       read("select " + Sql.list(columns) + ", xmin::text from " + part + " where " + range, CHUNK);
       long rows = moved.rows();
       steps.at(Steps.Step.READ, task);
@@ -186,14 +193,138 @@ final class KeyedCopy {
       }
       long inserted = insert();
       steps.at(Steps.Step.INSERTED, task);
-      readAgain();
-      List<List<String>> changed = changed();
+      List<List<String>> changed = List.of();
+      if (!pulled.isEmpty() || !unmoved(rows)) {
+        readAgain();
+        changed = changed();
+      }
       long corrected = changed.isEmpty() ? 0 : correct(changed);
       if (inserted < moved.rows()) {
-        findStale();
+        findStale(changed);
       }
       steps.at(Steps.Step.CORRECTED, task);
       return new Copied(rows, moved.bytes(), inserted, corrected, List.copyOf(resync), List.of());
+    }
+
+    /**
+     * Whether the rows can go straight into the table: the target has none of the range, and
+     * nothing has to be done to them first.
+     */
+    private boolean free() throws SQLException {
+      if (task.kind() != Task.Kind.KEYED
+          || task.attempts() > 0
+          || deferrable
+          || !cycle.isEmpty()
+          || from.references().stream().anyMatch(k -> k.parent().equals(from.name()))) {
+        return false;
+      }
+      TableName leaf =
+          into.kind() == Table.Kind.PARTITIONED
+                  && targetCatalog
+                      .table(target, from.name())
+                      .flatMap(Table::root)
+                      .equals(Optional.of(into.name()))
+              ? from.name()
+              : into.name();
+      return Sql.value(
+              target,
+              "select not exists (select from "
+                  + leaf.sql()
+                  + " where "
+                  + Sql.range(into, key, task.low(), task.high())
+                  + ")")
+          .equals("t");
+    }
+
+    /**
+     * Copies the range into the table itself. All its rows are ours then, locked by their keys
+     * until the commit, and the source is read again as ever: how many of the rows are still the
+     * versions that were there before the first read, which is all of them, or else which.
+     */
+    private Copied straight() throws SQLException {
+      boolean[] read = {false};
+      moved =
+          CopyPipe.run(
+              source,
+              "copy (select "
+                  + Sql.list(columns)
+                  + " from "
+                  + part
+                  + " where "
+                  + range
+                  + ") to stdout"
+                  + format,
+              target,
+              "copy " + entry.sql() + " (" + Sql.list(columns) + ") from stdin" + format,
+              Integer.MAX_VALUE,
+              (rows, bytes) -> {
+                if (!read[0]) {
+                  read[0] = true;
+                  steps.at(Steps.Step.READ, task);
+                }
+                limit.pass(bytes);
+                meter.accept(bytes);
+              });
+      steps.at(Steps.Step.INSERTED, task);
+      long corrected = 0;
+      if (!unmoved(moved.rows())) {
+        again();
+        read(
+            "select " + texts("t") + ", null from " + part + " t where " + Sql.and(range, old()),
+            AGAIN);
+        List<List<String>> changed =
+            Sql.rows(
+                target,
+                "select "
+                    + texts("t")
+                    + " from "
+                    + into.name().sql()
+                    + " t where "
+                    + Sql.and(
+                        Sql.range(into, key, task.low(), task.high()),
+                        "t.xmin = pg_catalog.pg_current_xact_id()::xid")
+                    + " and not exists (select from "
+                    + AGAIN
+                    + " a where "
+                    + sameKey("t")
+                    + ")");
+        corrected = changed.isEmpty() ? 0 : correct(changed);
+      }
+      steps.at(Steps.Step.CORRECTED, task);
+      return new Copied(moved.rows(), moved.bytes(), moved.rows(), corrected, List.of(), List.of());
+    }
+
+    /**
+     * Whether a row's version is older than every transaction that was under way before the first
+     * read. An age that has wrapped around is negative: not old, which errs on the safe side.
+     */
+    private String old() {
+      return "pg_catalog.age(xmin) > pg_catalog.age('" + horizon + "'::xid8::xid)";
+    }
+
+    /**
+     * Whether the source still has exactly the versions that were read: those of old transactions
+     * that are there now were there then, so that if they are as many, they are the same.
+     */
+    private boolean unmoved(long rows) throws SQLException {
+      return Long.parseLong(
+              Sql.value(source, "select count(*) from " + part + " where " + Sql.and(range, old())))
+          == rows;
+    }
+
+    private void again() throws SQLException {
+      Sql.execute(
+          target,
+          "create temporary table dualwrite_again ("
+              + numbered("k# text")
+              + ", version text) on commit drop");
+    }
+
+    private String sameKey(String alias) {
+      return IntStream.range(0, key.size())
+          .mapToObj(
+              i -> "a.k" + (i + 1) + " = " + alias + "." + TableName.quote(key.get(i)) + "::text")
+          .collect(Collectors.joining(" and "));
     }
 
     /** Reads from the source into a temporary table of the target. */
@@ -259,6 +390,7 @@ final class KeyedCopy {
 
     /** Key and version of every row that the first read could have seen, as they are now. */
     private void readAgain() throws SQLException {
+      again();
       String again = "select " + texts("t") + ", t.xmin::text from " + part + " t where ";
       read(again + range, AGAIN);
       if (!pulled.isEmpty()) {
@@ -286,9 +418,7 @@ final class KeyedCopy {
               + " c where not exists (select from "
               + AGAIN
               + " a where "
-              + IntStream.range(0, key.size())
-                  .mapToObj(i -> "a.k" + (i + 1) + " = c." + TableName.quote(key.get(i)) + "::text")
-                  .collect(Collectors.joining(" and "))
+              + sameKey("c")
               + " and a.version = c."
               + TableName.quote(version)
               + ")");
@@ -395,7 +525,7 @@ final class KeyedCopy {
      * the source's row did not move: it was there before dual-write began, a unit of work on it is
      * pending, or another unique key held it off.
      */
-    private void findStale() throws SQLException {
+    private void findStale(List<List<String>> changed) throws SQLException {
       // one look per row of the chunk, whatever the planner knows of the table
       Sql.execute(
           target,
@@ -419,7 +549,7 @@ final class KeyedCopy {
           target,
           "set local enable_hashjoin = on; set local enable_mergejoin = on; set local enable_seqscan = on");
       if (!stale.isEmpty()) {
-        stale.removeAll(new HashSet<>(changed()));
+        stale.removeAll(new HashSet<>(changed));
         resync.addAll(stale);
       }
     }

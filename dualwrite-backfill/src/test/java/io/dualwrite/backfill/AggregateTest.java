@@ -19,7 +19,7 @@ class AggregateTest {
 
   private static final List<String> SCHEMA =
       List.of(
-          "create extension timescaledb",
+          PgPair.CREATE_TIMESCALEDB,
           "create table metrics(ts timestamptz not null, device int not null, v int, primary key (ts, device))",
           "select create_hypertable('metrics', 'ts', chunk_time_interval => interval '1 day')",
           "create table events(at bigint not null, v int)",

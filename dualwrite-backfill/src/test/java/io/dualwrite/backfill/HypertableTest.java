@@ -84,6 +84,9 @@ class HypertableTest {
       Timescale.assertEqual(
           pair, "metrics", "app.\"Events\"", "log", "days", "small", "tiny", "devices");
     }
+    if (!Timescale.UUID) {
+      return;
+    }
     try (PgPair pair = filled()) {
       Backfill b = Check.backfill(pair);
       b.stage(ALL.withFilter("ids").withUntil(List.of("2001-01-03T05:00Z")));
@@ -104,13 +107,17 @@ class HypertableTest {
       StageResult r = b.stage(o.withSkipUntyped(true));
       assertEquals(
           List.of("public.devices", "public.metrics"),
-          r.staged().stream().map(TableName::toString).sorted().toList());
+          r.staged().stream()
+              .map(TableName::toString)
+              .filter(t -> Timescale.UUID || !t.equals("public.ids"))
+              .sorted()
+              .toList());
       assertEquals(5, r.warnings().stream().filter(w -> w.contains("is left out")).count());
     }
     try (PgPair pair =
         Timescale.pair(
             List.of(
-                "create extension timescaledb",
+                PgPair.CREATE_TIMESCALEDB,
                 "create function f(x text) returns timestamptz immutable language sql as 'select to_timestamp(x::bigint)'",
                 "create table odd(x text not null, v int)",
                 "select create_hypertable('odd', 'x', time_partitioning_func => 'f', chunk_time_interval => interval '1 day')"))) {
@@ -130,7 +137,7 @@ class HypertableTest {
 
   @Test
   void aTargetWhoseTableIsNoHypertableIsRefused() throws SQLException {
-    try (PgPair pair = Timescale.pair(List.of("create extension timescaledb"))) {
+    try (PgPair pair = Timescale.pair(List.of(PgPair.CREATE_TIMESCALEDB))) {
       pair.execute("create table m(ts timestamptz not null)");
       pair.executeSource("select create_hypertable('m', 'ts')");
       String m =
@@ -187,6 +194,78 @@ class HypertableTest {
       assertEquals(1, done.size());
       Timescale.assertEqual(pair, "metrics");
       assertTrue(b.verify(Timescale.QUICK, Progress.none()).equal());
+    }
+  }
+
+  /** The chunks of metrics and log that had to be compressed after they were copied. */
+  private static int compressedAfterwards(PgPair pair) throws SQLException {
+    List<String> chunks = new ArrayList<>();
+    Backfill b =
+        Check.backfill(
+            pair,
+            (step, task) -> {
+              if (step == Steps.Step.CLAIMED && task.finish().contains("compress")) {
+                chunks.add(task.from().sql());
+              }
+            });
+    b.stage(ALL.withFilter("metrics|devices|log"));
+    CopyResult r = b.copy(CopyOptions.defaults().withParallelism(1), Progress.none());
+    assertTrue(r.complete(), r.toString());
+    Timescale.assertEqual(pair, "metrics", "log");
+    VerifyResult v = b.verify(Timescale.QUICK, Progress.none());
+    assertTrue(v.equal(), v.toString());
+    return chunks.size();
+  }
+
+  private static int compressed(PgPair pair, int status) throws SQLException {
+    try (Connection c = pair.source()) {
+      return Integer.parseInt(
+          Check.value(
+              c,
+              "select count(*) from (select show_chunks('metrics') union all select show_chunks('log')) c(c) where _timescaledb_functions.chunk_status(c) & "
+                  + status
+                  + " > 0"));
+    }
+  }
+
+  @Test
+  void compressedChunksTravelAsTheyAre() throws SQLException {
+    try (PgPair pair = filled()) {
+      // came by dual-write before: one as the source has it, one that is gone there
+      pair.executeTarget(
+          "set timezone = 'UTC'; insert into devices select i, 'd' || i from generate_series(1, 5) i;"
+              + " insert into metrics(ts, device, v) values ('1969-12-30 00:00Z', 1, 0), ('1969-12-30 00:00:01Z', 2, 0);"
+              + " insert into log values ('1969-12-30 00:00:01', 'gone')");
+      assertTrue(compressed(pair, 1) >= 6);
+      // what had rows beside its batches is compressed once more, or was copied as rows
+      assertEquals(compressed(pair, 8), compressedAfterwards(pair));
+      assertEquals(
+          Timescale.chunks(pair, true, "metrics").replace("} 9", "} 1"),
+          Timescale.chunks(pair, false, "metrics"));
+      // they are as any others
+      pair.execute(
+          "update metrics set v = -5 where ts = '1969-12-30 12:00Z'; delete from metrics where ts = '1969-12-31 13:00Z';"
+              + " delete from log where at = '1969-12-30 12:00'");
+      Timescale.assertEqual(pair, "metrics", "log");
+      pair.executeTarget(
+          "select decompress_chunk(c, true) from show_chunks('metrics') c; select decompress_chunk(c, true) from show_chunks('log') c");
+      Timescale.assertEqual(pair, "metrics", "log");
+    }
+  }
+
+  @Test
+  void whereThatIsNotSafeRowsTravel() throws SQLException {
+    try (PgPair pair = filled()) {
+      // a check that the source has not; values of a column that no batch has
+      pair.executeTarget("alter table metrics add check (n > 0)");
+      pair.execute("alter table log add column later int default 7");
+      assertEquals(compressed(pair, 1), compressedAfterwards(pair));
+    }
+    try (PgPair pair = filled()) {
+      pair.executeTarget(
+          "alter table metrics set (timescaledb.compress, timescaledb.compress_segmentby = 'device', timescaledb.compress_orderby = 'ts desc');"
+              + " alter table log set (timescaledb.compress, timescaledb.compress_orderby = 'line')");
+      assertEquals(compressed(pair, 1), compressedAfterwards(pair));
     }
   }
 

@@ -214,7 +214,7 @@ class InterleavingTest {
     try (PgPair pair =
             Timescale.pair(
                 List.of(
-                    "create extension timescaledb",
+                    PgPair.CREATE_TIMESCALEDB,
                     "create table acc(id int primary key, v text, u int)",
                     "select create_hypertable('acc', 'id', chunk_time_interval => 4)",
                     "alter table acc set (timescaledb.compress)"));

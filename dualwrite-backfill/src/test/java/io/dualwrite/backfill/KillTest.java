@@ -107,7 +107,7 @@ class KillTest {
     try (PgPair pair =
         Timescale.pair(
             List.of(
-                "create extension timescaledb",
+                PgPair.CREATE_TIMESCALEDB,
                 "create table h(at int not null, v text)",
                 "select create_hypertable('h', 'at', chunk_time_interval => 100)",
                 "alter table h set (timescaledb.compress)"))) {

@@ -185,7 +185,7 @@ class OperatorCommandsTest {
     Optional<PgPair> found = PgPair.timescale();
     assumeTrue(found.isPresent(), Installation.NO_TIMESCALEDB);
     try (PgPair pair = found.get()) {
-      pair.execute("create extension timescaledb");
+      pair.execute(PgPair.CREATE_TIMESCALEDB);
       pair.executeTarget(
           "create procedure p(job_id int, config jsonb) language plpgsql as 'begin end'");
       pair.executeTarget(

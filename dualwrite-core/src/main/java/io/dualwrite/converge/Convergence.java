@@ -557,6 +557,41 @@ public final class Convergence {
       TableName from,
       IntConsumer passing)
       throws SQLException {
+    return recopy(p, mirrorConnection, table, predicate, from, passing, null);
+  }
+
+  /** How a range's rows come to the mirror. */
+  @FunctionalInterface
+  public interface Transfer {
+    /**
+     * Brings them, as the primary's connection sees them in its transaction.
+     *
+     * @return how many
+     */
+    long rows(Connection primary) throws SQLException;
+  }
+
+  /**
+   * The same, of a whole table or chunk, where the caller knows a better way than rows.
+   *
+   * @param transfer brings the rows once the mirror's are deleted and the primary's snapshot is
+   *     taken
+   */
+  public RecopyResult recopy(
+      Connection p, Connection mirrorConnection, TableName table, TableName from, Transfer transfer)
+      throws SQLException {
+    return recopy(p, mirrorConnection, table, "true", from, bytes -> {}, transfer);
+  }
+
+  private RecopyResult recopy(
+      Connection p,
+      Connection mirrorConnection,
+      TableName table,
+      String predicate,
+      TableName from,
+      IntConsumer passing,
+      Transfer transfer)
+      throws SQLException {
     Table m = mirrorTable(mirrorConnection, table);
     // a hypertable's rows are in its chunks, whose writers all lock it, too
     String only = Chunks.has(mirrorConnection, m) ? "" : "only ";
@@ -599,7 +634,7 @@ public final class Convergence {
     PrimarySnapshot snapshot = null;
     Place place = place(mirrorConnection, m);
     if (!Rules.on(Rule.LOCK_THEN_DELETE_THEN_SNAPSHOT)) {
-      snapshot = snapshot(p, m);
+      snapshot = snapshot(p, m, from == null ? place.root : from);
     }
     try (Statement s = mirrorConnection.createStatement()) {
       // LOCK_THEN_DELETE_THEN_SNAPSHOT: what the mirror's writers brought until now has committed
@@ -609,10 +644,13 @@ public final class Convergence {
       s.execute("delete from " + only + m.name().sql() + " where (" + predicate + ")");
     }
     if (snapshot == null) {
-      snapshot = snapshot(p, m);
+      snapshot = snapshot(p, m, from == null ? place.root : from);
     }
     at(Step.RECOPY_SNAPSHOT);
-    long rows = copy(p, mirrorConnection, m, place, predicate, from, passing);
+    long rows =
+        transfer != null
+            ? transfer.rows(p)
+            : copy(p, mirrorConnection, m, place, predicate, from, passing);
     recordSnapshot(
         mirrorConnection,
         place.root,
@@ -732,10 +770,18 @@ public final class Convergence {
     }
   }
 
-  private PrimarySnapshot snapshot(Connection p, Table m) throws SQLException {
+  /**
+   * A snapshot, taken while the relation that is to be read is locked: one that is compressed or
+   * rewritten between the two would be empty, or without what came by it, for the snapshot.
+   */
+  private PrimarySnapshot snapshot(Connection p, Table m, TableName read) throws SQLException {
     try (PreparedStatement s =
         p.prepareStatement(
-            "set transaction isolation level repeatable read read only;\n"
+            "set transaction isolation level repeatable read read only;\nset local lock_timeout = "
+                + options.recopyLockTimeout().toMillis()
+                + ";\nlock table "
+                + read.sql()
+                + " in access share mode;\n"
                 + Session.PINS
                 + ", pg_is_in_recovery() as standby, pg_current_snapshot()::text as snapshot, "
                 + Incarnation.SQL
@@ -745,7 +791,9 @@ public final class Convergence {
           new ApplyLimits(options.recopyLockTimeout(), Duration.ZERO, Duration.ZERO),
           Session.searchPath(List.of(m)));
       s.execute();
-      s.getMoreResults();
+      for (int settings = 0; settings < 3; settings++) {
+        s.getMoreResults();
+      }
       try (ResultSet r = s.getResultSet()) {
         r.next();
         standby(r.getBoolean("standby"));

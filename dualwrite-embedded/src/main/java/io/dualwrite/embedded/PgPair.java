@@ -59,6 +59,16 @@ public final class PgPair implements AutoCloseable {
   /** One visit to each of hundreds of databases a minute is what autovacuum would be busy with. */
   private static final String QUIET = "autovacuum=off";
 
+  /**
+   * Creates the extension, in the version that the system property {@code
+   * dualwrite.test.timescaledb} names (default: the server's), as a session's first statement.
+   */
+  public static final String CREATE_TIMESCALEDB =
+      "create extension timescaledb"
+          + (System.getProperty("dualwrite.test.timescaledb", "").isBlank()
+              ? ""
+              : " version '" + System.getProperty("dualwrite.test.timescaledb") + "'");
+
   /** By major version. */
   private static final Map<Integer, Shared> SHARED = new ConcurrentHashMap<>();
 

@@ -46,7 +46,7 @@ class JobsTest {
   /** Each statement alone, as some of these do not run in a transaction. */
   private static final List<String> SCHEMA =
       List.of(
-          "create extension timescaledb",
+          PgPair.CREATE_TIMESCALEDB,
           "create table metrics(ts timestamptz not null, device int, v double precision, primary key (ts, device))",
           "select create_hypertable('metrics', 'ts', chunk_time_interval => interval '1 day')",
           "alter table metrics set (timescaledb.compress, timescaledb.compress_segmentby = 'device')",
