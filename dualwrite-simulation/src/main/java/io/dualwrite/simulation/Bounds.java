@@ -32,5 +32,5 @@ final class Bounds {
   static final Duration COMMIT = CONNECTION.multipliedBy(2).plus(FLUSH.multipliedBy(3)).plus(LOCK);
 
   /** How long the drain at the end may take, with nothing in its way but other drains. */
-  static final Duration DRAIN = Duration.ofMinutes(2);
+  static final Duration DRAIN = Duration.ofMinutes(5);
 }
