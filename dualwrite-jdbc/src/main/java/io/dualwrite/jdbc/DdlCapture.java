@@ -48,14 +48,25 @@ final class DdlCapture {
           + " where a.atthasmissing and c.relpersistence <> 't' and pg_catalog.pg_relation_size(c.oid) > 0"
           + " and pg_catalog.pg_get_expr(d.adbin, d.adrelid) ~* '\\(|current|local|session|user' and ";
 
+  /**
+   * How many rows of any table, the system's above all, the transaction wrote so far; null if the
+   * server does not count.
+   */
+  private static final String CHANGES =
+      "select sum(pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid) + pg_catalog.pg_stat_get_xact_tuples_updated(c.oid)"
+          + " + pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid)) from pg_catalog.pg_class c"
+          + " where c.relkind in ('r', 'm') and pg_catalog.current_setting('track_counts') = 'on'";
+
   private record File(long node, TableName table, boolean rows) {}
 
   private final Map<Long, File> before;
+  private final String changes;
   private final String makes;
   private final boolean existed;
 
-  private DdlCapture(Map<Long, File> before, String makes, boolean existed) {
+  private DdlCapture(Map<Long, File> before, String changes, String makes, boolean existed) {
     this.before = before;
+    this.changes = changes;
     this.makes = makes;
     this.existed = existed;
   }
@@ -77,7 +88,7 @@ final class DdlCapture {
         }
       }
     }
-    return new DdlCapture(files(raw), makes, existed);
+    return new DdlCapture(files(raw), changes(raw), makes, existed);
   }
 
   /** How many of these names mean temporary relations. */
@@ -93,6 +104,14 @@ final class DdlCapture {
         r.next();
         return r.getInt(1);
       }
+    }
+  }
+
+  private static String changes(Connection raw) throws SQLException {
+    try (Statement s = raw.createStatement();
+        ResultSet r = s.executeQuery(CHANGES)) {
+      r.next();
+      return r.getString(1);
     }
   }
 
@@ -122,6 +141,12 @@ final class DdlCapture {
 
   /** After it: tells the connection what was written. */
   void complete(Connection raw, String text, Catalog catalog, DwConnection to) throws SQLException {
+    if (changes != null && changes.equals(changes(raw))) {
+      // IF NOT EXISTS of what exists: on the mirror it could find that it does not exist yet,
+      // because
+      // what made it is still on its way, and would make another one
+      return;
+    }
     String[] session = session(raw);
     if (makes != null && !existed) {
       Optional<TableName> name = catalog.resolve(raw, makes);

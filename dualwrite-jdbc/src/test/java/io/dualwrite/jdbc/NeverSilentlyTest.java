@@ -471,6 +471,35 @@ class NeverSilentlyTest {
     }
   }
 
+  /** What made it may still be on its way from another process. */
+  @ParameterizedTest
+  @ValueSource(booleans = {true, false})
+  void aDefinitionThatFindsWhatItMakesIsNotMadeOnTheMirror(boolean autoCommit) throws SQLException {
+    String first =
+        "alter table t add column late int default 7; create table made(id int primary key)";
+    try (Fixture f =
+        Fixture.shared("create table t(id int primary key); insert into t values (1)").ready()) {
+      f.pair.executeSource(first);
+      try (Connection c = f.connect();
+          Statement s = c.createStatement()) {
+        c.setAutoCommit(autoCommit);
+        s.execute("alter table t add column if not exists late int default 8");
+        s.execute("create table if not exists made(id int primary key, more int)");
+        s.execute("create table if not exists made as select 1 as id");
+        s.execute("drop table if exists nosuch");
+        s.execute("alter table t drop column if exists nosuch");
+        if (!autoCommit) {
+          c.commit();
+        }
+      }
+      f.assertDrained();
+      f.pair.executeTarget(first);
+      f.assertEqual();
+      f.execute("insert into t(id) values (2)");
+      f.assertEqual();
+    }
+  }
+
   @Test
   void aParkedUnitIsTriedAgainOnceItsTableIsThere() throws SQLException {
     try (Fixture f = Fixture.shared("create table t(id int primary key, v int)").ready()) {
