@@ -8,8 +8,8 @@ import java.util.stream.Collectors;
 
 /**
  * The SQL that reduces rows to hashes, the same on both sides: a row is the text of a record of the
- * columns' texts, in one order of names, under pinned session settings. NULL and the empty string
- * differ in it, and no two lists of values have the same text. Two hashes of 64 bits are summed as
+ * columns, in one order of names, under pinned session settings. NULL and the empty string differ
+ * in it, and no two lists of values have the same text. Two hashes of 64 bits are summed as
  * numerics, so that nothing cancels and nothing overflows.
  *
  * <p>Generated columns are left out: the target computes its own, and nothing could be repaired.
@@ -42,9 +42,7 @@ final class RowHash {
   }
 
   private static String row(List<String> columns) {
-    return "row("
-        + columns.stream().map(c -> TableName.quote(c) + "::text").collect(Collectors.joining(", "))
-        + ")::text";
+    return "row(" + Sql.list(columns) + ")::text";
   }
 
   private String hash(String text, int seed) {

@@ -101,8 +101,12 @@ class AggregateTest {
       String before = Check.target(pair, log);
       Timescale.copyAll(b);
       Timescale.assertEqual(pair, "metrics", "events");
-      // not one copied row was logged as changed
-      assertEquals(before, Check.target(pair, log));
+      // not one copied row was logged as changed, where the version lets one choose
+      try (Connection c = pair.target()) {
+        if (Hypertables.quiet(c)) {
+          assertEquals(before, Check.target(pair, log));
+        }
+      }
       // the source's go on, as a policy would have them: not where retention was
       call(pair, true, "hourly", "timestamptz '1970-01-07Z'", "timestamptz '1970-01-10Z'");
       call(pair, true, "daily", "timestamptz '1970-01-07Z'", "timestamptz '1970-01-10Z'");

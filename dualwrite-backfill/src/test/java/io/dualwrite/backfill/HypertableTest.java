@@ -243,9 +243,15 @@ class HypertableTest {
           Timescale.chunks(pair, true, "metrics").replace("} 9", "} 1"),
           Timescale.chunks(pair, false, "metrics"));
       // they are as any others
-      pair.execute(
-          "update metrics set v = -5 where ts = '1969-12-30 12:00Z'; delete from metrics where ts = '1969-12-31 13:00Z';"
-              + " delete from log where at = '1969-12-30 12:00'");
+      for (boolean side : new boolean[] {true, false}) {
+        Timescale.run(
+            pair,
+            side,
+            List.of(
+                "update metrics set v = -5 where ts = '1969-12-30 12:00Z'",
+                "delete from metrics where ts = '1969-12-30 13:00Z'",
+                "delete from log where at = '1969-12-30 12:00'"));
+      }
       Timescale.assertEqual(pair, "metrics", "log");
       pair.executeTarget(
           "select decompress_chunk(c, true) from show_chunks('metrics') c; select decompress_chunk(c, true) from show_chunks('log') c");
@@ -255,6 +261,9 @@ class HypertableTest {
 
   @Test
   void whereThatIsNotSafeRowsTravel() throws SQLException {
+    if (!Timescale.UUID) {
+      return; // such versions do not let the definition of a compressed hypertable differ
+    }
     try (PgPair pair = filled()) {
       // a check that the source has not; values of a column that no batch has
       pair.executeTarget("alter table metrics add check (n > 0)");

@@ -28,7 +28,7 @@ class SimulationTest {
 
   /** Where 20 runs take longer than this there are fewer: the build has little time. */
   private static final Duration ENOUGH =
-      Duration.ofSeconds(Long.getLong("dualwrite.test.simulation.enough", 75));
+      Duration.ofSeconds(Long.getLong("dualwrite.test.simulation.enough", 45));
 
   @Test
   void shortRunsEndEqual() throws InterruptedException {
