@@ -55,6 +55,12 @@ public final class Replayer implements AutoCloseable {
   private static final long MAX_BYTES = 32L << 20; // of a round's units
   private static final int MAX_WAITING = 20_000; // units
 
+  /**
+   * How long a round waits for what comes right behind: a round of one unit costs both databases
+   * about as much as one of many, and it competes with the application for the primary.
+   */
+  private static final Duration GATHER = Duration.ofMillis(10);
+
   /** A pending unit that can be taken up. */
   record Unit(Intent intent, boolean doubtful) {}
 
@@ -173,10 +179,12 @@ public final class Replayer implements AutoCloseable {
     long delay = 0;
     while (!closed()) {
       long pause;
+      boolean full = false;
       try {
         ReplayResult r = replayOnce(options.batchUnits());
         heartbeat(false);
         delay = 0;
+        full = r.resolved() >= options.batchUnits() / 2;
         pause =
             r.resolved() > 0 && journal.pendingCount() > r.waiting()
                 ? 0
@@ -194,18 +202,21 @@ public final class Replayer implements AutoCloseable {
         }
         error(e);
       }
-      if (pause > 0 && !sleep(Duration.ofMillis(pause))) {
+      if (pause > 0 && !sleep(Duration.ofMillis(pause), true)) {
+        break;
+      }
+      if (!full && !sleep(GATHER, false)) {
         break;
       }
     }
   }
 
-  /** Waits to be woken; false if interrupted. */
-  private boolean sleep(Duration atMost) {
+  /** Waits, if wanted until it is woken; false if interrupted. What wakes it now is for later. */
+  private boolean sleep(Duration atMost, boolean untilWoken) {
     state.lock();
     try {
       long left = atMost.toNanos();
-      while (!awake && !closed && left > 0) {
+      while (!(untilWoken && awake) && !closed && left > 0) {
         left = changed.awaitNanos(left);
       }
       awake = false;
