@@ -242,7 +242,7 @@ final class KeyedCopy {
      * versions that were there before the first read, which is all of them, or else which.
      */
     private Copied straight() throws SQLException {
-      boolean[] read = {false};
+      steps.at(Steps.Step.READ, task); // what is read is written at once
       moved =
           CopyPipe.run(
               source,
@@ -258,10 +258,6 @@ final class KeyedCopy {
               "copy " + entry.sql() + " (" + Sql.list(columns) + ") from stdin" + format,
               Integer.MAX_VALUE,
               (rows, bytes) -> {
-                if (!read[0]) {
-                  read[0] = true;
-                  steps.at(Steps.Step.READ, task);
-                }
                 limit.pass(bytes);
                 meter.accept(bytes);
               });
