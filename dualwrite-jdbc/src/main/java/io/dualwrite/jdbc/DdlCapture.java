@@ -49,13 +49,15 @@ final class DdlCapture {
           + " and pg_catalog.pg_get_expr(d.adbin, d.adrelid) ~* '\\(|current|local|session|user' and ";
 
   /**
-   * How many rows of any table, the system's above all, the transaction wrote so far; null if the
-   * server does not count.
+   * How many rows of which table, the system's above all, the transaction wrote so far; null if the
+   * server does not count. A list and no sum: with a table that is dropped go its counts.
    */
   private static final String CHANGES =
-      "select sum(pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid) + pg_catalog.pg_stat_get_xact_tuples_updated(c.oid)"
-          + " + pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid)) from pg_catalog.pg_class c"
-          + " where c.relkind in ('r', 'm') and pg_catalog.current_setting('track_counts') = 'on'";
+      "select case when pg_catalog.current_setting('track_counts') = 'on' then coalesce((select pg_catalog.string_agg("
+          + "pg_catalog.concat_ws(' ', c.oid, c.ins, c.upd, c.del), ',' order by c.oid) from (select c.oid,"
+          + " pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid) as ins, pg_catalog.pg_stat_get_xact_tuples_updated(c.oid) as upd,"
+          + " pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid) as del from pg_catalog.pg_class c"
+          + " where c.relkind in ('r', 'm') offset 0) c where c.ins + c.upd + c.del > 0), '') end";
 
   private record File(long node, TableName table, boolean rows) {}
 
@@ -142,9 +144,8 @@ final class DdlCapture {
   /** After it: tells the connection what was written. */
   void complete(Connection raw, String text, Catalog catalog, DwConnection to) throws SQLException {
     if (changes != null && changes.equals(changes(raw))) {
-      // IF NOT EXISTS of what exists: on the mirror it could find that it does not exist yet,
-      // because
-      // what made it is still on its way, and would make another one
+      // IF NOT EXISTS of what exists. On the mirror, what made it may be still on its way, so that
+      // this would make another one.
       return;
     }
     String[] session = session(raw);

@@ -500,6 +500,35 @@ class NeverSilentlyTest {
     }
   }
 
+  /** With a dropped table go the counts of what was written to it. */
+  @Test
+  void aTableIsDroppedOnTheMirrorHoweverManyRowsItGotBefore() throws SQLException {
+    StringBuilder ddl = new StringBuilder("create table t(id int primary key);");
+    for (int rows = 1; rows <= 60; rows++) {
+      ddl.append("create table d").append(rows).append("(v int);");
+    }
+    try (Fixture f = Fixture.shared(ddl.toString()).ready()) {
+      try (Connection c = f.connect();
+          Statement s = c.createStatement()) {
+        c.setAutoCommit(false);
+        for (int rows = 1; rows <= 60; rows++) {
+          s.execute("insert into d" + rows + " select generate_series(1, " + rows + ")");
+          s.execute("drop table d" + rows);
+          c.commit();
+        }
+      }
+      f.assertEqual();
+      try (Connection c = f.pair.target();
+          Statement s = c.createStatement();
+          ResultSet r =
+              s.executeQuery(
+                  "select string_agg(relname, ' ') from pg_class where relname like 'd%' and relkind = 'r' and relnamespace = 'public'::regnamespace")) {
+        r.next();
+        assertEquals(null, r.getString(1));
+      }
+    }
+  }
+
   @Test
   void aParkedUnitIsTriedAgainOnceItsTableIsThere() throws SQLException {
     try (Fixture f = Fixture.shared("create table t(id int primary key, v int)").ready()) {
