@@ -12,6 +12,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.IntConsumer;
 import java.util.function.LongConsumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -129,22 +130,31 @@ final class ChunkCopy {
       }
       return null;
     }
+    return recopied(
+        source,
+        task,
+        passing ->
+            healer.recopy(
+                source, target, theirs.name(), task.from(), p -> copy.transfer(p, passing)));
+  }
+
+  /** How a chunk is replaced; told how many bytes pass. */
+  @FunctionalInterface
+  private interface Replacement {
+    RecopyResult run(IntConsumer passing) throws SQLException;
+  }
+
+  private Copied recopied(Connection source, Task task, Replacement replacement)
+      throws SQLException {
     long[] bytes = {0};
     source.setAutoCommit(false);
     RecopyResult r =
-        healer.recopy(
-            source,
-            target,
-            theirs.name(),
-            task.from(),
-            p ->
-                copy.transfer(
-                    p,
-                    n -> {
-                      limit.pass(n);
-                      meter.accept(n);
-                      bytes[0] += n;
-                    }));
+        replacement.run(
+            n -> {
+              limit.pass(n);
+              meter.accept(n);
+              bytes[0] += n;
+            });
     source.setAutoCommit(true);
     steps.at(Steps.Step.INSERTED, task);
     return new Copied(r.rows(), bytes[0], r.rows(), 0, List.of(), List.of());
@@ -237,23 +247,10 @@ final class ChunkCopy {
 
   private Copied replace(Connection source, Connection target, Task task, TableName chunk)
       throws SQLException {
-    long[] bytes = {0};
-    source.setAutoCommit(false);
-    RecopyResult r =
-        healer.recopy(
-            source,
-            target,
-            chunk,
-            task.predicate(),
-            task.from(),
-            n -> {
-              limit.pass(n);
-              meter.accept(n);
-              bytes[0] += n;
-            });
-    source.setAutoCommit(true);
-    steps.at(Steps.Step.INSERTED, task);
-    return new Copied(r.rows(), bytes[0], r.rows(), 0, List.of(), List.of());
+    return recopied(
+        source,
+        task,
+        passing -> healer.recopy(source, target, chunk, task.predicate(), task.from(), passing));
   }
 
   /** Brings the target's chunk into the state that the source's was copied in. */
