@@ -10,6 +10,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.concurrent.locks.ReentrantLock;
 
 /**
  * Processes for one run after another: who was not killed goes on in the next one, and whoever is
@@ -21,6 +22,7 @@ final class Processes implements AutoCloseable {
   private final Path directory;
   private final Deque<Child> idle = new ArrayDeque<>();
   private final Set<Child> busy = new HashSet<>();
+  private final ReentrantLock lock = new ReentrantLock();
   private int started;
 
   /**
@@ -38,26 +40,36 @@ final class Processes implements AutoCloseable {
   }
 
   /** A process that does what the arguments say ({@link Host}). */
-  synchronized Child take(Map<String, String> arguments) {
-    Child child = idle.poll();
-    while (child != null && !child.alive()) {
-      child = idle.poll();
+  Child take(Map<String, String> arguments) {
+    lock.lock();
+    try {
+      Child child = idle.poll();
+      while (child != null && !child.alive()) {
+        child = idle.poll();
+      }
+      if (child == null) {
+        child = start();
+      }
+      if (idle.isEmpty()) {
+        idle.add(start());
+      }
+      busy.add(child);
+      child.tell(Child.line(arguments));
+      return child;
+    } finally {
+      lock.unlock();
     }
-    if (child == null) {
-      child = start();
-    }
-    if (idle.isEmpty()) {
-      idle.add(start());
-    }
-    busy.add(child);
-    child.tell(Child.line(arguments));
-    return child;
   }
 
   /** It is done with that, and can do something else. */
-  synchronized void give(Child child) {
-    if (busy.remove(child) && child.alive()) {
-      idle.addFirst(child); // it is warm
+  void give(Child child) {
+    lock.lock();
+    try {
+      if (busy.remove(child) && child.alive()) {
+        idle.addFirst(child); // it is warm
+      }
+    } finally {
+      lock.unlock();
     }
   }
 
@@ -66,9 +78,14 @@ final class Processes implements AutoCloseable {
   }
 
   @Override
-  public synchronized void close() {
-    busy.forEach(Child::kill);
-    idle.forEach(Child::kill);
-    Simulation.delete(directory);
+  public void close() {
+    lock.lock();
+    try {
+      busy.forEach(Child::kill);
+      idle.forEach(Child::kill);
+      Simulation.delete(directory);
+    } finally {
+      lock.unlock();
+    }
   }
 }
