@@ -11,6 +11,8 @@ import java.util.concurrent.locks.LockSupport;
 enum CommitStep {
   /** The application asked for the commit; nothing has left the process but its statements. */
   ASKED,
+  /** The journal names the tables that the transaction makes suspect, if there are any. */
+  SUSPECTS_OPENED,
   /** The mirror has executed the unit of work; its transaction is open. */
   FLUSHED,
   /** The intent is durable. */

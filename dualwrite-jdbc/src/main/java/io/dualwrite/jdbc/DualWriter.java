@@ -508,6 +508,7 @@ final class DualWriter implements AutoCloseable {
       throw unrecorded(e);
     }
     healer.wake();
+    steps.at(CommitStep.SUSPECTS_OPENED);
   }
 
   private static SQLException unrecorded(JournalException e) {

@@ -11,6 +11,7 @@ final class Death {
   static final List<String> COMMIT_STEPS =
       List.of(
           "ASKED",
+          "SUSPECTS_OPENED",
           "FLUSHED",
           "INTENT_APPENDED",
           "PRIMARY_COMMITTED",

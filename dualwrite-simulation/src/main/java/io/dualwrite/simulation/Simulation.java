@@ -104,8 +104,9 @@ final class Simulation implements AutoCloseable {
     profile = aim == null ? drawn : aim.profile();
     this.aim = aim;
     ddl = dice.percent(25) && profile == Profile.ALL;
-    preloaded = ddl || dice.percent(40);
-    repairs = dice.percent(30);
+    boolean left = aim != null && aim.left();
+    preloaded = dice.percent(40) || ddl || left;
+    repairs = dice.percent(30) && !left;
     gapTarget = dice.of(List.of(600, 2000, 5000)) / (brief() ? 2 : 1);
     gapSource = dice.of(List.of(1500, 5000, 15000)) / (brief() ? 3 : 1);
   }
@@ -315,7 +316,9 @@ final class Simulation implements AutoCloseable {
       args.put("mirror", (async == null ? drawn : async) ? "async" : "sync");
       args.put("unit-bytes", dice.percent(20) ? "8kB" : "64MB");
       // DDL that was neither mirrored nor recorded is for people to repeat
-      args.put("free-bytes", dice.percent(6) && !ddl ? FULL : "1MB");
+      boolean full = dice.percent(6) && !ddl;
+      args.put(
+          "free-bytes", (aim != null && aim.left() ? aim.full() == number : full) ? FULL : "1MB");
       timeline.add(
           name(),
           "life "
@@ -347,32 +350,34 @@ final class Simulation implements AutoCloseable {
       int how = dice.weighted(profile.deaths());
       // soon, or later, when more has been written that may be lost
       boolean soon = dice.percent(brief() ? 70 : 30);
-      String step = dice.of(Death.COMMIT_STEPS) + ":" + dice.between(1, soon ? 30 : 600);
+      String outer = dice.of(Death.COMMIT_STEPS) + ":" + dice.between(1, soon ? 30 : 600);
       String inner = dice.of(Death.CONVERGENCE_STEPS) + ":" + dice.between(1, soon ? 5 : 60);
       // whoever does not come by the step where it was to die is killed where it stands: after so
       // many transactions, however long they take, and so many milliseconds
       int transactions = soon ? dice.between(0, how == 2 ? 40 : 300) : dice.between(300, 1500);
       int after = dice.between(0, 200);
-      if (life > 0 && !ddl && dice.percent(12)) { // what a lost ALTER did nobody can tell
+      boolean damage = dice.percent(12) && (aim == null || !aim.left());
+      if (life > 0 && !ddl && damage) { // what a lost ALTER did nobody can tell
         timeline.add(name(), Damage.flip(directory.resolve("journal-" + number), dice));
       }
       Map<String, String> steps = new LinkedHashMap<>();
       String lingers = profile.commitStep(dice);
-      boolean aimed = aim != null && aim.commitStep() != null;
-      if (dice.percent(50) || aimed) {
-        steps.put(
-            "dualwrite.test.linger-at",
-            (aimed ? aim.commitStep() : lingers)
+      boolean aimed = aim != null && aim.commits(number);
+      boolean any = dice.percent(50) && (aim == null || aim.commitStep() == null);
+      if (any || aimed) {
+        String often =
+            ":"
+                + dice.between(aimed ? 100 : 5, profile == Profile.ALL ? 150 : 300)
                 + ":"
-                + dice.between(5, profile == Profile.ALL ? 150 : 300)
-                + ":"
-                + dice.of(List.of(2, 5, 10, 30)));
+                + dice.of(aimed ? List.of(1, 2) : List.of(2, 5, 10, 30));
+        String step = aimed ? aim.commitStep() : lingers;
+        steps.put("dualwrite.test.linger-at", step.contains(":") ? step : step + often);
       }
       if (dice.percent(60) || aim != null) {
         linger(dice, steps);
       }
       if (how == 0) {
-        steps.put("dualwrite.test.die-at", step);
+        steps.put("dualwrite.test.die-at", outer);
       } else if (how == 1) {
         steps.put("dualwrite.test.die-in-convergence-at", inner);
       }
@@ -422,6 +427,7 @@ final class Simulation implements AutoCloseable {
           return false;
         }
         if (line != null && line.startsWith(expected)) {
+          timeline.add(name(), line);
           return true;
         }
         if (line != null && !line.equals("ready") && Writer.written(line) < 0) {
@@ -475,7 +481,7 @@ final class Simulation implements AutoCloseable {
         "dualwrite.test.linger-in-convergence-at",
         (aimed ? aim.convergenceStep() : drawn)
             + ":"
-            + dice.between(5, profile == Profile.ALL ? 300 : 600)
+            + dice.between(aimed ? 100 : 5, profile == Profile.ALL ? 300 : 600)
             + ":"
             + dice.of(profile == Profile.ALL ? List.of(1, 2, 5, 20) : List.of(1, 2)));
   }

@@ -3,6 +3,8 @@ package io.dualwrite.simulation;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.sql.Statement;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 
 /** The tables of the simulated application, and what is in them before dual-write begins. */
 final class Tables {
@@ -11,6 +13,20 @@ final class Tables {
 
   /** Keys that the application fights for; few, so that transactions meet. */
   static final int KEYS = 60;
+
+  /** Tables of one kind without a key, used in turns as the keys move on. */
+  static final int LOGS = 6;
+
+  /** By the key where those of the moment begin. */
+  static String log(int first) {
+    return "log_" + first / (KEYS / 2) % LOGS;
+  }
+
+  private static String logs(String sql) {
+    return IntStream.range(0, LOGS)
+        .mapToObj(i -> sql.replace("log_n", "log_" + i))
+        .collect(Collectors.joining());
+  }
 
   static final String SCHEMA =
       """
@@ -27,7 +43,6 @@ final class Tables {
       create table visit(customer int references customer on delete set null, at timestamptz default now(), n int);
       create table handle(id int primary key, name text unique, v int);
       create table seat(id int primary key, pos int unique deferrable initially deferred);
-      create table log(at timestamptz default now(), n int, r float8 default random(), message text);
       create table reading(id int not null, v text, b bytea, primary key (id)) partition by range (id);
       create table reading_1 partition of reading for values from (0) to (20);
       create table reading_2 partition of reading for values from (20) to (40);
@@ -54,9 +69,13 @@ final class Tables {
       create trigger note after insert or update or delete on audited for each row execute function note();
       create function bump(k int) returns int language plpgsql as
         'begin update account set version = version + 1, note = ''bumped'' where id between k and k + 3; return k; end';
-      create function age_log(k int) returns int language plpgsql as
-        'begin update log set r = r + 1 where n = k and r < 0.2; return k; end';
-      """;
+      """
+          + logs(
+              """
+              create table log_n(at timestamptz default now(), n int, r float8 default random(), message text);
+              create function age_log_n(k int) returns int language plpgsql as
+                'begin update log_n set r = r + 1 where n = k and r < 0.2; return k; end';
+              """);
 
   /** Values without clock or random, so that both sides may get them. */
   static final String ROWS =
@@ -68,12 +87,15 @@ final class Tables {
       insert into line select g, p, 'item' from generate_series(1, 30) g, generate_series(1, 3) p;
       insert into handle select g, 'name ' || g, g from generate_series(1, 20) g;
       insert into seat select g, g from generate_series(1, 20) g;
-      insert into log select '2020-01-01Z', g, g / 7.0, 'old' from generate_series(1, 300) g;
       insert into reading select g, 'old', '\\x00ff' from generate_series(1, 59, 3) g;
       insert into event select g % 3, '2020-01-01Z', 'old' from generate_series(1, 90) g;
       insert into item select 'old' || g, repeat('x', 50), g from generate_series(1, 400) g;
       insert into wide select g, g from generate_series(1, 20) g;
-      """;
+      """
+          + logs(
+              """
+              insert into log_n select '2020-01-01Z', g, g / 7.0, 'old' from generate_series(1, 60) g;
+              """);
 
   static void run(Connection c, String sql) throws SQLException {
     try (Statement s = c.createStatement()) {

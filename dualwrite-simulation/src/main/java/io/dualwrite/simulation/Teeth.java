@@ -21,37 +21,86 @@ public final class Teeth {
    * What runs are about that show the absence of a rule soon. Runs in general are about one or
    * another of these by chance.
    *
-   * @param commitStep where writers linger in a commit; null: by chance
+   * @param commitStep where writers linger in a commit, with or without how long and how often;
+   *     null: by chance
+   * @param lingers the writer that does; negative if all
    * @param convergenceStep where they linger in replay, resync or recopy; null: by chance
+   * @param left whether what goes wrong is left as it is: no backfill, no repair and no damage
+   *     after which tables are made equal as a whole
+   * @param full the writer whose journal has no room, so that everything it writes is suspect;
+   *     negative if none
    */
-  record Aim(Profile profile, String commitStep, String convergenceStep) {}
+  record Aim(
+      Profile profile,
+      String commitStep,
+      int lingers,
+      String convergenceStep,
+      boolean left,
+      int full) {
+
+    Aim(Profile profile) {
+      this(profile, null, -1, null, false, -1);
+    }
+
+    Aim commit(String step) {
+      return new Aim(profile, step, lingers, convergenceStep, left, full);
+    }
+
+    Aim commit(int writer, String step) {
+      return new Aim(profile, step, writer, convergenceStep, left, full);
+    }
+
+    Aim converge(String step) {
+      return new Aim(profile, commitStep, lingers, step, left, full);
+    }
+
+    Aim leave() {
+      return new Aim(profile, commitStep, lingers, convergenceStep, true, full);
+    }
+
+    Aim fill(int writer) {
+      return new Aim(profile, commitStep, lingers, convergenceStep, left, writer);
+    }
+
+    /** Whether that writer lingers at a certain step of a commit. */
+    boolean commits(int writer) {
+      return commitStep != null && (lingers < 0 || lingers == writer);
+    }
+  }
 
   /** By the names that the protocol's model gives them. */
   private static final Map<String, Aim> AIMS = new LinkedHashMap<>();
 
-  private static void aim(String rule, Profile profile, String commitStep, String convergenceStep) {
-    AIMS.put(rule, new Aim(profile, commitStep, convergenceStep));
-  }
-
   static {
-    aim("INTENT_BEFORE_COMMIT", Profile.ALL, null, null);
-    aim("FLUSH_BEFORE_COMMIT", Profile.FAMILY, "PRIMARY_COMMITTED", null);
-    aim("MISMATCH_ROLLS_BACK", Profile.QUEUE, null, null);
-    aim("KEYS_NOT_PREDICATES", Profile.ALL, null, null);
-    aim("ROLLBACK_TO_TRUNCATES", Profile.ALL, null, null);
-    aim("REKEY_TAKES_BOTH", Profile.QUEUE, null, null);
-    aim("RECHECK", Profile.FAMILY, null, "FIRST_READ");
-    aim("WAIT_ENDED", Profile.QUEUE, null, null);
-    aim("WAIT_INFLIGHT", Profile.QUEUE, "PRIMARY_COMMITTED", "RECOPY_COPIED");
-    aim("CASCADE_CLOSURE", Profile.FAMILY, null, "FIRST_READ");
-    aim("CHILDREN_UNDER_LOCK", Profile.FAMILY, "INTENT_APPENDED", "PARENTS_LOCKED");
-    aim("MARKER", Profile.ALL, null, null);
-    aim("MARKER_BY_INSERT", Profile.LOG, null, "REPLAY_CLAIMED");
-    aim("LOCK_THEN_DELETE_THEN_SNAPSHOT", Profile.LOG, "INTENT_APPENDED", null);
-    aim("SNAPSHOT_RECORDED", Profile.LOG, null, null);
-    aim("LOCK_BEFORE_VISIBILITY", Profile.LOG, null, "REPLAY_VISIBILITY");
-    aim("SUSPECT_CARRIES_XID", Profile.LOG, "INTENT_APPENDED", null);
-    aim("INCARNATION", Profile.LONELY, "INTENT_APPENDED", null);
+    Aim all = new Aim(Profile.ALL);
+    Aim queue = new Aim(Profile.QUEUE);
+    Aim family = new Aim(Profile.FAMILY);
+    Aim log = new Aim(Profile.LOG);
+    Aim append = new Aim(Profile.APPEND).leave();
+    AIMS.put("INTENT_BEFORE_COMMIT", all);
+    AIMS.put("FLUSH_BEFORE_COMMIT", family.commit("PRIMARY_COMMITTED"));
+    AIMS.put("MISMATCH_ROLLS_BACK", queue);
+    AIMS.put("KEYS_NOT_PREDICATES", all.leave());
+    AIMS.put("ROLLBACK_TO_TRUNCATES", all);
+    AIMS.put("REKEY_TAKES_BOTH", queue);
+    AIMS.put("RECHECK", new Aim(Profile.CONTENDED).leave().converge("FIRST_READ"));
+    AIMS.put("WAIT_ENDED", new Aim(Profile.ONCE).leave());
+    AIMS.put("WAIT_INFLIGHT", queue.leave().commit("PRIMARY_COMMITTED"));
+    AIMS.put("CASCADE_CLOSURE", family.converge("FIRST_READ"));
+    // the replay has to come by while the other's child is in flight
+    AIMS.put(
+        "CHILDREN_UNDER_LOCK",
+        family.leave().commit(0, "PRIMARY_COMMITTED:400:1").converge("RECOPY_LOCKED"));
+    AIMS.put("MARKER", append.commit("MIRROR_COMMITTED"));
+    AIMS.put("MARKER_BY_INSERT", append);
+    AIMS.put("LOCK_THEN_DELETE_THEN_SNAPSHOT", log.commit("INTENT_APPENDED"));
+    AIMS.put("SNAPSHOT_RECORDED", log);
+    AIMS.put("LOCK_BEFORE_VISIBILITY", append.fill(0).converge("REPLAY_VISIBILITY"));
+    // the other's flush must not hold up the recopy
+    AIMS.put(
+        "SUSPECT_CARRIES_XID",
+        append.fill(1).commit(1, "INTENT_APPENDED:1000:1").converge("REPLAY_INSERTED"));
+    AIMS.put("INCARNATION", new Aim(Profile.LONELY).leave().commit("INTENT_APPENDED"));
   }
 
   /** The rules' names. */

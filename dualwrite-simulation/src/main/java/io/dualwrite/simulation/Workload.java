@@ -249,6 +249,7 @@ final class Workload {
     int l = first + dice.between(1, Tables.KEYS);
     int many = dice.between(2, 12);
     boolean other = dice.percent(50);
+    String log = Tables.log(first);
     switch (op) {
       case UPSERT ->
           update(
@@ -331,12 +332,16 @@ final class Workload {
               k % 20 + 1,
               k % 20 + 1,
               l % 20 + 1);
-      case LOG -> update(c, "insert into log(n, message) values (?, ?)", k, tag);
+      case LOG -> update(c, "insert into " + log + "(n, message) values (?, ?)", k, tag);
       case LOG_MANY ->
           update(
-              c, "insert into log(n, message) select g, ? from generate_series(1, ?) g", tag, many);
-      case LOG_DELETE -> update(c, "delete from log where n = ? and r < 0.3", k);
-      case LOG_UPDATE -> update(c, "update log set message = ? where n = ? and r < 0.1", tag, k);
+              c,
+              "insert into " + log + "(n, message) select g, ? from generate_series(1, ?) g",
+              tag,
+              many);
+      case LOG_DELETE -> update(c, "delete from " + log + " where n = ? and r < 0.3", k);
+      case LOG_UPDATE ->
+          update(c, "update " + log + " set message = ? where n = ? and r < 0.1", tag, k);
       case READING ->
           update(
               c,
@@ -370,7 +375,7 @@ final class Workload {
       }
       case FUNCTION -> query(c, "select bump(?)", k);
       case COPY_KEYED -> copy(c, "item(k, v, n)", many, tag, true);
-      case COPY_KEYLESS -> copy(c, "log(n, message)", many, tag, false);
+      case COPY_KEYLESS -> copy(c, log + "(n, message)", many, tag, false);
       case BATCH -> batch(c, k, many, tag);
       case BULK ->
           update(
@@ -395,23 +400,31 @@ final class Workload {
               "update queue set id = nextval('queue_id_seq'), payload = ? where id in (select id from queue order by id desc limit ? for update skip locked)",
               tag,
               other ? 1 : 2);
-      case DROP_BASKET -> update(c, "delete from basket where id = ?", first / 6 + k % 5);
+      case DROP_BASKET -> {
+        int basket = first / 6 + k % 5;
+        update(c, "delete from basket where id = ?", basket);
+        if (other) { // it is back, without its entries
+          update(c, "insert into basket values (?, ?) on conflict (id) do nothing", basket, tag);
+        }
+      }
       case FILL_BASKET -> {
         int basket = first / 6 + k % 5;
+        if (other) {
+          update(
+              c,
+              "insert into basket values (?, ?) on conflict (id) do update set v = excluded.v",
+              basket,
+              tag);
+        }
         update(
             c,
-            "insert into basket values (?, ?) on conflict (id) do update set v = excluded.v",
-            basket,
-            tag);
-        update(
-            c,
-            "insert into entry select ?, g, ? from generate_series(?, ?) g on conflict (basket, n) do update set v = excluded.v",
-            basket,
+            "insert into entry select id, g, ? from basket, generate_series(?, ?) g where id = ? on conflict (basket, n) do update set v = excluded.v",
             tag,
             l % 8,
-            l % 8 + many / 4);
+            l % 8 + many / 4,
+            basket);
       }
-      case AGE_LOG -> query(c, "select age_log(?)", k);
+      case AGE_LOG -> query(c, "select age_" + log + "(?)", k);
       case TRUNCATE -> {
         update(c, "truncate scratch");
         update(c, "insert into scratch select g, ? from generate_series(1, ?) g", tag, many);
