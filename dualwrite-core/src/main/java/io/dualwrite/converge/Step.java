@@ -26,7 +26,8 @@ enum Step {
    * For tests: what the system properties say. {@code dualwrite.test.die-in-convergence-at} ends
    * the process on the spot at the step that it names, on its n-th time ({@code STEP} or {@code
    * STEP:n}); {@code dualwrite.test.linger-in-convergence-at} stays there so many milliseconds
-   * ({@code STEP:n}), every m-th time ({@code STEP:n:m}), for others to come in between.
+   * ({@code STEP:n}), every m-th time ({@code STEP:n:m}), for others to come in between, until the
+   * property is cleared.
    */
   static Convergence.Hook fromSystemProperty() {
     String[] die = System.getProperty("dualwrite.test.die-in-convergence-at", "").split(":", 2);
@@ -43,7 +44,9 @@ enum Step {
       if (step.name().equals(die[0]) && left.decrementAndGet() == 0) {
         Runtime.getRuntime().halt(137);
       }
-      if (step.name().equals(linger[0]) && times.incrementAndGet() % every == 0) {
+      if (step.name().equals(linger[0])
+          && times.incrementAndGet() % every == 0
+          && System.getProperty("dualwrite.test.linger-in-convergence-at") != null) {
         LockSupport.parkNanos(nanos);
       }
     };

@@ -34,7 +34,7 @@ enum CommitStep {
    * For tests: what the system properties say. {@code dualwrite.test.die-at} ends the process on
    * the spot at the step that it names, on its n-th time ({@code STEP} or {@code STEP:n}); {@code
    * dualwrite.test.linger-at} stays there so many milliseconds ({@code STEP:n}), every m-th time
-   * ({@code STEP:n:m}), for others to come in between.
+   * ({@code STEP:n:m}), for others to come in between, until the property is cleared.
    */
   static Listener fromSystemProperty() {
     String[] die = System.getProperty("dualwrite.test.die-at", "").split(":", 2);
@@ -50,7 +50,9 @@ enum CommitStep {
       if (s.name().equals(die[0]) && left.decrementAndGet() == 0) {
         Runtime.getRuntime().halt(137);
       }
-      if (s.name().equals(linger[0]) && times.incrementAndGet() % every == 0) {
+      if (s.name().equals(linger[0])
+          && times.incrementAndGet() % every == 0
+          && System.getProperty("dualwrite.test.linger-at") != null) {
         LockSupport.parkNanos(nanos);
       }
     };

@@ -20,6 +20,9 @@ final class Healer implements AutoCloseable {
   private static final long SHORTEST = TimeUnit.MILLISECONDS.toNanos(100);
   private static final long LONGEST = TimeUnit.MINUTES.toNanos(10);
 
+  /** So many times as long as it worked it rests; tests have it rest less. */
+  private final int times = Integer.getInteger("dualwrite.test.healer-rest", 9);
+
   private final DualWriter writer;
   private final ReentrantLock running = new ReentrantLock();
   private final ReentrantLock state = new ReentrantLock();
@@ -81,7 +84,7 @@ final class Healer implements AutoCloseable {
             told = true;
           }
         }
-        rest = Math.max(rest, Math.min(LONGEST, 9 * (System.nanoTime() - start)));
+        rest = Math.max(rest, Math.min(LONGEST, times * (System.nanoTime() - start)));
       }
       if (!sleep(rest)) {
         return;

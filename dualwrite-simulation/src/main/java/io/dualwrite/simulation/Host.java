@@ -19,7 +19,7 @@ final class Host {
   private static final String OF_A_LIFE = "dualwrite.test.";
 
   private static final String[] STEPS = {
-    "die-at", "linger-at", "die-in-convergence-at", "linger-in-convergence-at"
+    "die-at", "linger-at", "die-in-convergence-at", "linger-in-convergence-at", "healer-rest"
   };
 
   private Host() {}
@@ -46,6 +46,12 @@ final class Host {
       }
       say(IDLE);
     }
+  }
+
+  /** Ends the lingering. */
+  static void hurry() {
+    System.clearProperty(OF_A_LIFE + "linger-at");
+    System.clearProperty(OF_A_LIFE + "linger-in-convergence-at");
   }
 
   static void say(String line) {

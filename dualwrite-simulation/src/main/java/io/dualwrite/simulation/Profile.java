@@ -53,10 +53,17 @@ enum Profile {
 
   /** Few rows that several processes write, one of them late. */
   CONTENDED(
-      Map.of(Op.UPSERT, 60, Op.UPDATE, 60, Op.DELETE, 20, Op.READING, 30, Op.HANDLE, 20),
+      Map.of(Op.UPSERT, 60, Op.UPDATE, 60, Op.DELETE, 20, Op.READING, 30, Op.UPDATE_BY_VALUE, 40),
       Map.of(Fault.CUT_AT_COMMIT, 10),
       List.of("FLUSHED"),
       List.of("FIRST_READ")),
+
+  /** Nothing but parents that are emptied while others fill them. */
+  KIN(
+      Map.of(Op.DROP_BASKET, 40, Op.FILL_BASKET, 120),
+      Map.of(Fault.OUTLIVED_COMMIT, 5),
+      List.of("PRIMARY_COMMITTED"),
+      List.of("PARENTS_LOCKED", "FIRST_READ")),
 
   /** One thread alone with a source that crashes: it gives transaction ids out again. */
   LONELY(
@@ -98,7 +105,7 @@ enum Profile {
 
   /** Where what went wrong must stay, nothing may come by that puts it right. */
   private int others(Op o) {
-    return this == APPEND || this == ONCE || this == CONTENDED ? 0 : share(o.weight);
+    return List.of(APPEND, ONCE, CONTENDED, KIN).contains(this) ? 0 : share(o.weight);
   }
 
   private int share(int weight) {
@@ -132,7 +139,7 @@ enum Profile {
 
   /** Of a run. */
   static Profile draw(Dice dice) {
-    return values()[dice.weighted(6, 3, 3, 3, 1, 1, 1, 1)];
+    return values()[dice.weighted(6, 3, 3, 3, 1, 1, 1, 1, 1)];
   }
 
   /** A step of a commit, more often one of those that matter here. */

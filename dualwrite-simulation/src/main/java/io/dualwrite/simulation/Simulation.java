@@ -362,16 +362,19 @@ final class Simulation implements AutoCloseable {
       }
       Map<String, String> steps = new LinkedHashMap<>();
       String lingers = profile.commitStep(dice);
-      boolean aimed = aim != null && aim.commits(number);
-      boolean any = dice.percent(50) && (aim == null || aim.commitStep() == null);
-      if (any || aimed) {
+      String own = aim == null ? null : aim.commitStep(number);
+      boolean aimed = own != null;
+      if (own == null ? dice.percent(50) : !own.isEmpty()) {
         String often =
             ":"
                 + dice.between(aimed ? 100 : 5, profile == Profile.ALL ? 150 : 300)
                 + ":"
                 + dice.of(aimed ? List.of(1, 2) : List.of(2, 5, 10, 30));
-        String step = aimed ? aim.commitStep() : lingers;
+        String step = aimed ? own : lingers;
         steps.put("dualwrite.test.linger-at", step.contains(":") ? step : step + often);
+      }
+      if (aim != null && aim.full() == number) {
+        steps.put("dualwrite.test.healer-rest", "0");
       }
       if (dice.percent(60) || aim != null) {
         linger(dice, steps);

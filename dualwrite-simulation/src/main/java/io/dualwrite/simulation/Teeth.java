@@ -21,9 +21,8 @@ public final class Teeth {
    * What runs are about that show the absence of a rule soon. Runs in general are about one or
    * another of these by chance.
    *
-   * @param commitStep where writers linger in a commit, with or without how long and how often;
-   *     null: by chance
-   * @param lingers the writer that does; negative if all
+   * @param commitSteps where writers linger in a commit, with or without how long and how often:
+   *     one for all, or one for each, empty if it does not; none: by chance
    * @param convergenceStep where they linger in replay, resync or recopy; null: by chance
    * @param left whether what goes wrong is left as it is: no backfill, no repair and no damage
    *     after which tables are made equal as a whole
@@ -31,40 +30,33 @@ public final class Teeth {
    *     negative if none
    */
   record Aim(
-      Profile profile,
-      String commitStep,
-      int lingers,
-      String convergenceStep,
-      boolean left,
-      int full) {
+      Profile profile, List<String> commitSteps, String convergenceStep, boolean left, int full) {
 
     Aim(Profile profile) {
-      this(profile, null, -1, null, false, -1);
+      this(profile, List.of(), null, false, -1);
     }
 
-    Aim commit(String step) {
-      return new Aim(profile, step, lingers, convergenceStep, left, full);
-    }
-
-    Aim commit(int writer, String step) {
-      return new Aim(profile, step, writer, convergenceStep, left, full);
+    Aim commit(String... steps) {
+      return new Aim(profile, List.of(steps), convergenceStep, left, full);
     }
 
     Aim converge(String step) {
-      return new Aim(profile, commitStep, lingers, step, left, full);
+      return new Aim(profile, commitSteps, step, left, full);
     }
 
     Aim leave() {
-      return new Aim(profile, commitStep, lingers, convergenceStep, true, full);
+      return new Aim(profile, commitSteps, convergenceStep, true, full);
     }
 
     Aim fill(int writer) {
-      return new Aim(profile, commitStep, lingers, convergenceStep, left, writer);
+      return new Aim(profile, commitSteps, convergenceStep, left, writer);
     }
 
-    /** Whether that writer lingers at a certain step of a commit. */
-    boolean commits(int writer) {
-      return commitStep != null && (lingers < 0 || lingers == writer);
+    /** Where that writer lingers in a commit; null: by chance. */
+    String commitStep(int writer) {
+      return commitSteps.isEmpty()
+          ? null
+          : commitSteps.get(Math.min(writer, commitSteps.size() - 1));
     }
   }
 
@@ -80,7 +72,7 @@ public final class Teeth {
     AIMS.put("INTENT_BEFORE_COMMIT", all);
     AIMS.put("FLUSH_BEFORE_COMMIT", family.commit("PRIMARY_COMMITTED"));
     AIMS.put("MISMATCH_ROLLS_BACK", queue);
-    AIMS.put("KEYS_NOT_PREDICATES", all.leave());
+    AIMS.put("KEYS_NOT_PREDICATES", new Aim(Profile.CONTENDED).leave());
     AIMS.put("ROLLBACK_TO_TRUNCATES", all);
     AIMS.put("REKEY_TAKES_BOTH", queue);
     AIMS.put("RECHECK", new Aim(Profile.CONTENDED).leave().converge("FIRST_READ"));
@@ -90,7 +82,10 @@ public final class Teeth {
     // the replay has to come by while the other's child is in flight
     AIMS.put(
         "CHILDREN_UNDER_LOCK",
-        family.leave().commit(0, "PRIMARY_COMMITTED:400:1").converge("RECOPY_LOCKED"));
+        new Aim(Profile.KIN)
+            .leave()
+            .commit("PRIMARY_COMMITTED:200:1", "ASKED:40:1")
+            .converge("RECOPY_LOCKED"));
     AIMS.put("MARKER", append.commit("MIRROR_COMMITTED"));
     AIMS.put("MARKER_BY_INSERT", append);
     AIMS.put("LOCK_THEN_DELETE_THEN_SNAPSHOT", log.commit("INTENT_APPENDED"));
@@ -99,7 +94,7 @@ public final class Teeth {
     // the other's flush must not hold up the recopy
     AIMS.put(
         "SUSPECT_CARRIES_XID",
-        append.fill(1).commit(1, "INTENT_APPENDED:1000:1").converge("REPLAY_INSERTED"));
+        append.fill(1).commit("", "INTENT_APPENDED:600:1").converge("REPLAY_INSERTED"));
     AIMS.put("INCARNATION", new Aim(Profile.LONELY).leave().commit("INTENT_APPENDED"));
   }
 

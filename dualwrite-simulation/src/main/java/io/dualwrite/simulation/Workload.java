@@ -420,8 +420,8 @@ final class Workload {
             c,
             "insert into entry select id, g, ? from basket, generate_series(?, ?) g where id = ? on conflict (basket, n) do update set v = excluded.v",
             tag,
-            l % 8,
-            l % 8 + many / 4,
+            l % 20,
+            l % 20 + many / 4,
             basket);
       }
       case AGE_LOG -> query(c, "select age_" + log + "(?)", k);

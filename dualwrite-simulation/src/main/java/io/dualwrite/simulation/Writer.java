@@ -78,6 +78,7 @@ final class Writer {
           }
           Host.say("stopped");
         } else if (line.equals("drain")) {
+          Host.hurry(); // nobody is left to come in between
           Host.say(drain(ds));
           break;
         } else if (line.startsWith(KEYS)) {
