@@ -61,6 +61,11 @@ final class ForgetfulJournal implements Journal {
   }
 
   @Override
+  public long oldestInFlight() {
+    return real.oldestInFlight();
+  }
+
+  @Override
   public long resolvedThrough() {
     return real.resolvedThrough();
   }

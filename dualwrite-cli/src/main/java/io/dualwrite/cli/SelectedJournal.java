@@ -117,6 +117,11 @@ final class SelectedJournal implements Journal {
   }
 
   @Override
+  public long oldestInFlight() {
+    return journal.oldestInFlight();
+  }
+
+  @Override
   public long resolvedThrough() {
     return journal.resolvedThrough();
   }

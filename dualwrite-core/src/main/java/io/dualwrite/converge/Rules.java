@@ -13,6 +13,8 @@ final class Rules {
   enum Rule {
     /** A mirror transaction whose count differs is rolled back, never committed. */
     MISMATCH_ROLLS_BACK,
+    /** What a statement wrote is shipped by key; without it, its text is, for what it is worth. */
+    KEYS_NOT_PREDICATES,
     /** A key change that stays pending is resynced by both keys, the old and the new. */
     REKEY_TAKES_BOTH,
     /** Resync reads the primary again, under its row locks on the mirror, and corrects. */

@@ -8,6 +8,7 @@ import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Savepoint;
+import java.sql.Statement;
 import java.util.HashMap;
 import java.util.LinkedHashSet;
 import java.util.Map;
@@ -72,6 +73,12 @@ final class StatementReplay {
           continue;
         }
         if (before == null) {
+          try (Statement s = m.createStatement()) {
+            // whoever reads the table there must not have the others wait behind a DROP
+            s.execute(
+                "set local lock_timeout = "
+                    + engine.options().resyncLimits().lockTimeout().toMillis());
+          }
           if (!claim(m, writer, unit.sequence())) {
             return;
           }

@@ -1120,6 +1120,17 @@ public final class ChronicleJournal implements Journal {
   }
 
   @Override
+  public long oldestInFlight() {
+    lock.lock();
+    try {
+      long first = index.next(-1, IntentIndex.IN_FLIGHT, IntentIndex.IN_FLIGHT);
+      return first < 0 ? Long.MAX_VALUE : first;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  @Override
   public List<Pending> pending(long afterSequence, int limit) {
     try (IntentReader reads = new IntentReader()) {
       return pending(afterSequence, limit, reads);

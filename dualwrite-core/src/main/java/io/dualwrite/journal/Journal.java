@@ -70,6 +70,9 @@ public interface Journal extends AutoCloseable {
   /** How many intents are in flight. */
   long inFlightCount();
 
+  /** The lowest sequence of an intent in flight; {@link Long#MAX_VALUE} if there is none. */
+  long oldestInFlight();
+
   /**
    * Every sequence up to and including this one is resolved. Durable: it still holds after a crash
    * of the machine. Writes to the disk if it has moved: for a heartbeat, not for every commit.

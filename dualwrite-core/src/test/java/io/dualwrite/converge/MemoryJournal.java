@@ -72,6 +72,15 @@ final class MemoryJournal implements Journal {
   }
 
   @Override
+  public synchronized long oldestInFlight() {
+    return intents.keySet().stream()
+        .filter(s -> !released.containsKey(s))
+        .mapToLong(Long::longValue)
+        .min()
+        .orElse(Long.MAX_VALUE);
+  }
+
+  @Override
   public synchronized long resolvedThrough() {
     long through = 0;
     while (resolved.contains(through + 1)) {

@@ -628,7 +628,7 @@ final class DualWriter implements AutoCloseable {
 
   /** The unit on the mirror, uncommitted; null if it stays pending. */
   private Flushed flush(Epoch epoch, UnitOfWork unit, long sequence) {
-    if (!prepared || !breaker.tryAcquirePermission()) {
+    if (!prepared || (unit.statements() && !inOrder()) || !breaker.tryAcquirePermission()) {
       return null;
     }
     long start = System.nanoTime();
@@ -677,6 +677,14 @@ final class DualWriter implements AutoCloseable {
         }
       }
     }
+  }
+
+  /**
+   * Whether the mirror has all that was written before: statements go in their order, and a DROP
+   * may be pending, or in flight, of what the one at hand makes.
+   */
+  private boolean inOrder() {
+    return caughtUp() || (awaitOpenCommits(flushTimeout) && caughtUp());
   }
 
   /**

@@ -249,6 +249,16 @@ final class UnitOfWork {
     return false;
   }
 
+  /** Whether it holds a statement that travels as text. */
+  boolean statements() {
+    for (RowChange c : changes) {
+      if (c.kind() == RowChange.Kind.STATEMENT) {
+        return true;
+      }
+    }
+    return false;
+  }
+
   /** Whether it holds a statement that cannot be flushed within a transaction. */
   boolean alone() {
     for (RowChange c : changes) {

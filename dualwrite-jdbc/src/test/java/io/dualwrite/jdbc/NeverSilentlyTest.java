@@ -242,6 +242,22 @@ class NeverSilentlyTest {
   }
 
   @Test
+  void aDropThatIsPendingDoesNotDropWhatIsMadeAfterIt() throws Exception {
+    try (Fixture f = Fixture.shared("create table t(id int primary key)").ready();
+        Connection reader = f.pair.target();
+        Statement s = reader.createStatement()) {
+      reader.setAutoCommit(false);
+      s.execute("lock table t in access share mode");
+      f.execute("drop table t");
+      f.execute("create table t(id int primary key, v text)");
+      f.execute("insert into t values (1, 'x')");
+      assertFalse(f.ds.drain(Duration.ofSeconds(2))); // tried more than once
+      reader.rollback();
+      f.assertEqual();
+    }
+  }
+
+  @Test
   void aTableThatComesLaterIsMirroredThoughItsStatementFailedBefore() throws SQLException {
     try (Fixture f = Fixture.shared("create table t(id int primary key)").ready();
         Connection c = f.connect();

@@ -1,6 +1,8 @@
 package io.dualwrite.simulation;
 
+import java.io.File;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -14,11 +16,10 @@ import java.util.concurrent.atomic.AtomicBoolean;
 final class Archive {
 
   private static final boolean POSSIBLE =
-      List.of(Child.CLASS_PATH.split(java.io.File.pathSeparator)).stream()
+      List.of(Child.CLASS_PATH.split(File.pathSeparator)).stream()
           .allMatch(p -> p.endsWith(".jar"));
 
   private static final AtomicBoolean taken = new AtomicBoolean();
-  private static volatile Path file;
   private static volatile boolean ready;
 
   private Archive() {}
@@ -29,22 +30,24 @@ final class Archive {
       return List.of();
     }
     if (ready) {
-      return List.of("-XX:SharedArchiveFile=" + file);
+      return List.of("-XX:SharedArchiveFile=" + Place.FILE);
     }
-    return taken.get() ? List.of() : List.of("-XX:ArchiveClassesAtExit=" + file());
+    return taken.get() ? List.of() : List.of("-XX:ArchiveClassesAtExit=" + Place.FILE);
   }
 
-  private static synchronized Path file() { // once, while the processes start
-    if (file == null) {
+  /** Made when the first process starts. */
+  private static final class Place {
+    static final Path FILE = make();
+
+    private static Path make() {
       try {
         Path directory = Files.createTempDirectory("dualwrite-classes");
-        file = directory.resolve("host.jsa");
         Runtime.getRuntime().addShutdownHook(new Thread(() -> Simulation.delete(directory)));
+        return directory.resolve("host.jsa");
       } catch (IOException e) {
-        throw new java.io.UncheckedIOException(e);
+        throw new UncheckedIOException(e);
       }
     }
-    return file;
   }
 
   /** Whether a process that has nothing to do any more ends, so that its classes are there. */
@@ -56,7 +59,7 @@ final class Archive {
         new Thread(
             () -> {
               try {
-                ready = child.end() == 0 && Files.exists(file);
+                ready = child.end() == 0 && Files.exists(Place.FILE);
               } catch (IOException e) {
                 // then there is none
               } catch (InterruptedException e) {
