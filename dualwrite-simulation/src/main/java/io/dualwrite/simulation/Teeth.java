@@ -84,7 +84,7 @@ public final class Teeth {
         "CHILDREN_UNDER_LOCK",
         new Aim(Profile.KIN)
             .leave()
-            .commit("PRIMARY_COMMITTED:250:1", "ASKED:20:1")
+            .commit("PRIMARY_COMMITTED:200:1", "ASKED:40:1")
             .converge("RECOPY_LOCKED"));
     AIMS.put("MARKER", append.commit("MIRROR_COMMITTED"));
     AIMS.put("MARKER_BY_INSERT", append);
