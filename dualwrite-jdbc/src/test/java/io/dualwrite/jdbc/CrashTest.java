@@ -95,6 +95,7 @@ class CrashTest {
             .build()) {
       assertTrue(ds.drain(java.time.Duration.ofSeconds(30)), () -> "not drained: " + ds.status());
       assertEquals(List.of(), ds.status().parked());
+      ds.reconcile();
       assertEquals(List.of(), ds.status().suspects());
     }
     try (Connection s = pair.source();

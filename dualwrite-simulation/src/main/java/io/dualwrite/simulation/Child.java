@@ -31,24 +31,16 @@ final class Child {
           "--add-opens=java.base/sun.nio.ch=ALL-UNNAMED",
           "--add-exports=java.base/jdk.internal.ref=ALL-UNNAMED");
 
-  static final String CLASS_PATH =
-      System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"));
-
   private final Process process;
   private final Path errors;
   private final BlockingQueue<String> lines = new LinkedBlockingQueue<>();
 
-  /**
-   * Starts it; what it says on its error output goes to a file.
-   *
-   * @param flags more of them for the JVM
-   */
-  Child(List<String> flags, List<String> properties, Path errors) {
+  /** Starts it; what it says on its error output goes to a file. */
+  Child(List<String> properties, Path errors) {
     this.errors = errors;
     List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     command.addAll(FLAGS);
-    command.addAll(flags);
     for (String a : ManagementFactory.getRuntimeMXBean().getInputArguments()) {
       if (a.startsWith("--enable-native") || a.startsWith("--sun-misc")) {
         command.add(a);
@@ -63,7 +55,11 @@ final class Child {
             "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
             "-Dorg.slf4j.simpleLogger.log.net.openhft=error"));
     properties.forEach(p -> command.add("-D" + p));
-    command.addAll(List.of("-cp", CLASS_PATH, Host.class.getName()));
+    command.addAll(
+        List.of(
+            "-cp",
+            System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
+            Host.class.getName()));
     try {
       process =
           new ProcessBuilder(command)
@@ -120,12 +116,6 @@ final class Child {
   /** The next line that it says; {@link #END} when it has ended, null when it said nothing. */
   String next(long millis) throws InterruptedException {
     return lines.poll(millis, TimeUnit.MILLISECONDS);
-  }
-
-  /** Lets it end by itself: it is told nothing more. */
-  int end() throws IOException, InterruptedException {
-    process.getOutputStream().close();
-    return process.waitFor();
   }
 
   /** SIGKILL. */

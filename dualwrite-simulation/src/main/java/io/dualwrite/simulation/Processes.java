@@ -65,7 +65,7 @@ final class Processes implements AutoCloseable {
   void give(Child child) {
     lock.lock();
     try {
-      if (busy.remove(child) && child.alive() && !Archive.takes(child)) {
+      if (busy.remove(child) && child.alive()) {
         idle.addFirst(child); // it is warm
       }
     } finally {
@@ -74,8 +74,7 @@ final class Processes implements AutoCloseable {
   }
 
   private Child start() {
-    return new Child(
-        Archive.flags(), properties, directory.resolve("process-" + ++started + ".err"));
+    return new Child(properties, directory.resolve("process-" + ++started + ".err"));
   }
 
   @Override
