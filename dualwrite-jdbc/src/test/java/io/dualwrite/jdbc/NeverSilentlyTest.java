@@ -16,6 +16,9 @@ import java.sql.Savepoint;
 import java.sql.Statement;
 import java.time.Duration;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -241,19 +244,67 @@ class NeverSilentlyTest {
     }
   }
 
-  @Test
-  void aDropThatIsPendingDoesNotDropWhatIsMadeAfterIt() throws Exception {
+  /** With IF NOT EXISTS the mirror would find the old table, and be done. */
+  @ParameterizedTest
+  @ValueSource(strings = {"", "if not exists "})
+  void aDropThatIsPendingDoesNotDropWhatIsMadeAfterIt(String only) throws Exception {
     try (Fixture f = Fixture.shared("create table t(id int primary key)").ready();
         Connection reader = f.pair.target();
         Statement s = reader.createStatement()) {
       reader.setAutoCommit(false);
       s.execute("lock table t in access share mode");
       f.execute("drop table t");
-      f.execute("create table t(id int primary key, v text)");
+      f.execute("create table " + only + "t(id int primary key, v text)");
       f.execute("insert into t values (1, 'x')");
       assertFalse(f.ds.drain(Duration.ofSeconds(2))); // tried more than once
       reader.rollback();
       f.assertEqual();
+    }
+  }
+
+  @Test
+  void aDropThatIsInFlightDoesNotDropWhatIsMadeAfterIt() throws Exception {
+    Thread dropping = null;
+    try (Fixture f = Fixture.shared("create table t(id int primary key)");
+        Connection reader = f.pair.target();
+        Statement s = reader.createStatement()) {
+      System.setProperty("dualwrite.test.linger-at", "PRIMARY_COMMITTED:60000");
+      f.open(b -> {}).ready();
+      reader.setAutoCommit(false);
+      s.execute("lock table t in access share mode"); // it does not go the direct way
+      CompletableFuture<Void> dropped = new CompletableFuture<>();
+      dropping =
+          new Thread(
+              () -> {
+                try {
+                  f.execute("drop table t");
+                  dropped.complete(null);
+                } catch (SQLException e) {
+                  dropped.completeExceptionally(e);
+                }
+              });
+      dropping.start();
+      Fixture.await(
+          "dropped on the primary",
+          () -> {
+            try (Connection c = f.pair.source();
+                Statement q = c.createStatement();
+                ResultSet r = q.executeQuery("select to_regclass('t') is null")) {
+              return r.next() && r.getBoolean(1);
+            }
+          });
+      System.clearProperty("dualwrite.test.linger-at");
+      f.execute("create table if not exists t(id int primary key, v text)");
+      f.execute("insert into t values (1, 'x')");
+      assertFalse(f.ds.drain(Duration.ofSeconds(2))); // tried more than once
+      assertFalse(dropped.isDone());
+      LockSupport.unpark(dropping);
+      dropped.get(30, TimeUnit.SECONDS);
+      reader.rollback();
+      f.assertEqual();
+    } finally {
+      System.clearProperty("dualwrite.test.linger-at");
+      LockSupport.unpark(dropping);
     }
   }
 
