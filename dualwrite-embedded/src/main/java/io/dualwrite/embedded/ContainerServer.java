@@ -2,7 +2,6 @@ package io.dualwrite.embedded;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.net.ServerSocket;
 import java.util.List;
 import org.testcontainers.containers.wait.strategy.Wait;
 import org.testcontainers.postgresql.PostgreSQLContainer;
@@ -15,8 +14,8 @@ final class ContainerServer extends PgServer {
   private final int port;
 
   ContainerServer(int major, String... settings) {
-    try (ServerSocket free = new ServerSocket(0)) {
-      port = free.getLocalPort();
+    try {
+      port = freePort();
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }

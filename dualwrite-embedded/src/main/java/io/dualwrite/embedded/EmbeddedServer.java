@@ -4,7 +4,6 @@ import io.zonky.test.db.postgres.embedded.EmbeddedPostgres;
 import io.zonky.test.db.postgres.embedded.PgBinaryResolver;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.net.ServerSocket;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -33,7 +32,7 @@ final class EmbeddedServer extends PgServer {
     this.major = major;
     this.settings = settings.clone();
     try {
-      port = free();
+      port = freePort();
       data = Files.createTempDirectory("dualwrite-pg");
     } catch (IOException e) {
       throw new UncheckedIOException(e);
@@ -44,17 +43,11 @@ final class EmbeddedServer extends PgServer {
     Runtime.getRuntime().addShutdownHook(atExit);
   }
 
-  private static int free() throws IOException {
-    try (ServerSocket free = new ServerSocket(0)) {
-      return free.getLocalPort();
-    }
-  }
-
   private static Path template(int major) {
     try {
       Path template = Files.createTempDirectory("dualwrite-pg-template");
       Runtime.getRuntime().addShutdownHook(new Thread(() -> delete(template), "template-exit"));
-      builder(major, template, free()).start().close();
+      builder(major, template, freePort()).start().close();
       return template;
     } catch (IOException | IllegalStateException e) {
       throw failed(e);

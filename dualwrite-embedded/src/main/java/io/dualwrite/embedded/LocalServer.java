@@ -2,7 +2,6 @@ package io.dualwrite.embedded;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.net.ServerSocket;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -19,8 +18,8 @@ final class LocalServer extends PgServer {
 
   LocalServer(Path bin, String... settings) {
     this.bin = bin;
-    try (ServerSocket free = new ServerSocket(0)) {
-      port = free.getLocalPort();
+    try {
+      port = freePort();
       data = Files.createTempDirectory("dualwrite-local");
       run(
           "initdb",

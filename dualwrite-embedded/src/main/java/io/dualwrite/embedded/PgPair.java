@@ -99,9 +99,13 @@ public final class PgPair implements AutoCloseable {
     return own(PgServer.majors().get(0));
   }
 
-  /** Two fresh databases on two servers of a major version of their own, which may be killed. */
-  public static PgPair own(int major) {
-    Servers servers = Servers.start(major);
+  /**
+   * Two fresh databases on two servers of a major version of their own, which may be killed.
+   *
+   * @param settings as {@code name=value}
+   */
+  public static PgPair own(int major, String... settings) {
+    Servers servers = Servers.start(major, settings);
     return new PgPair(servers, servers.create(), true);
   }
 

@@ -1,6 +1,8 @@
 package io.dualwrite.embedded;
 
 import java.io.IOException;
+import java.net.BindException;
+import java.net.ServerSocket;
 import java.nio.file.Path;
 import java.sql.Connection;
 import java.sql.DriverManager;
@@ -9,6 +11,7 @@ import java.sql.Statement;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Properties;
+import java.util.concurrent.ThreadLocalRandom;
 
 /** A PostgreSQL server for the demo or a test. Not thread-safe. */
 public abstract class PgServer implements AutoCloseable {
@@ -138,4 +141,20 @@ public abstract class PgServer implements AutoCloseable {
   /** Stops the server and deletes its data. */
   @Override
   public abstract void close();
+
+  /**
+   * A port below those that operating systems give to whoever connects: a server that was killed
+   * would find its own taken by a connection that was made meanwhile.
+   */
+  static int freePort() throws IOException {
+    for (int tries = 0; tries < 1000; tries++) {
+      int port = ThreadLocalRandom.current().nextInt(12_000, 32_000);
+      try (ServerSocket free = new ServerSocket(port)) {
+        return free.getLocalPort();
+      } catch (BindException e) {
+        // another one, then
+      }
+    }
+    throw new IOException("no free port was found between 12000 and 32000");
+  }
 }
