@@ -9,6 +9,7 @@ import io.dualwrite.catalog.TableName;
 import io.dualwrite.control.ControlSchema;
 import io.dualwrite.control.Incarnation;
 import io.dualwrite.embedded.PgPair;
+import io.dualwrite.embedded.PgServer;
 import io.dualwrite.embedded.TcpProxy;
 import io.dualwrite.journal.ChronicleJournal;
 import io.dualwrite.journal.Intent;
@@ -58,7 +59,7 @@ class LargeJournalTest {
 
   @Test
   void moreThanTheHeapHolds() throws Exception {
-    try (PgPair pair = PgPair.own()) {
+    try (PgPair pair = MANY ? asInstalled() : PgPair.own()) {
       pair.execute("create table t(id int primary key, v text)");
       pair.execute("create table k(a int)");
       try (Connection c = pair.target()) {
@@ -83,8 +84,10 @@ class LargeJournalTest {
       System.out.println(said.strip());
       assertTrue(said.contains("left 0 parked 0"), said);
       if (MANY) { // a measurement: not on a machine that builds
-        double times = Double.parseDouble(said.replaceAll("(?s).*far: ([0-9.]+) times.*", "$1"));
-        assertTrue(times >= 10, said);
+        for (String where : List.of("near", "far")) {
+          String times = said.replaceAll("(?s).*" + where + ": ([0-9.]+) times.*", "$1");
+          assertTrue(Double.parseDouble(times) >= 10, said);
+        }
       }
       try (Connection c = pair.target();
           Statement s = c.createStatement();
@@ -98,6 +101,11 @@ class LargeJournalTest {
         assertEquals(UNITS / 10, r.getInt(3));
       }
     }
+  }
+
+  /** What a commit costs belongs to the comparison. */
+  private static PgPair asInstalled() {
+    return PgPair.own(PgServer.majors().get(0), "fsync=on", "full_page_writes=on");
   }
 
   private static String incarnation(PgPair pair) throws Exception {
