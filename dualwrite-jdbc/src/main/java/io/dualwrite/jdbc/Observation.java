@@ -153,6 +153,13 @@ final class Observation {
     Place(TableName root) {
       this.root = root;
     }
+
+    Set<TableName> names() {
+      Set<TableName> names = new LinkedHashSet<>();
+      names.add(root);
+      leaves.forEach(l -> names.add(l.name));
+      return names;
+    }
   }
 
   /**
@@ -503,10 +510,7 @@ final class Observation {
 
   private Captured capturedAt(Place p) {
     Captured sum = new Captured();
-    Set<TableName> names = new LinkedHashSet<>();
-    names.add(p.root);
-    p.leaves.forEach(l -> names.add(l.name));
-    for (TableName t : names) {
+    for (TableName t : p.names()) {
       Captured c = captured.get(t);
       if (c != null) {
         sum.written += c.written;
@@ -568,6 +572,11 @@ final class Observation {
     if (!t.keyed() && !unit.parts().isEmpty()) {
       return "a large transaction wrote to it behind a statement's text";
     }
+    if (!t.keyed() && unit.removes(p.names())) {
+      // those rows are not among what is found, and which of them were the transaction's own is not
+      // known
+      return "rows of it were changed or deleted, others written by a statement that is not captured, and it has no key";
+    }
     if (p.ins + p.upd > writer.readBackMaxRows) {
       return "more rows were written to it than are read back";
     }
@@ -590,7 +599,7 @@ final class Observation {
       }
     }
     if (!t.keyed()) {
-      unit.replace(p.root, List.of()); // what was captured of it is among what is found
+      unit.forget(p.names()); // what was captured of it is among what is found
     }
     StringBuilder list = new StringBuilder("select ");
     List<String> columns = t.writableColumns().stream().map(Column::name).toList();

@@ -182,11 +182,12 @@ final class UnitOfWork {
    * @return the parts in the journal that come to nothing. One that the mark divides goes as a
    *     whole, and its tables become suspects
    */
-  List<Part> truncate(int mark) {
+  List<Part> truncate(int to) {
     doubt(); // the locks taken since are gone
     if (!Rules.ROLLBACK_TO_TRUNCATES.on()) {
       return List.of();
     }
+    int mark = Rules.ROLLBACK_TO_KEEPS.on() ? to : 0;
     while (!changes.isEmpty() && gone + changes.size() > mark) {
       bytes -= changes.remove(changes.size() - 1).size();
     }
@@ -205,11 +206,23 @@ final class UnitOfWork {
     return dropped;
   }
 
-  /** Replaces every change of the table by others, at the end; only if no part went out. */
-  void replace(TableName table, List<RowChange> by) throws SQLException {
+  /** Whether rows of one of these tables without a key were changed or deleted. */
+  boolean removes(Set<TableName> tables) {
+    return changes.stream()
+        .anyMatch(
+            c ->
+                c.kind() == RowChange.Kind.REMOVE
+                    && c.rows().length > 0
+                    && tables.contains(c.table()));
+  }
+
+  /** Forgets all rows of these tables; only if no part went out. */
+  void forget(Set<TableName> tables) {
     for (int i = 0; i < changes.size(); i++) {
       RowChange c = changes.get(i);
-      if (c.table().equals(table)) {
+      if (tables.contains(c.table())
+          && c.kind() != RowChange.Kind.TRUNCATE
+          && c.kind() != RowChange.Kind.STATEMENT) {
         bytes -= c.size();
         // marks are numbers of changes: none may go
         changes.set(
@@ -217,9 +230,6 @@ final class UnitOfWork {
             new RowChange(
                 c.kind(), c.table(), c.columns(), c.types(), c.keyColumns(), new String[0][]));
       }
-    }
-    for (RowChange c : by) {
-      add(c);
     }
   }
 

@@ -53,6 +53,9 @@ class CopyTest {
       create function note() returns trigger language plpgsql as 'begin insert into audit(id) values (new.id); return new; end';
       create trigger note after insert on audited for each row execute function note();
       create table checked(id int primary key, other int unique deferrable initially deferred);
+      create table kinds(kind int, v text) partition by list (kind);
+      create table kinds_1 partition of kinds for values in (1);
+      create table kinds_2 partition of kinds for values in (2);
       create function write_one() returns int language sql as 'insert into keyless(v) values (''hidden'') returning 1';
       """;
 
@@ -265,6 +268,42 @@ class CopyTest {
       assertEquals(String.join("\n", theirs), String.join("\n", failures(c)));
     }
     assertMirrored();
+  }
+
+  /** What is read back for one statement does not replace what another took away. */
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "delete from keyless where v = 'old'",
+        "update keyless set v = 'new' where v = 'old'",
+        "delete from keyless where v <> 'stays'",
+        "insert into keyless values ('own', 4)",
+        "insert into kinds_1 values (1, 'own')",
+        "delete from kinds where v = 'old'",
+      })
+  void otherChangesOfTheTransactionStay(String sql) throws Exception {
+    fixture.pair.execute(
+        "insert into keyless values ('old', 1), ('stays', 2); insert into kinds values (1, 'old'), (2, 'old')");
+    for (boolean first : new boolean[] {true, false}) {
+      try (Connection c = fixture.connect();
+          Statement s = c.createStatement()) {
+        c.setAutoCommit(false);
+        if (first) {
+          s.execute(sql);
+        }
+        copies(c).copyIn("copy keyless(v) from stdin", bytes("copied\n"));
+        copies(c).copyIn("copy kinds from stdin", bytes("1\tcopied\n2\tcopied\n"));
+        if (!first) {
+          s.execute(sql);
+        }
+        c.commit();
+      }
+      fixture.assertDrained();
+      fixture.ds.reconcile();
+      fixture.assertEqual();
+      fixture.pair.execute(
+          "insert into keyless values ('old', 3); insert into kinds values (2, 'old')");
+    }
   }
 
   @Test
