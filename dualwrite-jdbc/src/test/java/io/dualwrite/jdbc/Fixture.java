@@ -165,7 +165,11 @@ final class Fixture implements AutoCloseable {
   }
 
   static void await(String what, Callable<Boolean> condition) {
-    long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(60);
+    await(what, Duration.ofSeconds(60), condition);
+  }
+
+  static void await(String what, Duration atMost, Callable<Boolean> condition) {
+    long end = System.nanoTime() + atMost.toNanos();
     try {
       while (!condition.call()) {
         assertTrue(System.nanoTime() < end, "waited in vain for: " + what);

@@ -13,7 +13,16 @@ import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
+import java.util.Queue;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.locks.LockSupport;
+import org.HdrHistogram.ConcurrentHistogram;
+import org.HdrHistogram.Histogram;
 import org.junit.jupiter.api.Test;
 
 /**
@@ -217,6 +226,134 @@ class OutageTest {
           });
       assertTrue(second.accepted() > 0);
       f.assertEqual();
+      assertEquals(List.of(), f.ds.status().suspects());
+    }
+  }
+
+  /** How long the target is away; hours, where somebody wants to see hours. */
+  private static final int AWAY = Integer.getInteger("dualwrite.test.outage.seconds", 3);
+
+  /** Transactions one after another until told to stop, and how long each took. */
+  private static final class Load implements AutoCloseable {
+    private static final int THREADS = 4;
+
+    private final List<Thread> threads = new ArrayList<>();
+    private final Queue<Throwable> failures = new ConcurrentLinkedQueue<>();
+    private final AtomicReference<Histogram> times = new AtomicReference<>(histogram());
+    private volatile boolean stop;
+
+    private static Histogram histogram() {
+      return new ConcurrentHistogram(2);
+    }
+
+    Load(Fixture f) {
+      for (int i = 0; i < THREADS; i++) {
+        int first = 1_000_000 * (i + 1);
+        threads.add(new Thread(() -> run(f, first)));
+      }
+      threads.forEach(Thread::start);
+    }
+
+    private void run(Fixture f, int first) {
+      try (Connection c = f.connect();
+          PreparedStatement a = c.prepareStatement("insert into t values (?, 1)");
+          PreparedStatement b = c.prepareStatement("update t set v = v + 1 where id = ?");
+          PreparedStatement l = c.prepareStatement("insert into line values (?)")) {
+        c.setAutoCommit(false);
+        for (int n = first; !stop; n++) {
+          long start = System.nanoTime();
+          a.setInt(1, n);
+          a.executeUpdate();
+          b.setInt(1, n - (n - first) / 2);
+          b.executeUpdate();
+          l.setInt(1, n);
+          l.executeUpdate();
+          c.commit();
+          times.get().recordValue(System.nanoTime() - start);
+        }
+      } catch (SQLException | RuntimeException e) {
+        failures.add(e);
+      }
+    }
+
+    /** What it did from the last time on. */
+    Histogram took() {
+      return times.getAndSet(histogram());
+    }
+
+    @Override
+    public void close() {
+      stop = true;
+      for (Thread t : threads) {
+        while (t.isAlive()) {
+          LockSupport.parkNanos(1_000_000);
+        }
+      }
+      assertTrue(failures.isEmpty(), () -> "the application saw " + failures);
+    }
+  }
+
+  private static void report(String when, Histogram h, long nanos) {
+    System.out.printf(
+        Locale.ROOT,
+        "target %s: %.0f transactions/s, p50 %.2f ms, p99 %.2f ms%n",
+        when,
+        h.getTotalCount() * 1e9 / nanos,
+        h.getValueAtPercentile(50) / 1e6,
+        h.getValueAtPercentile(99) / 1e6);
+  }
+
+  /**
+   * The application goes on as if nothing were, at full load; and what was missed arrives while it
+   * still does. Figures of a long one:
+   *
+   * <pre>
+   * ./mvnw test -pl dualwrite-jdbc -am -Dtest=OutageTest#awayAndBackUnderLoad \
+   *     -Dsurefire.failIfNoSpecifiedTests=false -Ddualwrite.test.outage.seconds=600
+   * </pre>
+   */
+  @Test
+  void awayAndBackUnderLoad() throws Exception {
+    try (Fixture f = Fixture.shared(DDL);
+        TcpProxy network = new TcpProxy("localhost", f.pair.targetServer().port())) {
+      f.openTo(through(f, network), OutageTest::impatient).ready();
+      try (Load load = new Load(f)) {
+        Fixture.await("directly", () -> f.counter("units.direct") > 200);
+        load.took();
+        long start = System.nanoTime();
+        TimeUnit.SECONDS.sleep(Math.min(60, Math.max(1, AWAY / 2)));
+        report("there", load.took(), System.nanoTime() - start);
+
+        network.refuse();
+        network.cut();
+        start = System.nanoTime();
+        TimeUnit.SECONDS.sleep(AWAY);
+        Fixture.await("much is missed", () -> f.ds.status().pending() > 1000);
+        report("away", load.took(), System.nanoTime() - start);
+        long missed = f.ds.status().pending();
+        long bytes = f.ds.status().journalBytes();
+        long left = f.counter("units.left-to-replay");
+
+        network.resume();
+        start = System.nanoTime();
+        Fixture.await(
+            "what was missed arrives under load",
+            Duration.ofMinutes(1).plusSeconds(AWAY),
+            () -> f.ds.status().pending() < 100);
+        long nanos = System.nanoTime() - start;
+        report("back", load.took(), nanos);
+        long more = f.counter("units.left-to-replay") - left;
+        System.out.printf(
+            Locale.ROOT,
+            "%d transactions in %d MB of journal, and %d more, drained under load in %.1f s: %.0f rows/s%n",
+            missed,
+            bytes >> 20,
+            more,
+            nanos / 1e9,
+            (missed + more) * 3e9 / nanos);
+      }
+      f.assertEqual();
+      assertEquals(List.of(), f.ds.status().parked());
       assertEquals(List.of(), f.ds.status().suspects());
     }
   }
