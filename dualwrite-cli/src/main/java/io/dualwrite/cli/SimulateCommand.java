@@ -38,7 +38,7 @@ import picocli.CommandLine.Spec;
     footerHeading = "%nExamples:%n",
     footer = {
       "  dualwrite simulate --seed 7 --minutes 2",
-      "  dualwrite simulate --seed 1 --count 200 --minutes 2 --side-by-side 4",
+      "  dualwrite simulate --seed 1 --count 200 --minutes 2 --busy 20 --side-by-side 10",
       "  dualwrite simulate --teeth --seconds 20     does it notice when a rule is switched off?",
     })
 final class SimulateCommand implements Callable<Integer> {
@@ -65,6 +65,15 @@ final class SimulateCommand implements Callable<Integer> {
           "How many runs at a time, each on servers of its own: a run waits for much of its time"
               + " (default: ${DEFAULT-VALUE}).")
   private int sideBySide;
+
+  @Option(
+      names = "--busy",
+      paramLabel = "PERCENT",
+      defaultValue = "100",
+      description =
+          "How much of the time the writers of a run write, all at once and in bursts: the less,"
+              + " the more runs a machine can do side by side (default: ${DEFAULT-VALUE}).")
+  private int busy;
 
   @Option(
       names = "--minutes",
@@ -115,6 +124,10 @@ final class SimulateCommand implements Callable<Integer> {
       throw new ParameterException(
           spec.commandLine(), "--count, --max-seeds and --side-by-side must be at least 1");
     }
+    if (busy < 1 || busy > Runs.ALWAYS) {
+      throw new ParameterException(
+          spec.commandLine(), "--busy is " + busy + "; it must be between 1 and 100");
+    }
     for (String r : rules) {
       if (!Teeth.RULES.contains(r)) {
         throw new ParameterException(
@@ -129,7 +142,7 @@ final class SimulateCommand implements Callable<Integer> {
           ? ExitCode.DONE
           : ExitCode.FAILED;
     }
-    int failed = Runs.all(out, seed, count, sideBySide, length, Duration.ofDays(365));
+    int failed = Runs.all(out, seed, count, sideBySide, length, busy, Duration.ofDays(365));
     if (count > 1) {
       out.println(
           failed == 0 ? count + " seeds, all equal" : failed + " of " + count + " seeds failed");

@@ -155,7 +155,7 @@ public final class MirrorWriter {
     }
     for (RowChange c : tables) {
       Optional<Table> t = catalog.table(mirror, c.table());
-      if (t.isPresent() && !t.get().keyed()) {
+      if (t.isPresent() && !t.get().keyed() && Rules.on(Rules.Rule.TRUNCATE_RECORDS_SNAPSHOT)) {
         Convergence.recordSnapshot(
             mirror,
             t.get().root().orElse(c.table()),

@@ -203,7 +203,9 @@ public final class Reconcile {
         return;
       }
       // LIST_AFTER_INFLIGHT: a row that is on its way to the mirror is in no list of keys yet
-      convergence.awaitInFlight(t.name());
+      if (Rules.on(Rules.Rule.LIST_AFTER_INFLIGHT)) {
+        convergence.awaitInFlight(t.name());
+      }
       long[] rows = {0};
       LongConsumer more = n -> progress.at(suspect, t.name(), rows[0] += n);
       everyKey(convergence.primary(), t, convergence.primaryCatalog(), more);

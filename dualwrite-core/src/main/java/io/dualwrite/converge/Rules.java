@@ -40,6 +40,13 @@ final class Rules {
     SNAPSHOT_RECORDED,
     /** What decides about a replayed row is read after the lock on its table was taken. */
     LOCK_BEFORE_VISIBILITY,
+    /** A TRUNCATE of a table without a key records the primary's snapshot, like a recopy. */
+    TRUNCATE_RECORDS_SNAPSHOT,
+    /**
+     * The resync of a suspect table lists its keys only after the mirror transactions then in
+     * flight have ended.
+     */
+    LIST_AFTER_INFLIGHT,
     /** A recopy closes a suspect only if its snapshot sees the end of what opened it. */
     SUSPECT_CARRIES_XID,
     /** Transaction ids and snapshots are compared only within one incarnation of the primary. */

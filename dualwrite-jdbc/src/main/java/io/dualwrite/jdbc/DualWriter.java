@@ -347,7 +347,7 @@ final class DualWriter implements AutoCloseable {
       throw e;
     }
     if (unit.changes().isEmpty()) {
-      commitParts(epoch, primary, unit);
+      commitParts(epoch, primary, unit, x);
       return;
     }
     long sequence = journal.nextSequence();
@@ -387,6 +387,9 @@ final class DualWriter implements AutoCloseable {
       throw e;
     }
     steps.at(CommitStep.PRIMARY_COMMITTED);
+    if (!Rules.SUSPECT_BEFORE_COMMIT.on()) {
+      suspects(primary, unit, x);
+    }
     if (!Rules.INTENT_BEFORE_COMMIT.on()) {
       recorded = journal.append(intent(epoch, sequence, x, unit.changes()));
     }
@@ -418,7 +421,9 @@ final class DualWriter implements AutoCloseable {
     if (!x.asKnown || unit.oddFormats()) {
       new Recapture(this, primary, unit).run(unit.oddFormats());
     }
-    suspects(primary, unit, x);
+    if (Rules.SUSPECT_BEFORE_COMMIT.on()) {
+      suspects(primary, unit, x);
+    }
     if (!unit.parts().isEmpty()) {
       unit.spill(); // the last part joins the others
     }
@@ -453,7 +458,8 @@ final class DualWriter implements AutoCloseable {
   }
 
   /** A unit of which everything is in the journal already, or that only opened suspects. */
-  private void commitParts(Epoch epoch, Connection primary, UnitOfWork unit) throws SQLException {
+  private void commitParts(Epoch epoch, Connection primary, UnitOfWork unit, Xact x)
+      throws SQLException {
     List<Long> sequences = unit.parts().stream().map(UnitOfWork.Part::sequence).toList();
     steps.at(CommitStep.INTENT_APPENDED);
     try {
@@ -463,6 +469,9 @@ final class DualWriter implements AutoCloseable {
       throw e;
     }
     steps.at(CommitStep.PRIMARY_COMMITTED);
+    if (!Rules.SUSPECT_BEFORE_COMMIT.on()) {
+      suspects(primary, unit, x);
+    }
     if (!sequences.isEmpty()) {
       counters.left.increment();
       ended(epoch, sequences, Optional.of(Outcome.COMMITTED));

@@ -179,6 +179,17 @@ record Executed(ResultSet result, long count, ResultSet keys) {
       merged(plan, rows, to);
     } else if (plan.kind() == RowChange.Kind.REMOVE && plan.statement() == Kind.UPDATE) {
       replaced(plan, rows, to);
+    } else if (plan.kind() == RowChange.Kind.REKEY && !Rules.REKEY_BY_OLD_KEY.on()) {
+      int n = plan.key().size();
+      to.wrote(
+          plan.statement(),
+          new RowChange(
+              RowChange.Kind.UPSERT,
+              plan.table().name(),
+              plan.columns().subList(n, plan.columns().size()),
+              null,
+              plan.key(),
+              rows.stream().map(r -> Arrays.copyOfRange(r, n, r.length)).toArray(String[][]::new)));
     } else {
       to.wrote(
           plan.statement(),

@@ -15,7 +15,13 @@ enum Rules {
    */
   KEYS_NOT_PREDICATES,
   /** What was rolled back to a savepoint leaves the unit of work. */
-  ROLLBACK_TO_TRUNCATES;
+  ROLLBACK_TO_TRUNCATES,
+  /** What came before the savepoint stays in the unit of work. */
+  ROLLBACK_TO_KEEPS,
+  /** A key change is shipped as an UPDATE by the old key, not as the new row alone. */
+  REKEY_BY_OLD_KEY,
+  /** The suspects of a transaction are durable before the primary commits. */
+  SUSPECT_BEFORE_COMMIT;
 
   private final boolean on =
       !("," + System.getProperty("dualwrite.test.off", "") + ",").contains("," + name() + ",");

@@ -5,6 +5,7 @@ import io.dualwrite.simulation.Workload.Op;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 
 /**
  * What a run is most about: kinds of transactions, faults, and steps to linger at that together
@@ -58,12 +59,37 @@ enum Profile {
       List.of("FLUSHED"),
       List.of("FIRST_READ")),
 
-  /** Nothing but parents that are emptied while others fill them. */
+  /**
+   * Nothing but parents that one process deletes and puts back while others give them children.
+   * Nobody else touches the parents: that a replay waits for anything but these children would hide
+   * whether it waits for them.
+   */
   KIN(
-      Map.of(Op.DROP_BASKET, 40, Op.FILL_BASKET, 120),
+      Map.of(Op.RENEW_BASKET, 1, Op.ADD_ENTRIES, 1),
       Map.of(Fault.OUTLIVED_COMMIT, 5),
       List.of("PRIMARY_COMMITTED"),
       List.of("PARENTS_LOCKED", "FIRST_READ")),
+
+  /** Rows that a function changes, of which nobody knows which, and little else. */
+  RIPENED(
+      Map.of(Op.LOG, 60, Op.RIPEN_LOG, 10),
+      Map.of(Fault.CUT_AT_COMMIT, 10),
+      List.of("PRIMARY_COMMITTED", "SUSPECTS_OPENED"),
+      List.of("RECOPY_SNAPSHOT")),
+
+  /** Rows that a function deletes, of which nobody knows which, while others bring new ones. */
+  PURGED(
+      Map.of(Op.PUT, 10, Op.PURGE, 10),
+      Map.of(Fault.OUTLIVED_COMMIT, 5),
+      List.of("PRIMARY_COMMITTED"),
+      List.of("FIRST_READ")),
+
+  /** Tables without a key that one process empties while others fill them. */
+  CLEARED(
+      Map.of(Op.CLEAR_LOG, 5, Op.LOG, 60, Op.LOG_MANY, 20),
+      Map.of(Fault.OUTLIVED_COMMIT, 5),
+      List.of("PRIMARY_COMMITTED"),
+      List.of("REPLAY_CLAIMED")),
 
   /** One thread alone with a source that crashes: it gives transaction ids out again. */
   LONELY(
@@ -88,10 +114,17 @@ enum Profile {
     this.convergenceSteps = convergenceSteps;
   }
 
-  /** How often each operation comes, in their order. */
-  int[] operations() {
+  /** How often each operation comes in that writer, in their order. */
+  int[] operations(int writer) {
+    Set<Op> leaves =
+        switch (this) {
+          case KIN -> Set.of(writer == 1 ? Op.ADD_ENTRIES : Op.RENEW_BASKET);
+          case PURGED -> Set.of(writer == 1 ? Op.PUT : Op.PURGE);
+          case CLEARED -> writer == 1 ? Set.of(Op.CLEAR_LOG) : Set.of();
+          default -> Set.of();
+        };
     return Arrays.stream(Op.values())
-        .mapToInt(o -> others(o) + operations.getOrDefault(o, 0))
+        .mapToInt(o -> leaves.contains(o) ? 0 : others(o) + operations.getOrDefault(o, 0))
         .toArray();
   }
 
@@ -105,7 +138,9 @@ enum Profile {
 
   /** Where what went wrong must stay, nothing may come by that puts it right. */
   private int others(Op o) {
-    return List.of(APPEND, ONCE, CONTENDED, KIN).contains(this) ? 0 : share(o.weight);
+    return List.of(APPEND, ONCE, CONTENDED, KIN, RIPENED, PURGED, CLEARED).contains(this)
+        ? 0
+        : share(o.weight);
   }
 
   private int share(int weight) {
@@ -139,7 +174,7 @@ enum Profile {
 
   /** Of a run. */
   static Profile draw(Dice dice) {
-    return values()[dice.weighted(6, 3, 3, 3, 1, 1, 1, 1, 1)];
+    return values()[dice.weighted(6, 3, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1)];
   }
 
   /** A step of a commit, more often one of those that matter here. */

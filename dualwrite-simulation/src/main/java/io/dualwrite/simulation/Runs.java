@@ -17,6 +17,9 @@ import java.util.function.BooleanSupplier;
  */
 public final class Runs implements AutoCloseable {
 
+  /** Writers that write all the time. */
+  public static final int ALWAYS = 100;
+
   private final Servers servers = new Servers();
   private final Processes processes;
   private final PrintWriter out;
@@ -44,16 +47,16 @@ public final class Runs implements AutoCloseable {
    */
   public boolean run(long seed, Duration length)
       throws IOException, SQLException, InterruptedException {
-    return run(seed, length, null);
+    return run(seed, length, ALWAYS, null);
   }
 
   /** With what it is most about; null: as the seed says. */
-  boolean run(long seed, Duration length, Teeth.Aim aim)
+  boolean run(long seed, Duration length, int busy, Teeth.Aim aim)
       throws IOException, SQLException, InterruptedException {
     long start = System.nanoTime();
     StringBuilder text = new StringBuilder();
     Simulation.Result r;
-    try (Simulation s = new Simulation(servers, processes, seed, length, aim)) {
+    try (Simulation s = new Simulation(servers, processes, seed, length, busy, aim)) {
       r = s.run();
       wrong = r.wrong().isEmpty() ? "" : r.wrong().get(0);
       text.append(
@@ -85,11 +88,19 @@ public final class Runs implements AutoCloseable {
    * @param from the first seed
    * @param count how many seeds
    * @param sideBySide how many at a time: a run waits for much of its time
+   * @param busy how much of its time the writers of a run write, all at once and in bursts, in
+   *     hundredths: the less, the more runs a machine can do side by side
    * @param enough no run begins after so long
    * @return how many failed
    */
   public static int all(
-      PrintWriter out, long from, int count, int sideBySide, Duration length, Duration enough)
+      PrintWriter out,
+      long from,
+      int count,
+      int sideBySide,
+      Duration length,
+      int busy,
+      Duration enough)
       throws InterruptedException {
     long begin = System.nanoTime();
     BooleanSupplier more = () -> System.nanoTime() - begin < enough.toNanos();
@@ -97,7 +108,8 @@ public final class Runs implements AutoCloseable {
     AtomicInteger failed = new AtomicInteger();
     List<Thread> threads = new ArrayList<>();
     for (int i = 0; i < Math.min(count, sideBySide); i++) {
-      Thread t = new Thread(() -> lane(out, next, from + count, length, more, failed), "runs-" + i);
+      Thread t =
+          new Thread(() -> lane(out, next, from + count, length, busy, more, failed), "runs-" + i);
       t.start();
       threads.add(t);
     }
@@ -112,13 +124,14 @@ public final class Runs implements AutoCloseable {
       AtomicLong next,
       long end,
       Duration length,
+      int busy,
       BooleanSupplier more,
       AtomicInteger failed) {
     long seed = next.getAndIncrement();
     while (seed < end && more.getAsBoolean()) {
       try (Runs runs = new Runs(out)) {
         for (; seed < end && more.getAsBoolean(); seed = next.getAndIncrement()) {
-          if (!runs.run(seed, length)) {
+          if (!runs.run(seed, length, busy, null)) {
             failed.incrementAndGet();
           }
         }

@@ -63,6 +63,7 @@ final class Simulation implements AutoCloseable {
   private final Processes processes;
   private final long seed;
   private final Duration length;
+  private final int busy;
   private final Profile profile;
   private final Teeth.Aim aim;
   private final Path directory;
@@ -90,14 +91,17 @@ final class Simulation implements AutoCloseable {
    *
    * @param length how long writers and faults go on; up to four times as long until there were
    *     enough transactions
+   * @param busy how much of that time the writers write, in hundredths
    * @param aim what it is most about; null: what the seed says
    */
-  Simulation(Servers servers, Processes processes, long seed, Duration length, Teeth.Aim aim)
+  Simulation(
+      Servers servers, Processes processes, long seed, Duration length, int busy, Teeth.Aim aim)
       throws IOException {
     this.servers = servers;
     this.processes = processes;
     this.seed = seed;
     this.length = length;
+    this.busy = busy;
     directory = Files.createTempDirectory("dualwrite-simulation");
     Dice dice = Dice.of(seed, "plan");
     Profile drawn = Profile.draw(dice);
@@ -293,6 +297,7 @@ final class Simulation implements AutoCloseable {
       Map<String, String> args = new LinkedHashMap<>(steps);
       args.put("role", "writer");
       args.put("seed", Long.toString(seed));
+      args.put("number", Integer.toString(number));
       args.put("name", "w" + number + "." + life);
       // with 0 the text COMMIT, which faults wait for, is sent every time and not only once
       String prepare = "&prepareThreshold=" + dice.of(List.of(0, 0, 5));
@@ -308,6 +313,7 @@ final class Simulation implements AutoCloseable {
       args.put("journal", directory.resolve("journal-" + number).toString());
       args.put("notes", notes.toString());
       args.put("threads", Integer.toString(threads));
+      args.put("busy", Integer.toString(busy));
       args.put("profile", profile.name());
       args.put("keys", Integer.toString(keys()));
       args.put("ddl", Boolean.toString(ddl));
@@ -373,13 +379,15 @@ final class Simulation implements AutoCloseable {
         String step = aimed ? own : lingers;
         steps.put("dualwrite.test.linger-at", step.contains(":") ? step : step + often);
       }
-      if (aim != null && aim.full() == number) {
+      if (aim != null && (aim.full() == number || profile == Profile.PURGED)) {
         steps.put("dualwrite.test.healer-rest", "0");
       }
       if (dice.percent(60) || aim != null) {
         linger(dice, steps);
       }
-      if (how == 0) {
+      if (aim != null && aim.dieAt() != null) {
+        steps.put("dualwrite.test.die-at", aim.dieAt() + ":" + dice.between(1, 30));
+      } else if (how == 0) {
         steps.put("dualwrite.test.die-at", outer);
       } else if (how == 1) {
         steps.put("dualwrite.test.die-in-convergence-at", inner);

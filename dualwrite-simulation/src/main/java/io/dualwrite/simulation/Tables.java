@@ -67,6 +67,8 @@ final class Tables {
            insert into audit_log(id) values (coalesce(new.id, old.id)); return null; end';
       create trigger touch before insert or update on audited for each row execute function touch();
       create trigger note after insert or update or delete on audited for each row execute function note();
+      create function purge() returns int language plpgsql as
+        'begin delete from queue where id in (select id from queue for update skip locked); return 1; end';
       create function bump(k int) returns int language plpgsql as
         'begin update account set version = version + 1, note = ''bumped'' where id between k and k + 3; return k; end';
       """
@@ -75,6 +77,8 @@ final class Tables {
               create table log_n(at timestamptz default now(), n int, r float8 default random(), message text);
               create function age_log_n(k int) returns int language plpgsql as
                 'begin update log_n set r = r + 1 where n = k and r < 0.2; return k; end';
+              create function ripen_log_n(k int) returns int language plpgsql as
+                'begin update log_n set r = r + 10 where n % 3 = k % 3; return k; end';
               """);
 
   /** Values without clock or random, so that both sides may get them. */

@@ -28,28 +28,38 @@ public final class Teeth {
    *     after which tables are made equal as a whole
    * @param full the writer whose journal has no room, so that everything it writes is suspect;
    *     negative if none
+   * @param dieAt the step of a commit where every process dies sooner or later; null: by chance
    */
   record Aim(
-      Profile profile, List<String> commitSteps, String convergenceStep, boolean left, int full) {
+      Profile profile,
+      List<String> commitSteps,
+      String convergenceStep,
+      boolean left,
+      int full,
+      String dieAt) {
 
     Aim(Profile profile) {
-      this(profile, List.of(), null, false, -1);
+      this(profile, List.of(), null, false, -1, null);
     }
 
     Aim commit(String... steps) {
-      return new Aim(profile, List.of(steps), convergenceStep, left, full);
+      return new Aim(profile, List.of(steps), convergenceStep, left, full, dieAt);
     }
 
     Aim converge(String step) {
-      return new Aim(profile, commitSteps, step, left, full);
+      return new Aim(profile, commitSteps, step, left, full, dieAt);
     }
 
     Aim leave() {
-      return new Aim(profile, commitSteps, convergenceStep, true, full);
+      return new Aim(profile, commitSteps, convergenceStep, true, full, dieAt);
     }
 
     Aim fill(int writer) {
-      return new Aim(profile, commitSteps, convergenceStep, left, writer);
+      return new Aim(profile, commitSteps, convergenceStep, left, writer, dieAt);
+    }
+
+    Aim die(String step) {
+      return new Aim(profile, commitSteps, convergenceStep, left, full, step);
     }
 
     /** Where that writer lingers in a commit; null: by chance. */
@@ -74,6 +84,8 @@ public final class Teeth {
     AIMS.put("MISMATCH_ROLLS_BACK", queue);
     AIMS.put("KEYS_NOT_PREDICATES", new Aim(Profile.CONTENDED).leave());
     AIMS.put("ROLLBACK_TO_TRUNCATES", all);
+    AIMS.put("ROLLBACK_TO_KEEPS", all);
+    AIMS.put("REKEY_BY_OLD_KEY", queue);
     AIMS.put("REKEY_TAKES_BOTH", queue);
     AIMS.put("RECHECK", new Aim(Profile.CONTENDED).leave().converge("FIRST_READ"));
     AIMS.put("WAIT_ENDED", new Aim(Profile.ONCE).leave());
@@ -86,6 +98,17 @@ public final class Teeth {
             .leave()
             .commit("PRIMARY_COMMITTED:200:1", "ASKED:40:1")
             .converge("RECOPY_LOCKED"));
+    AIMS.put("SUSPECT_BEFORE_COMMIT", new Aim(Profile.RIPENED).leave().die("PRIMARY_COMMITTED"));
+    // the suspect is made equal while what was purged is in flight
+    AIMS.put(
+        "LIST_AFTER_INFLIGHT",
+        new Aim(Profile.PURGED)
+            .leave()
+            .commit("PRIMARY_COMMITTED:300:1", "ASKED:40:1")
+            .converge("REPLAY_CLAIMED"));
+    AIMS.put(
+        "TRUNCATE_RECORDS_SNAPSHOT",
+        new Aim(Profile.CLEARED).leave().commit("").converge("REPLAY_CLAIMED"));
     AIMS.put("MARKER", append.commit("MIRROR_COMMITTED"));
     AIMS.put("MARKER_BY_INSERT", append);
     AIMS.put("LOCK_THEN_DELETE_THEN_SNAPSHOT", log.commit("INTENT_APPENDED"));
@@ -160,7 +183,7 @@ public final class Teeth {
     for (int seed = 1; seed <= seeds; ) {
       try (Runs runs = new Runs(new PrintWriter(PrintWriter.nullWriter()), rule)) {
         for (; seed <= seeds; seed++) {
-          boolean equal = runs.run(seed, length, AIMS.get(rule));
+          boolean equal = runs.run(seed, length, Runs.ALWAYS, AIMS.get(rule));
           if (!runs.wrong().isEmpty()) {
             return NOTICED + seed + ": " + runs.wrong();
           }

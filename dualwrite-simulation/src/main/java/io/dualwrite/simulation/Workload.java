@@ -59,7 +59,12 @@ final class Workload {
     AGE_LOG(1),
     TRUNCATE(1),
     ALTER(1),
-    CREATE(1);
+    CREATE(1),
+    RENEW_BASKET(0),
+    ADD_ENTRIES(0),
+    PURGE(0),
+    CLEAR_LOG(0),
+    RIPEN_LOG(0);
 
     final int weight;
 
@@ -100,14 +105,22 @@ final class Workload {
   /**
    * @param name of the thread: part of its markers and of its decisions
    * @param ddl whether it changes tables too
+   * @param writer the number of the process that it belongs to
    * @param keys where the keys of the moment begin: they move on with what all writers have
    *     written, so that these meet there, and nobody writes over what went wrong
    */
-  Workload(long seed, String name, boolean ddl, Profile profile, IntSupplier keys, Told told) {
+  Workload(
+      long seed,
+      String name,
+      boolean ddl,
+      Profile profile,
+      int writer,
+      IntSupplier keys,
+      Told told) {
     this.seed = seed;
     this.name = name;
     this.ddl = ddl;
-    weights = profile.operations();
+    weights = profile.operations(writer);
     hot = profile.hot();
     this.keys = keys;
     this.told = told;
@@ -401,14 +414,14 @@ final class Workload {
               tag,
               other ? 1 : 2);
       case DROP_BASKET -> {
-        int basket = first / 6 + k % 5;
+        int basket = basket(k);
         update(c, "delete from basket where id = ?", basket);
-        if (other) { // it is back, without its entries
-          update(c, "insert into basket values (?, ?) on conflict (id) do nothing", basket, tag);
+        if (other) {
+          basketIsBack(c, basket, tag);
         }
       }
       case FILL_BASKET -> {
-        int basket = first / 6 + k % 5;
+        int basket = basket(k);
         if (other) {
           update(
               c,
@@ -416,14 +429,17 @@ final class Workload {
               basket,
               tag);
         }
-        update(
-            c,
-            "insert into entry select id, g, ? from basket, generate_series(?, ?) g where id = ? on conflict (basket, n) do update set v = excluded.v",
-            tag,
-            l % 20,
-            l % 20 + many / 4,
-            basket);
+        entries(c, basket, l, many, tag);
       }
+      case RENEW_BASKET -> {
+        update(c, "delete from basket where id = ?", basket(k));
+        basketIsBack(c, basket(k), tag);
+      }
+      case PURGE -> query(c, "select purge()");
+      case RIPEN_LOG -> query(c, "select ripen_" + log + "(?)", k);
+      // the one before: whoever writes to a table that was truncated meanwhile makes it suspect
+      case CLEAR_LOG -> update(c, "truncate " + Tables.log(first + 5 * Tables.KEYS / 2));
+      case ADD_ENTRIES -> entries(c, basket(k), l, many, tag);
       case AGE_LOG -> query(c, "select age_" + log + "(?)", k);
       case TRUNCATE -> {
         update(c, "truncate scratch");
@@ -443,6 +459,26 @@ final class Workload {
         }
       }
     }
+  }
+
+  private int basket(int k) {
+    return first / 6 + k % 5;
+  }
+
+  /** Without its entries. */
+  private static void basketIsBack(Connection c, int basket, String tag) throws SQLException {
+    update(c, "insert into basket values (?, ?) on conflict (id) do nothing", basket, tag);
+  }
+
+  private static void entries(Connection c, int basket, int from, int many, String tag)
+      throws SQLException {
+    update(
+        c,
+        "insert into entry select id, g, ? from basket, generate_series(?, ?) g where id = ? on conflict (basket, n) do update set v = excluded.v",
+        tag,
+        from % 20,
+        from % 20 + many / 4,
+        basket);
   }
 
   private static void order(Connection c, int customer, int lines, String tag) throws SQLException {

@@ -23,6 +23,9 @@ import java.util.concurrent.atomic.AtomicInteger;
  */
 final class Writer {
 
+  /** Milliseconds from the beginning of one burst of transactions to that of the next. */
+  private static final int CYCLE = 600;
+
   /** How long a call took before it is noted. */
   private static final long NOTED = TimeUnit.MILLISECONDS.toNanos(500);
 
@@ -100,6 +103,7 @@ final class Writer {
             name,
             Boolean.parseBoolean(args.get("ddl")),
             Profile.valueOf(args.get("profile")),
+            Integer.parseInt(args.get("number")),
             () -> keys,
             told());
     Dice dice = Dice.of(Long.parseLong(args.get("seed")), name, "connections");
@@ -109,6 +113,7 @@ final class Writer {
       try (Connection c = ds.getConnection()) {
         told().took("connect", work.marker(), System.nanoTime() - start);
         for (int n = dice.between(5, 60); n > 0 && stop.getCount() > 0; n--) {
+          rest();
           try {
             Host.say(WRITTEN + written.incrementAndGet());
             work.transaction(c);
@@ -142,6 +147,16 @@ final class Writer {
                 + List.of(e.getStackTrace()).subList(0, Math.min(4, e.getStackTrace().length)));
         pause(20);
       }
+    }
+  }
+
+  /** Until the next burst, if writers write for a part of the time only. */
+  private void rest() {
+    int busy = Integer.parseInt(args.get("busy")) * CYCLE / 100;
+    long seed = Long.parseLong(args.get("seed")); // runs side by side have theirs at other times
+    long into = (System.currentTimeMillis() + seed * 97) % CYCLE;
+    if (into >= busy) {
+      pause(CYCLE - into);
     }
   }
 
