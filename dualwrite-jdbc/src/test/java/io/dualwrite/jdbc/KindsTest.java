@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.sql.Savepoint;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.EnumSet;
@@ -20,7 +21,9 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.function.BiFunction;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.DynamicContainer;
@@ -39,6 +42,9 @@ import org.junit.jupiter.api.TestFactory;
  * those whose name contains the text. What was not as promised is also listed in {@code
  * target/kinds-<version>.txt}. Each kind runs as a plain statement; {@code
  * -Ddualwrite.test.kinds.variants=all}, or a list of them, runs the others.
+ *
+ * <p>Then some of them, drawn by the same seed, share a transaction: what is captured of one must
+ * not take the place of what is captured of another ({@code -Ddualwrite.test.kinds.mixes=N}).
  */
 class KindsTest {
 
@@ -49,7 +55,10 @@ class KindsTest {
 
   private static final List<KindStage> STAGES = new ArrayList<>();
 
-  private static List<Kind> kinds() {
+  private static final long SEED = Long.getLong("dualwrite.test.seed", System.nanoTime());
+  private static final int MIXES = Integer.getInteger("dualwrite.test.kinds.mixes", 40);
+
+  private static List<Kind> all() {
     Kind.Table all = new Kind.Table();
     KindsOfInsert.in(all);
     KindsOfChange.in(all);
@@ -59,14 +68,69 @@ class KindsTest {
     KindsOfSession.in(all);
     KindsOfTransfer.in(all);
     KindsOfType.in(all);
+    return all.kinds;
+  }
+
+  private static List<Kind> kinds() {
     String only = System.getProperty("dualwrite.test.kinds");
     if (only != null) {
-      return all.kinds.stream().filter(k -> k.name.contains(only)).toList();
+      return all().stream().filter(k -> k.name.contains(only)).toList();
     }
-    long seed = Long.getLong("dualwrite.test.seed", System.nanoTime());
-    System.out.println("seed " + seed);
-    Random random = new Random(seed);
-    return all.kinds.stream().filter(k -> random.nextInt(4) == 0).toList();
+    Random random = new Random(SEED);
+    return all().stream().filter(k -> random.nextInt(4) == 0).toList();
+  }
+
+  /** Some at a time in one transaction, each in a savepoint, for one may be in another's way. */
+  private static List<Kind> mixes(int major) {
+    List<Kind> kinds =
+        all().stream()
+            .filter(k -> k.transactional && !k.fails && !k.structure && k.mode != Kind.Mode.REFUSED)
+            .filter(k -> k.ddl == null && k.in.equals("public") && k.since <= major)
+            .toList();
+    Kind.Table table = new Kind.Table();
+    Random random = new Random(SEED);
+    for (int i = 0; i < MIXES; i++) {
+      List<Kind> some =
+          IntStream.range(0, 2 + random.nextInt(3))
+              .mapToObj(x -> kinds.get(random.nextInt(kinds.size())))
+              .toList();
+      Kind mix =
+          table
+              .suspect(
+                  some.stream().map(k -> k.name).collect(Collectors.joining(" + ")),
+                  a -> {
+                    for (Kind k : some) {
+                      together(a, k);
+                    }
+                  })
+              .only(MIXED.get(random.nextInt(MIXED.size())))
+              .fails();
+      if (some.stream().anyMatch(k -> k.cascades)) {
+        mix.cascades();
+      }
+    }
+    return table.kinds;
+  }
+
+  private static final List<Variant> MIXED =
+      List.of(Variant.PREPARED_IN_TRANSACTION, Variant.AGAIN_AFTER_SAVEPOINT, Variant.TARGET_AWAY);
+
+  private static void together(App a, Kind kind) throws Exception {
+    Savepoint s = a.c.setSavepoint();
+    boolean[] done = {false};
+    a.attempt(
+        x -> {
+          try {
+            kind.body.run(a);
+            a.c.releaseSavepoint(s);
+            done[0] = true;
+          } catch (IOException e) {
+            a.see("! " + e.getMessage());
+          }
+        });
+    if (!done[0]) {
+      a.c.rollback(s);
+    }
   }
 
   private static Set<Variant> variants() {
@@ -80,6 +144,7 @@ class KindsTest {
 
   @TestFactory
   Stream<DynamicNode> kindsOfWrites() {
+    System.out.println("seed " + SEED);
     List<Kind> kinds = kinds();
     return PgServer.majors().stream().map(m -> onMajor(m, kinds)).toList().stream();
   }
@@ -96,18 +161,25 @@ class KindsTest {
     List<DynamicNode> variants = new ArrayList<>();
     List<Runnable> tasks = new ArrayList<>();
     KindStage[] stage = {null};
+    BiFunction<Kind, Variant, DynamicTest> test =
+        (k, v) -> {
+          CompletableFuture<String> result = new CompletableFuture<>();
+          tasks.add(() -> complete(worker, stage, major, k, v, result));
+          return DynamicTest.dynamicTest(k.name, () -> assertNull(result.get()));
+        };
     for (Variant v : variants()) {
-      List<DynamicTest> tests = new ArrayList<>();
-      for (Kind k : kinds) {
-        if (k.since > major || !k.variants.contains(v)) {
-          continue;
-        }
-        CompletableFuture<String> result = new CompletableFuture<>();
-        tasks.add(() -> complete(worker, stage, major, k, v, result));
-        tests.add(DynamicTest.dynamicTest(k.name, () -> assertNull(result.get())));
-      }
-      variants.add(DynamicContainer.dynamicContainer(v.toString(), tests));
+      variants.add(
+          DynamicContainer.dynamicContainer(
+              v.toString(),
+              kinds.stream()
+                  .filter(k -> k.since <= major && k.variants.contains(v))
+                  .map(k -> test.apply(k, v))
+                  .toList()));
     }
+    variants.add(
+        DynamicContainer.dynamicContainer(
+            "MIXED",
+            mixes(major).stream().map(k -> test.apply(k, k.variants.iterator().next())).toList()));
     worker.execute(
         () -> {
           Path list = Path.of("target", "kinds-" + major + ".txt");
