@@ -116,6 +116,9 @@ final class EmbeddedServer extends PgServer {
   }
 
   private void end() {
+    // one that starts while the others are looked for would live on, and keep the server from
+    // starting again
+    signal("-STOP", processes().stream().limit(1).toList());
     List<ProcessHandle> all = processes();
     signal("-KILL", all);
     long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(10);

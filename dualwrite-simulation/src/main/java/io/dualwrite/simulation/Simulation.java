@@ -193,6 +193,8 @@ final class Simulation implements AutoCloseable {
       differences.forEach(d -> tell(d, story));
       acknowledged = application(s);
       operator.verify(differences.isEmpty());
+    } catch (SQLException e) {
+      throw failures.isEmpty() ? e : new SQLException(e.getMessage() + " " + failures, e);
     }
     operator.end();
     story.addAll(tell(events(String.join("\n", story) + "\n" + String.join("\n", wrong))));
