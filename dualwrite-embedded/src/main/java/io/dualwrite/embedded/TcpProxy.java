@@ -2,7 +2,6 @@ package io.dualwrite.embedded;
 
 import java.io.IOException;
 import java.io.InputStream;
-import java.io.OutputStream;
 import java.io.UncheckedIOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
@@ -522,6 +521,9 @@ public final class TcpProxy implements AutoCloseable {
             reset(from);
             return;
           }
+          if (direction == Direction.TO_CLIENT && n > 0 && link.outlives()) {
+            continue; // nobody is left who could be told
+          }
           if (n > 0 && free(n)) {
             to.getOutputStream().write(buffer, 0, n); // nothing is wrong: no other thread is needed
             continue;
@@ -585,7 +587,6 @@ public final class TcpProxy implements AutoCloseable {
 
     void write() {
       try {
-        OutputStream out = to.getOutputStream();
         Chunk c;
         while ((c = take()) != null) {
           if (c.bytes.length == 0) {
@@ -611,7 +612,7 @@ public final class TcpProxy implements AutoCloseable {
           } finally {
             lock.unlock();
           }
-          out.write(c.bytes, 0, allowed);
+          to.getOutputStream().write(c.bytes, 0, allowed); // not before: its socket may be closed
           if (last) {
             to.shutdownOutput(); // RST would throw away what the receiver has not read yet
             reset(from);
