@@ -72,7 +72,7 @@ enum Profile {
 
   /** Rows that a function changes, of which nobody knows which, and little else. */
   RIPENED(
-      Map.of(Op.LOG, 60, Op.RIPEN_LOG, 10),
+      Map.of(Op.LOG, 60, Op.RIPEN_LOG, 3),
       Map.of(Fault.CUT_AT_COMMIT, 10),
       List.of("PRIMARY_COMMITTED", "SUSPECTS_OPENED"),
       List.of("RECOPY_SNAPSHOT")),

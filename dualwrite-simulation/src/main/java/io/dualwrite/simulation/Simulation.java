@@ -388,7 +388,7 @@ final class Simulation implements AutoCloseable {
         linger(dice, steps);
       }
       if (aim != null && aim.dieAt() != null) {
-        steps.put("dualwrite.test.die-at", aim.dieAt() + ":" + dice.between(1, 30));
+        steps.put("dualwrite.test.die-at", aim.dieAt() + ":" + dice.between(1, 4));
       } else if (how == 0) {
         steps.put("dualwrite.test.die-at", outer);
       } else if (how == 1) {

@@ -98,7 +98,14 @@ public final class Teeth {
             .leave()
             .commit("PRIMARY_COMMITTED:200:1", "ASKED:40:1")
             .converge("RECOPY_LOCKED"));
-    AIMS.put("SUSPECT_BEFORE_COMMIT", new Aim(Profile.RIPENED).leave().die("PRIMARY_COMMITTED"));
+    // few of them, and made equal soon: a suspect that is open stands for what is lost, too
+    AIMS.put(
+        "SUSPECT_BEFORE_COMMIT",
+        new Aim(Profile.RIPENED)
+            .leave()
+            .commit("")
+            .converge("FIRST_READ")
+            .die("PRIMARY_COMMITTED"));
     // the suspect is made equal while what was purged is in flight
     AIMS.put(
         "LIST_AFTER_INFLIGHT",
