@@ -144,6 +144,10 @@ final class Observation {
   private static final class Place {
     final TableName root;
     final List<Leaf> leaves = new ArrayList<>();
+
+    /** All under which its rows may have been captured. */
+    final Set<TableName> names = new LinkedHashSet<>();
+
     long ins;
     long upd;
     long del;
@@ -152,13 +156,7 @@ final class Observation {
 
     Place(TableName root) {
       this.root = root;
-    }
-
-    Set<TableName> names() {
-      Set<TableName> names = new LinkedHashSet<>();
       names.add(root);
-      leaves.forEach(l -> names.add(l.name));
-      return names;
     }
   }
 
@@ -409,6 +407,12 @@ final class Observation {
       return;
     }
     Map<TableName, Place> places = places(raw, oids, changed, touched, made);
+    for (TableName t : unit.tables()) { // partitions that are divided again, too
+      Place p = catalog.table(raw, t).flatMap(Table::root).map(places::get).orElse(null);
+      if (p != null) {
+        p.names.add(t);
+      }
+    }
     boolean pinned = false;
     for (Place p : places.values()) {
       if (explained(p) && p.leaves.stream().noneMatch(Leaf::altered)) {
@@ -488,6 +492,7 @@ final class Observation {
           Place p =
               result.computeIfAbsent(new TableName(r.getString(4), r.getString(5)), Place::new);
           Counts c = changed.get(r.getLong(1));
+          p.names.add(new TableName(r.getString(2), r.getString(3)));
           p.leaves.add(
               new Leaf(
                   new TableName(r.getString(2), r.getString(3)),
@@ -510,7 +515,7 @@ final class Observation {
 
   private Captured capturedAt(Place p) {
     Captured sum = new Captured();
-    for (TableName t : p.names()) {
+    for (TableName t : p.names) {
       Captured c = captured.get(t);
       if (c != null) {
         sum.written += c.written;
@@ -572,7 +577,7 @@ final class Observation {
     if (!t.keyed() && !unit.parts().isEmpty()) {
       return "a large transaction wrote to it behind a statement's text";
     }
-    if (!t.keyed() && unit.removes(p.names())) {
+    if (!t.keyed() && unit.removes(p.names)) {
       // those rows are not among what is found, and which of them were the transaction's own is not
       // known
       return "rows of it were changed or deleted, others written by a statement that is not captured, and it has no key";
@@ -599,7 +604,7 @@ final class Observation {
       }
     }
     if (!t.keyed()) {
-      unit.forget(p.names()); // what was captured of it is among what is found
+      unit.forget(p.names); // what was captured of it is among what is found
     }
     StringBuilder list = new StringBuilder("select ");
     List<String> columns = t.writableColumns().stream().map(Column::name).toList();

@@ -206,6 +206,17 @@ final class UnitOfWork {
     return dropped;
   }
 
+  /** The tables that it has rows of, by the names that they were captured under. */
+  Set<TableName> tables() {
+    Set<TableName> tables = new LinkedHashSet<>();
+    for (RowChange c : changes) {
+      if (c.kind() != RowChange.Kind.STATEMENT) {
+        tables.add(c.table());
+      }
+    }
+    return tables;
+  }
+
   /** Whether rows of one of these tables without a key were changed or deleted. */
   boolean removes(Set<TableName> tables) {
     return changes.stream()

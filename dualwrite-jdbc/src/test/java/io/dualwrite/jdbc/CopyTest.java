@@ -56,6 +56,9 @@ class CopyTest {
       create table kinds(kind int, v text) partition by list (kind);
       create table kinds_1 partition of kinds for values in (1);
       create table kinds_2 partition of kinds for values in (2);
+      create table deep(kind int, part int, v text) partition by list (kind);
+      create table deep_1 partition of deep for values in (1) partition by list (part);
+      create table deep_1_1 partition of deep_1 for values in (1);
       create function write_one() returns int language sql as 'insert into keyless(v) values (''hidden'') returning 1';
       """;
 
@@ -280,10 +283,13 @@ class CopyTest {
         "insert into keyless values ('own', 4)",
         "insert into kinds_1 values (1, 'own')",
         "delete from kinds where v = 'old'",
+        "insert into deep_1 values (1, 1, 'own')",
+        "delete from deep_1 where v = 'old'",
       })
   void otherChangesOfTheTransactionStay(String sql) throws Exception {
     fixture.pair.execute(
-        "insert into keyless values ('old', 1), ('stays', 2); insert into kinds values (1, 'old'), (2, 'old')");
+        "insert into keyless values ('old', 1), ('stays', 2); insert into kinds values (1, 'old'), (2, 'old');"
+            + "insert into deep values (1, 1, 'old')");
     for (boolean first : new boolean[] {true, false}) {
       try (Connection c = fixture.connect();
           Statement s = c.createStatement()) {
@@ -293,6 +299,7 @@ class CopyTest {
         }
         copies(c).copyIn("copy keyless(v) from stdin", bytes("copied\n"));
         copies(c).copyIn("copy kinds from stdin", bytes("1\tcopied\n2\tcopied\n"));
+        copies(c).copyIn("copy deep from stdin", bytes("1\t1\tcopied\n"));
         if (!first) {
           s.execute(sql);
         }
