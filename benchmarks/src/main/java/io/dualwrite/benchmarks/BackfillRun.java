@@ -254,7 +254,9 @@ final class BackfillRun implements AutoCloseable {
             rows * TABLES,
             new Contender("pgcopydb clone", this::freshDatabase, this::cloneAll),
             new Contender(
-                "dualwrite schema, stage and copy -p 4", this::freshDatabase, this::move));
+                "dualwrite schema, stage --defer-indexes and copy -p 4",
+                this::freshDatabase,
+                this::move));
         contest(
             TABLES + " such tables, in place on the target, 4 at a time",
             1.2,
@@ -417,8 +419,10 @@ final class BackfillRun implements AutoCloseable {
       for (Contender c : contenders) {
         c.before.run();
         execute(false, "checkpoint");
+        Set<Long> idle = Processes.children(sourceServer);
         double before = Processes.processorSeconds(sourceServer);
         Processes.Run run = c.work.run();
+        Processes.awaitEnd(sourceServer, idle);
         double spent = Processes.processorSeconds(sourceServer) - before;
         System.err.printf(
             Locale.ROOT, "%s: %s: round %d: %.2f s%n", title, c.name, round, run.seconds());
@@ -556,7 +560,7 @@ final class BackfillRun implements AutoCloseable {
     for (String[] command :
         new String[][] {
           {"schema", "migrate", "--no-roles", "--output", files.toString()},
-          {"stage"},
+          {"stage", "--defer-indexes"},
           {"copy", "-p", "4"}
         }) {
       Processes.Run run = dualwriteInto(EMPTY, command);

@@ -76,7 +76,11 @@ public final class Main {
     long start = System.nanoTime();
     double load = ManagementFactory.getOperatingSystemMXBean().getSystemLoadAverage();
     ByteArrayOutputStream document = new ByteArrayOutputStream();
-    try (BackfillRun run = new BackfillRun(quick ? 4 : 200, quick ? 0 : 3, contests);
+    try (BackfillRun run =
+            new BackfillRun(
+                quick ? 4 : Integer.getInteger("dualwrite.benchmarks.megabytes", 1000),
+                quick ? 0 : 3,
+                contests);
         PrintStream out = new PrintStream(document, false, StandardCharsets.UTF_8)) {
       run.run();
       out.printf(

@@ -177,9 +177,18 @@ public final class Backfill {
   /**
    * Drops the backfill's own tables on the target. What the writers need (markers, snapshots,
    * suspects, the control row) stays.
+   *
+   * @throws BackfillException if indexes that were dropped for the copy are not built yet: their
+   *     definitions would be lost
    */
   public void clean() {
     try (Connection t = targets.getConnection()) {
+      List<String> missing = TaskStore.installed(t) ? Indexes.missing(t) : List.of();
+      if (!missing.isEmpty()) {
+        throw new BackfillException(
+            "indexes of the target that were dropped for the copy are not built yet; run copy, or build them by hand: "
+                + String.join("; ", missing));
+      }
       TaskStore.drop(t);
     } catch (SQLException e) {
       throw failed("clean", e);

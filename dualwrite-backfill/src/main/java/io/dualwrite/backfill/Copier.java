@@ -12,6 +12,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.Semaphore;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
@@ -21,9 +22,10 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * The workers of one process. Each takes a task, copies it and marks it done in one transaction on
- * the target; whatever ends that transaction early costs this one chunk, which somebody takes
- * again.
+ * The workers of one process: one more than there may be streams, so that one can claim, look at
+ * the source again and commit while the others' rows flow. Each takes a task, copies it and marks
+ * it done in one transaction on the target; whatever ends that transaction early costs this one
+ * chunk, which somebody takes again.
  */
 final class Copier {
 
@@ -43,6 +45,7 @@ final class Copier {
   private final CopyOptions options;
   private final Steps steps;
   private final RateLimit limit;
+  private final Semaphore streams;
   private final LongAdder tasks = new LongAdder();
   private final LongAdder rows = new LongAdder();
   private final LongAdder bytes = new LongAdder();
@@ -66,6 +69,7 @@ final class Copier {
     this.options = options;
     this.steps = steps;
     this.limit = new RateLimit(options.maxRate());
+    this.streams = new Semaphore(options.parallelism());
   }
 
   CopyResult copy(Progress listener) throws SQLException {
@@ -79,7 +83,9 @@ final class Copier {
       }
     }
     List<Thread> workers = new ArrayList<>();
-    for (int i = 1; i <= options.parallelism(); i++) {
+    // who forces an order of steps counts on the number of workers
+    int spare = steps == Steps.NONE ? 1 : 0;
+    for (int i = 1; i <= options.parallelism() + spare; i++) {
       Thread t = new Thread(this::work, "dualwrite-copy-" + i);
       t.setDaemon(true);
       workers.add(t);
@@ -148,11 +154,27 @@ final class Copier {
   private final class Worker implements AutoCloseable {
     final String name =
         host() + "/" + ProcessHandle.current().pid() + "/" + Thread.currentThread().getName();
-    final KeyedCopy keyed = new KeyedCopy(sourceCatalog, targetCatalog, limit, bytes::add, steps);
+    final KeyedCopy keyed =
+        new KeyedCopy(sourceCatalog, targetCatalog, limit, bytes::add, this::streamed, steps);
     final ChunkCopy chunks =
         new ChunkCopy(sourceCatalog, targetCatalog, told, keyed, healer, limit, bytes::add, steps);
     Connection source;
     Connection target;
+    private boolean streams;
+
+    /** Waits for its turn; before it claims, so that nobody waits for what it holds. */
+    boolean turn() throws InterruptedException {
+      streams = Copier.this.streams.tryAcquire(IDLE, TimeUnit.NANOSECONDS);
+      return streams;
+    }
+
+    /** Its rows are through, or there are none: the next one's turn. */
+    void streamed() {
+      if (streams) {
+        streams = false;
+        Copier.this.streams.release();
+      }
+    }
 
     void open() throws SQLException {
       if (source == null) {
@@ -193,8 +215,12 @@ final class Copier {
         try {
           w.open();
           reachable = System.nanoTime();
+          if (!w.turn()) {
+            continue;
+          }
           Optional<Task> claimed = TaskStore.claim(w.target);
           if (claimed.isEmpty()) {
+            w.streamed();
             boolean left = TaskStore.totals(w.target).pending() > 0;
             w.target.commit();
             if (!left) {
@@ -205,7 +231,9 @@ final class Copier {
           }
           task = claimed.get();
           copy(w, task);
+          w.streamed();
         } catch (SQLException | RuntimeException e) {
+          w.streamed();
           w.discard();
           if (task == null) {
             if (System.nanoTime() - reachable > options.patience().toNanos()) {
@@ -238,6 +266,9 @@ final class Copier {
       copied = Copied.NOTHING.withFinish(task.finish());
     } else if (!task.finish().isEmpty()) {
       ChunkCopy.finish(w.target, task.finish());
+      copied = Copied.NOTHING;
+    } else if (task.kind() == Task.Kind.INDEX) {
+      Indexes.build(targets, w.target, task);
       copied = Copied.NOTHING;
     } else if (task.kind() == Task.Kind.CHUNK) {
       copied = w.chunks.run(w.source, w.target, task);

@@ -59,22 +59,30 @@ final class KeyedCopy {
   private final Catalog targetCatalog;
   private final RateLimit limit;
   private final LongConsumer meter;
+  private final Runnable streamed;
   private final Steps steps;
   private final Map<TableName, Facts> known = new HashMap<>();
 
   /** What is asked once per table. */
   private record Facts(boolean binary, boolean deferrable, Set<TableName> cycle) {}
 
+  /**
+   * For a worker.
+   *
+   * @param streamed told when all rows of a chunk that went straight are on the target
+   */
   KeyedCopy(
       Catalog sourceCatalog,
       Catalog targetCatalog,
       RateLimit limit,
       LongConsumer meter,
+      Runnable streamed,
       Steps steps) {
     this.sourceCatalog = sourceCatalog;
     this.targetCatalog = targetCatalog;
     this.limit = limit;
     this.meter = meter;
+    this.streamed = streamed;
     this.steps = steps;
   }
 
@@ -226,14 +234,17 @@ final class KeyedCopy {
                       .equals(Optional.of(into.name()))
               ? from.name()
               : into.name();
-      return Sql.value(
+      // in the order of the key, so that its index is used whatever the statistics say
+      return Sql.rows(
               target,
-              "select not exists (select from "
+              "select from "
                   + leaf.sql()
                   + " where "
                   + Sql.range(into, key, task.low(), task.high())
-                  + ")")
-          .equals("t");
+                  + " order by "
+                  + Sql.list(key)
+                  + " limit 1")
+          .isEmpty();
     }
 
     /**
@@ -261,6 +272,7 @@ final class KeyedCopy {
                 limit.pass(bytes);
                 meter.accept(bytes);
               });
+      streamed.run();
       steps.at(Steps.Step.INSERTED, task);
       long corrected = 0;
       if (!unmoved(moved.rows())) {

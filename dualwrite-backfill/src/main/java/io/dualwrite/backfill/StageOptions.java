@@ -21,6 +21,9 @@ import java.util.Map;
  * @param timeColumns for keyless plain tables: the column that T limits, by table name
  * @param patience how long to wait for the source's transactions that were open at the start to end
  * @param chunkRows rows per chunk of a keyed table, at most
+ * @param deferIndexes whether indexes of the target that nothing but queries needs are dropped, and
+ *     built again when their table is copied: a copy into a table without them is faster. Those of
+ *     plain tables that are not unique and whose first column is in no foreign key
  */
 public record StageOptions(
     List<String> until,
@@ -31,7 +34,8 @@ public record StageOptions(
     boolean skipUntyped,
     Map<String, String> timeColumns,
     Duration patience,
-    int chunkRows) {
+    int chunkRows,
+    boolean deferIndexes) {
 
   /** Copies the collections. */
   public StageOptions {
@@ -46,13 +50,31 @@ public record StageOptions(
   /** Everything, no T, five minutes of waiting, chunks of 50 000 rows. */
   public static StageOptions defaults() {
     return new StageOptions(
-        List.of(), List.of(), null, false, false, false, Map.of(), Duration.ofMinutes(5), 50_000);
+        List.of(),
+        List.of(),
+        null,
+        false,
+        false,
+        false,
+        Map.of(),
+        Duration.ofMinutes(5),
+        50_000,
+        false);
   }
 
   /** With these completion points. */
   public StageOptions withUntil(List<String> value) {
     return new StageOptions(
-        value, from, filter, cascadeUp, cascadeDown, skipUntyped, timeColumns, patience, chunkRows);
+        value,
+        from,
+        filter,
+        cascadeUp,
+        cascadeDown,
+        skipUntyped,
+        timeColumns,
+        patience,
+        chunkRows,
+        deferIndexes);
   }
 
   /** With these beginnings. */
@@ -66,42 +88,103 @@ public record StageOptions(
         skipUntyped,
         timeColumns,
         patience,
-        chunkRows);
+        chunkRows,
+        deferIndexes);
   }
 
   /** With this table filter. */
   public StageOptions withFilter(String value) {
     return new StageOptions(
-        until, from, value, cascadeUp, cascadeDown, skipUntyped, timeColumns, patience, chunkRows);
+        until,
+        from,
+        value,
+        cascadeUp,
+        cascadeDown,
+        skipUntyped,
+        timeColumns,
+        patience,
+        chunkRows,
+        deferIndexes);
   }
 
   /** With the continuous aggregates of what the filter lets through, and with what they read. */
   public StageOptions withCascade(boolean up, boolean down) {
     return new StageOptions(
-        until, from, filter, up, down, skipUntyped, timeColumns, patience, chunkRows);
+        until, from, filter, up, down, skipUntyped, timeColumns, patience, chunkRows, deferIndexes);
   }
 
   /** With tables that no T fits left out, or refused. */
   public StageOptions withSkipUntyped(boolean value) {
     return new StageOptions(
-        until, from, filter, cascadeUp, cascadeDown, value, timeColumns, patience, chunkRows);
+        until,
+        from,
+        filter,
+        cascadeUp,
+        cascadeDown,
+        value,
+        timeColumns,
+        patience,
+        chunkRows,
+        deferIndexes);
   }
 
   /** With these time columns. */
   public StageOptions withTimeColumns(Map<String, String> value) {
     return new StageOptions(
-        until, from, filter, cascadeUp, cascadeDown, skipUntyped, value, patience, chunkRows);
+        until,
+        from,
+        filter,
+        cascadeUp,
+        cascadeDown,
+        skipUntyped,
+        value,
+        patience,
+        chunkRows,
+        deferIndexes);
   }
 
   /** With this bound on the wait for open transactions. */
   public StageOptions withPatience(Duration value) {
     return new StageOptions(
-        until, from, filter, cascadeUp, cascadeDown, skipUntyped, timeColumns, value, chunkRows);
+        until,
+        from,
+        filter,
+        cascadeUp,
+        cascadeDown,
+        skipUntyped,
+        timeColumns,
+        value,
+        chunkRows,
+        deferIndexes);
   }
 
   /** With this many rows per chunk. */
   public StageOptions withChunkRows(int value) {
     return new StageOptions(
-        until, from, filter, cascadeUp, cascadeDown, skipUntyped, timeColumns, patience, value);
+        until,
+        from,
+        filter,
+        cascadeUp,
+        cascadeDown,
+        skipUntyped,
+        timeColumns,
+        patience,
+        value,
+        deferIndexes);
+  }
+
+  /** With indexes that only queries need dropped for the copy, or not. */
+  public StageOptions withDeferIndexes(boolean value) {
+    return new StageOptions(
+        until,
+        from,
+        filter,
+        cascadeUp,
+        cascadeDown,
+        skipUntyped,
+        timeColumns,
+        patience,
+        chunkRows,
+        value);
   }
 }

@@ -10,6 +10,7 @@ import java.util.List;
  * @param tasks how many tasks
  * @param already tables that were staged before and were left alone
  * @param leftOut partitions that lie wholly at or after T
+ * @param indexes indexes of the target that were dropped, to be built when their tables are copied
  * @param warnings what the operator should know: tables of the target that are not empty, for one
  */
 public record StageResult(
@@ -17,12 +18,14 @@ public record StageResult(
     int tasks,
     List<TableName> already,
     List<TableName> leftOut,
+    List<TableName> indexes,
     List<String> warnings) {
   /** Copies the lists. */
   public StageResult {
     staged = List.copyOf(staged);
     already = List.copyOf(already);
     leftOut = List.copyOf(leftOut);
+    indexes = List.copyOf(indexes);
     warnings = List.copyOf(warnings);
   }
 }

@@ -263,6 +263,7 @@ final class Stager {
     places.forEach(this::makePlaces);
 
     TaskStore.install(target);
+    List<TaskStore.Draft> indexes;
     target.setAutoCommit(false);
     try {
       Sql.execute(target, "lock table dualwrite.backfill in share row exclusive mode");
@@ -277,6 +278,8 @@ final class Stager {
           snapshot,
           Incarnation.of(source));
       TaskStore.add(target, drafts);
+      indexes = options.deferIndexes() ? Indexes.defer(target, drafts) : List.of();
+      TaskStore.add(target, indexes);
       for (Map.Entry<TableName, Set<TableName>> e : order.after().entrySet()) {
         for (TableName parent : e.getValue()) {
           TaskStore.addAfter(target, e.getKey(), parent);
@@ -294,6 +297,7 @@ final class Stager {
         drafts.size(),
         already,
         leftOut,
+        indexes.stream().map(TaskStore.Draft::from).toList(),
         warnings);
   }
 

@@ -10,11 +10,12 @@ import java.util.Locale;
  * @param id its number and its place in the queue
  * @param table the table as the target has it: the root, for a partition
  * @param from keyed: what is read on the source; keyless: what is replaced on the target: the table
- *     itself or one of its partitions; of a hypertable: the source's chunk
+ *     itself or one of its partitions; of a hypertable: the source's chunk; of an index: its name
  * @param kind how it is copied
  * @param low keyed: the key the range begins with, or null
  * @param high keyed: the key the range ends before, or null
- * @param predicate which rows of the range are copied: {@code true}, or those before T
+ * @param predicate which rows of the range are copied: {@code true}, or those before T; of an
+ *     index: its definition
  * @param rows how many rows it may have
  * @param bytes how many bytes it may have
  * @param attempts how often it was tried and failed
@@ -46,7 +47,9 @@ record Task(
     /** Replace the range under a lock. */
     KEYLESS,
     /** A chunk of a hypertable: as its state on both sides demands when it is copied. */
-    CHUNK;
+    CHUNK,
+    /** No rows, but an index of the target that is built once its table has them. */
+    INDEX;
 
     String label() {
       return name().toLowerCase(Locale.ROOT);
@@ -55,6 +58,9 @@ record Task(
 
   /** Which rows, for people. */
   String describe() {
+    if (kind == Kind.INDEX) {
+      return "index " + from + " of " + table;
+    }
     StringBuilder out = new StringBuilder(from.toString());
     if (kind == Kind.CHUNK) {
       out.append(" of ").append(table);

@@ -21,8 +21,9 @@ import java.util.Set;
  *
  * <ul>
  *   <li>{@code backfill}: one row, what was staged and with which T.
- *   <li>{@code task}: one row per chunk, {@code priority} is its number. State {@code pending},
- *       {@code done} or {@code failed} (parked). A chunk under way is pending and its row locked.
+ *   <li>{@code task}: one row per chunk or index, {@code priority} is its number. State {@code
+ *       pending}, {@code done} or {@code failed} (parked). A chunk under way is pending and its row
+ *       locked.
  *   <li>{@code task_after}: which tables' chunks have to be copied before a table's: foreign keys.
  * </ul>
  */
@@ -91,12 +92,16 @@ final class TaskStore {
           // a table that refers to itself is copied in the order of its key
           + " and (not t.serial or not exists (select from dualwrite.task e where e.state = 'pending' and e.table_schema = t.table_schema"
           + " and e.table_name = t.table_name and e.priority < t.priority))"
+          // an index when its table is complete, one of a table at a time, as they would wait for
+          // each other
+          + " and (t.kind <> 'index' or not exists (select from dualwrite.task e where e.state = 'pending' and e.table_schema = t.table_schema"
+          + " and e.table_name = t.table_name and (e.kind <> 'index' or e.priority < t.priority)))"
           // in a cycle of foreign keys, what was left open is put right once all its tables are
           // there
           + " and (t.resync is null or t.cycle is null or not exists (select from dualwrite.task e where e.state = 'pending'"
           + " and e.cycle = t.cycle and e.resync is null))"
           + " and not exists (select from dualwrite.task_after a join dualwrite.task p on p.table_schema = a.parent_schema"
-          + " and p.table_name = a.parent_name where p.state = 'pending' and a.table_schema = t.table_schema and a.table_name = t.table_name)"
+          + " and p.table_name = a.parent_name where p.state = 'pending' and p.kind <> 'index' and a.table_schema = t.table_schema and a.table_name = t.table_name)"
           + " order by t.priority limit 1 for update of t skip locked";
 
   private TaskStore() {}

@@ -278,6 +278,9 @@ final class Verifier {
       String filter = options.filter();
       if (TaskStore.installed(t)) {
         for (Task task : TaskStore.all(t)) {
+          if (task.kind() == Task.Kind.INDEX) {
+            continue;
+          }
           tasks.computeIfAbsent(task.table(), k -> new ArrayList<>()).add(task);
         }
         if (filter == null) {

@@ -14,7 +14,8 @@ import picocli.CommandLine.Mixin;
     description = {
       "",
       "After the move, or to stage anew. Copied rows stay, and so does what the writers need: the"
-          + " application may go on dual-writing.",
+          + " application may go on dual-writing. It refuses while indexes that 'stage"
+          + " --defer-indexes' dropped are not built.",
     },
     optionListHeading = "%nOptions:%n",
     footerHeading = "%nExample:%n",

@@ -15,7 +15,7 @@ import java.util.Locale;
 final class ResourceChecks {
 
   /** What copy and verify open on each side with their default parallelism, and some to spare. */
-  private static final int BACKFILL_CONNECTIONS = 10;
+  private static final int BACKFILL_CONNECTIONS = 12;
 
   private final Probe source;
   private final Probe target;
