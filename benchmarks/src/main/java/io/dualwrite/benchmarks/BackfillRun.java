@@ -461,6 +461,8 @@ final class BackfillRun implements AutoCloseable {
             List.of(
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                 HEAP,
+                "-XX:TieredStopAtLevel=1", // as the command's script has it
+                "-XX:+UseSerialGC",
                 "-cp",
                 classPath(),
                 "io.dualwrite.cli.Main"));
