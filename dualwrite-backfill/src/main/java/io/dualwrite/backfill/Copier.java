@@ -46,6 +46,7 @@ final class Copier {
   private final Steps steps;
   private final RateLimit limit;
   private final Semaphore streams;
+  private final SourceLoad load;
   private final LongAdder tasks = new LongAdder();
   private final LongAdder rows = new LongAdder();
   private final LongAdder bytes = new LongAdder();
@@ -69,6 +70,7 @@ final class Copier {
     this.options = options;
     this.steps = steps;
     this.limit = new RateLimit(options.maxRate());
+    this.load = new SourceLoad(sources, options);
     this.streams = new Semaphore(options.parallelism());
   }
 
@@ -105,7 +107,7 @@ final class Copier {
         report(meter, listener);
       }
     }
-    try {
+    try (load) {
       return result(began, meter, listener);
     } finally {
       if (interrupted) { // only now: the driver does not connect for a thread that is interrupted
@@ -144,7 +146,9 @@ final class Copier {
   }
 
   private Progress.Snapshot snapshot(ProgressMeter meter, TaskStore.Totals t) {
-    return meter.at(t.done(), t.tasks(), t.failed(), rows.sum(), bytes.sum(), t.share());
+    return meter
+        .at(t.done(), t.tasks(), t.failed(), rows.sum(), bytes.sum(), t.share())
+        .withWaiting(Optional.ofNullable(load.latest()));
   }
 
   // ----------------------------------------------------------------------------------------------
@@ -215,6 +219,10 @@ final class Copier {
         try {
           w.open();
           reachable = System.nanoTime();
+          if (load.reason() != null) {
+            LockSupport.parkNanos(IDLE);
+            continue;
+          }
           if (!w.turn()) {
             continue;
           }

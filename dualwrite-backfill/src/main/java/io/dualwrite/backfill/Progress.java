@@ -30,6 +30,7 @@ public interface Progress {
    * @param rowsPerSecond over the last half minute
    * @param bytesPerSecond over the last half minute
    * @param remaining estimate of what is left, once there is a rate to estimate with
+   * @param waiting why no further chunk is begun just now, if so
    */
   record Snapshot(
       long done,
@@ -40,5 +41,20 @@ public interface Progress {
       Duration elapsed,
       double rowsPerSecond,
       double bytesPerSecond,
-      Optional<Duration> remaining) {}
+      Optional<Duration> remaining,
+      Optional<String> waiting) {
+    Snapshot withWaiting(Optional<String> reason) {
+      return new Snapshot(
+          done,
+          total,
+          failed,
+          rows,
+          bytes,
+          elapsed,
+          rowsPerSecond,
+          bytesPerSecond,
+          remaining,
+          reason);
+    }
+  }
 }

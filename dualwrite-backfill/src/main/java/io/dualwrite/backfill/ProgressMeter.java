@@ -48,6 +48,7 @@ final class ProgressMeter {
         Duration.ofNanos(now - began),
         seconds > 0 ? (rows - first.rows) / seconds : 0,
         seconds > 0 ? (bytes - first.bytes) / seconds : 0,
-        remaining);
+        remaining,
+        Optional.empty());
   }
 }

@@ -20,6 +20,7 @@ import java.util.Set;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Future;
+import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 import java.util.stream.Collectors;
@@ -170,8 +171,10 @@ final class RangeCheck {
   private final Healer healer;
   private final VerifyOptions options;
   private final ExecutorService others;
+  private final Turns turns;
   private Range range;
   private final RowHash hash;
+  private long bytes;
 
   /** On these connections, which are in no transaction before and after. */
   RangeCheck(
@@ -180,14 +183,46 @@ final class RangeCheck {
       Healer healer,
       VerifyOptions options,
       ExecutorService others,
+      Turns turns,
       Range range) {
     this.source = source;
     this.target = target;
     this.healer = healer;
     this.options = options;
     this.others = others;
+    this.turns = turns;
     this.range = range;
     this.hash = range.hash();
+  }
+
+  /** One side's queries, so many at a time, in the order in which they came. */
+  static final class Turn {
+    private final Semaphore permits;
+
+    Turn(int atOnce) {
+      permits = new Semaphore(atOnce, true);
+    }
+
+    private interface Work<T> {
+      T run() throws SQLException;
+    }
+
+    private <T> T take(Work<T> work) throws SQLException {
+      permits.acquireUninterruptibly();
+      try {
+        return work.run();
+      } finally {
+        permits.release();
+      }
+    }
+  }
+
+  /** Each side has its own: the one that is done with a range need not wait for the other. */
+  record Turns(Turn source, Turn target) {}
+
+  /** How much text was hashed on the source, if that is limited. */
+  long bytes() {
+    return bytes;
   }
 
   private record Sums(long count, String first, String second) {}
@@ -329,14 +364,14 @@ final class RangeCheck {
     Future<T> other =
         others.submit(
             () -> {
-              T result = query.run(targetSide());
+              T result = turns.target.take(() -> query.run(targetSide()));
               target.commit();
               return result;
             });
     SQLException failure = null;
     T mine = null;
     try {
-      mine = query.run(sourceSide());
+      mine = turns.source.take(() -> query.run(sourceSide()));
       source.commit();
     } catch (SQLException e) {
       failure = e;
@@ -368,8 +403,11 @@ final class RangeCheck {
                 side.connection,
                 options.method() == VerifyOptions.Method.COUNT
                     ? hash.count(side.from, side.where)
-                    : hash.sums(side.from, side.where))
+                    : hash.sums(side.from, side.where, options.maxRate() > 0))
             .get(0);
+    if (!side.there) {
+      bytes += Long.parseLong(r.get(3));
+    }
     return new Sums(Long.parseLong(r.get(0)), r.get(1), r.get(2));
   }
 

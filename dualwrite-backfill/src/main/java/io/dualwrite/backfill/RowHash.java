@@ -66,16 +66,17 @@ final class RowHash {
 
   /** Count alone, in the form of {@link #sums}. */
   String count(String relation, String predicate) {
-    return "select count(*), '0', '0' from " + relation + " where " + predicate;
+    return "select count(*), '0', '0', 0 from " + relation + " where " + predicate;
   }
 
-  /** Count and two sums. */
-  String sums(String relation, String predicate) {
+  /** Count and two sums, and how much text that was, or 0. */
+  String sums(String relation, String predicate, boolean bytes) {
     return "select count(*), coalesce(sum("
         + hash("r", 0)
         + "::numeric), 0)::text, coalesce(sum("
         + hash("r", 1)
-        + "::numeric), 0)::text"
+        + "::numeric), 0)::text, "
+        + (bytes ? "coalesce(sum(pg_catalog.octet_length(r)), 0)" : "0")
         + rows(relation, predicate, "");
   }
 

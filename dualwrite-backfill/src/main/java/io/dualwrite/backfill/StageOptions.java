@@ -24,6 +24,7 @@ import java.util.Map;
  * @param deferIndexes whether indexes of the target that nothing but queries needs are dropped, and
  *     built again when their table is copied: a copy into a table without them is faster. Those of
  *     plain tables that are not unique and whose first column is in no foreign key
+ * @param first which chunks of a hypertable are copied first
  */
 public record StageOptions(
     List<String> until,
@@ -35,7 +36,16 @@ public record StageOptions(
     Map<String, String> timeColumns,
     Duration patience,
     int chunkRows,
-    boolean deferIndexes) {
+    boolean deferIndexes,
+    First first) {
+
+  /** Which chunks of a hypertable are copied first. */
+  public enum First {
+    /** Those of the latest time: what the application asks for most is there soonest. */
+    NEWEST,
+    /** Those of the earliest time. */
+    OLDEST
+  }
 
   /** Copies the collections. */
   public StageOptions {
@@ -59,7 +69,8 @@ public record StageOptions(
         Map.of(),
         Duration.ofMinutes(5),
         50_000,
-        false);
+        false,
+        First.NEWEST);
   }
 
   /** With these completion points. */
@@ -74,7 +85,8 @@ public record StageOptions(
         timeColumns,
         patience,
         chunkRows,
-        deferIndexes);
+        deferIndexes,
+        first);
   }
 
   /** With these beginnings. */
@@ -89,7 +101,8 @@ public record StageOptions(
         timeColumns,
         patience,
         chunkRows,
-        deferIndexes);
+        deferIndexes,
+        first);
   }
 
   /** With this table filter. */
@@ -104,13 +117,24 @@ public record StageOptions(
         timeColumns,
         patience,
         chunkRows,
-        deferIndexes);
+        deferIndexes,
+        first);
   }
 
   /** With the continuous aggregates of what the filter lets through, and with what they read. */
   public StageOptions withCascade(boolean up, boolean down) {
     return new StageOptions(
-        until, from, filter, up, down, skipUntyped, timeColumns, patience, chunkRows, deferIndexes);
+        until,
+        from,
+        filter,
+        up,
+        down,
+        skipUntyped,
+        timeColumns,
+        patience,
+        chunkRows,
+        deferIndexes,
+        first);
   }
 
   /** With tables that no T fits left out, or refused. */
@@ -125,7 +149,8 @@ public record StageOptions(
         timeColumns,
         patience,
         chunkRows,
-        deferIndexes);
+        deferIndexes,
+        first);
   }
 
   /** With these time columns. */
@@ -140,7 +165,8 @@ public record StageOptions(
         value,
         patience,
         chunkRows,
-        deferIndexes);
+        deferIndexes,
+        first);
   }
 
   /** With this bound on the wait for open transactions. */
@@ -155,7 +181,8 @@ public record StageOptions(
         timeColumns,
         value,
         chunkRows,
-        deferIndexes);
+        deferIndexes,
+        first);
   }
 
   /** With this many rows per chunk. */
@@ -170,7 +197,8 @@ public record StageOptions(
         timeColumns,
         patience,
         value,
-        deferIndexes);
+        deferIndexes,
+        first);
   }
 
   /** With indexes that only queries need dropped for the copy, or not. */
@@ -185,6 +213,23 @@ public record StageOptions(
         timeColumns,
         patience,
         chunkRows,
+        value,
+        first);
+  }
+
+  /** With these chunks first. */
+  public StageOptions withFirst(First value) {
+    return new StageOptions(
+        until,
+        from,
+        filter,
+        cascadeUp,
+        cascadeDown,
+        skipUntyped,
+        timeColumns,
+        patience,
+        chunkRows,
+        deferIndexes,
         value);
   }
 }

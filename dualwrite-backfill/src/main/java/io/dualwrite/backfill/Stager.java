@@ -11,6 +11,7 @@ import java.sql.Connection;
 import java.sql.SQLException;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -212,6 +213,9 @@ final class Stager {
               mine.add(draft(root, into, c, order));
               slices.add(c.chunk.slices());
             }
+          }
+          if (options.first() == StageOptions.First.OLDEST) {
+            Collections.reverse(mine);
           }
           places.put(into, slices);
         } else {

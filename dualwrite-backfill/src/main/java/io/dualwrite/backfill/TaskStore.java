@@ -352,10 +352,43 @@ final class TaskStore {
         "update dualwrite.task set state = 'pending', attempts = 0, not_before = now() where state = 'failed'");
   }
 
+  /**
+   * Notes that a verify begins, unless one of the same method is resumed.
+   *
+   * @return the tasks that need not be looked at: those found equal since the one that is resumed
+   *     began
+   */
+  static Set<Long> beginVerify(Connection target, String method, boolean resume)
+      throws SQLException {
+    Sql.execute(
+        target,
+        "alter table dualwrite.backfill add column if not exists verify_began timestamptz, add column if not exists verify_method text");
+    Set<Long> result = new HashSet<>();
+    if (resume) {
+      for (List<String> r :
+          Sql.rows(
+              target,
+              "select t.priority from dualwrite.task t, dualwrite.backfill b where t.verified = 'equal'"
+                  + " and t.verified_at >= b.verify_began and b.verify_method = "
+                  + Sql.literal(method))) {
+        result.add(Long.parseLong(r.get(0)));
+      }
+    }
+    if (result.isEmpty()) {
+      Sql.execute(
+          target,
+          "update dualwrite.backfill set verify_began = clock_timestamp(), verify_method = "
+              + Sql.literal(method));
+    }
+    return result;
+  }
+
+  /** Notes what verify found. A crash may forget it, so that no range has to wait for the disk. */
   static void verified(Connection target, List<Long> ids, boolean equal) throws SQLException {
     try (PreparedStatement s =
         target.prepareStatement(
-            "update dualwrite.task set verified = ?, verified_at = now() where priority = any(?)")) {
+            "update dualwrite.task set verified = ?, verified_at = clock_timestamp() where priority = any(?)"
+                + " and pg_catalog.set_config('synchronous_commit', 'off', true) = 'off'")) {
       s.setString(1, equal ? "equal" : "different");
       s.setArray(2, target.createArrayOf("bigint", ids.toArray()));
       s.executeUpdate();

@@ -62,6 +62,8 @@ final class Verifier {
   private final AtomicLong done = new AtomicLong();
   private final AtomicLong different = new AtomicLong();
   private final LongAdder rows = new LongAdder();
+  private final RangeCheck.Turns turns;
+  private final RateLimit limit;
   private final Queue<Lines> idle = new ConcurrentLinkedQueue<>();
 
   Verifier(
@@ -77,6 +79,10 @@ final class Verifier {
     this.targetCatalog = targetCatalog;
     this.healer = healer;
     this.options = options;
+    limit = new RateLimit(options.maxRate());
+    turns =
+        new RangeCheck.Turns(
+            new RangeCheck.Turn(options.parallelism()), new RangeCheck.Turn(options.parallelism()));
   }
 
   /** What was found of one table so far. */
@@ -158,11 +164,21 @@ final class Verifier {
       }
     }
     List<RangeCheck.Range> ranges = ranges();
+    long skipped = 0;
+    try (Connection t = targets.getConnection()) {
+      if (TaskStore.installed(t)) {
+        Set<Long> equal = TaskStore.beginVerify(t, options.method().name(), options.resume());
+        long all = ranges.size();
+        ranges.removeIf(r -> !r.tasks().isEmpty() && equal.containsAll(r.tasks()));
+        skipped = all - ranges.size();
+      }
+    }
     ProgressMeter meter = new ProgressMeter();
-    ExecutorService workers =
-        Executors.newFixedThreadPool(options.parallelism(), daemons("dualwrite-verify"));
+    // one more than each side has turns: neither side waits for the other to end with a range
+    int threads = options.parallelism() + 1;
+    ExecutorService workers = Executors.newFixedThreadPool(threads, daemons("dualwrite-verify"));
     ExecutorService others =
-        Executors.newFixedThreadPool(options.parallelism(), daemons("dualwrite-verify-target"));
+        Executors.newFixedThreadPool(threads, daemons("dualwrite-verify-target"));
     try {
       List<Future<?>> futures = new ArrayList<>();
       for (RangeCheck.Range range : ranges) {
@@ -183,6 +199,7 @@ final class Verifier {
     listener.update(snapshot(meter, ranges.size()));
     return new VerifyResult(
         tallies.values().stream().map(Tally::result).toList(),
+        skipped,
         Duration.ofNanos(System.nanoTime() - began));
   }
 
@@ -246,7 +263,10 @@ final class Verifier {
       }
       RangeCheck.Outcome o;
       try {
-        o = new RangeCheck(lines.source, lines.target, healer, options, others, range).run();
+        RangeCheck check =
+            new RangeCheck(lines.source, lines.target, healer, options, others, turns, range);
+        o = check.run();
+        limit.pass(check.bytes());
         if (!range.tasks().isEmpty()) {
           TaskStore.verified(lines.target, range.tasks(), o.equal());
         }

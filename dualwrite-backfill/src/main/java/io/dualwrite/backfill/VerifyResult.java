@@ -9,9 +9,10 @@ import java.util.Optional;
  * What a verify found, after re-checks and repairs.
  *
  * @param tables one entry per table, by name
+ * @param skipped ranges that were left out, because an earlier verify found them equal
  * @param elapsed how long it took
  */
-public record VerifyResult(List<TableResult> tables, Duration elapsed) {
+public record VerifyResult(List<TableResult> tables, long skipped, Duration elapsed) {
   /** Copies the list. */
   public VerifyResult {
     tables = List.copyOf(tables);

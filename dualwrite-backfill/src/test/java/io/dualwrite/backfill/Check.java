@@ -111,6 +111,12 @@ final class Check {
     }
   }
 
+  static String source(PgPair pair, String sql) throws SQLException {
+    try (Connection c = pair.source()) {
+      return value(c, sql);
+    }
+  }
+
   static String target(PgPair pair, String sql) throws SQLException {
     try (Connection c = pair.target()) {
       return value(c, sql);

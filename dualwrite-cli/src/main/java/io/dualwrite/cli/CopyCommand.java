@@ -1,9 +1,12 @@
 package io.dualwrite.cli;
 
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.dualwrite.backfill.Backfill;
 import io.dualwrite.backfill.CopyOptions;
 import io.dualwrite.backfill.CopyResult;
 import io.dualwrite.backfill.FailedTask;
+import java.util.List;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -50,6 +53,32 @@ final class CopyCommand implements Callable<Integer> {
   @Option(names = "--retry-failed", description = "Try the parked chunks again, too.")
   private boolean retryFailed;
 
+  @Option(
+      names = "--max-active",
+      paramLabel = "N",
+      description = {
+        "Begin no chunk while more sessions of others are active on the source (default: no limit)."
+      })
+  private int maxActive;
+
+  @Option(
+      names = "--max-lag",
+      paramLabel = "BYTES",
+      converter = BytesConverter.class,
+      description =
+          "Begin no chunk while a replica of the source is further behind, such as 64MB"
+              + " (default: no limit).")
+  private Long maxLag;
+
+  @Option(
+      names = "--yield-to-checkpoints",
+      description =
+          "Begin no chunk while a checkpoint is under way on the source that was asked for, by hand"
+              + " or because so much was written.")
+  private boolean yieldToCheckpoints;
+
+  @Mixin private Json json;
+
   @Override
   public Integer call() {
     Terminal terminal = Terminal.standard();
@@ -60,15 +89,22 @@ final class CopyCommand implements Callable<Integer> {
     if (maxRate != null) {
       options = options.withMaxRate(maxRate);
     }
-    ProgressBar bar = new ProgressBar(terminal, "copy");
+    options = options.withSourceLoad(maxActive, maxLag == null ? 0 : maxLag, yieldToCheckpoints);
+    ProgressBar bar = new ProgressBar(terminal, "copy", json.wanted());
     CopyResult result;
     Backfill backfill = databases.backfill();
     try (Interruption interruption = Interruption.stops(Thread.currentThread()::interrupt)) {
       result = backfill.copy(options, bar::update);
       bar.close();
-      say(terminal, result);
+      if (json.wanted()) {
+        terminal.println(Json.line(json(result)));
+      } else {
+        say(terminal, result);
+      }
       if (result.left() > 0) {
-        terminal.println("interrupted; the same command goes on");
+        if (!json.wanted()) {
+          terminal.println("interrupted; the same command goes on");
+        }
         return interruption.exitCode(ExitCode.INTERRUPTED);
       }
       return interruption.exitCode(result.complete() ? ExitCode.DONE : ExitCode.FAILED);
@@ -99,6 +135,31 @@ final class CopyCommand implements Callable<Integer> {
       terminal.println("mend what the errors say, then: dualwrite copy --retry-failed");
     } else if (result.complete()) {
       terminal.println(terminal.dim("next: dualwrite verify"));
+    }
+  }
+
+  private static ObjectNode json(CopyResult result) {
+    ObjectNode o =
+        Json.object("copied")
+            .put("complete", result.complete())
+            .put("chunks", result.tasks())
+            .put("rows", result.rows())
+            .put("bytes", result.bytes())
+            .put("seconds", result.elapsed().toMillis() / 1000.0)
+            .put("left", result.left());
+    parked(o, result.failed());
+    return o;
+  }
+
+  /** The parked chunks, each with its error. */
+  static void parked(ObjectNode o, List<FailedTask> failed) {
+    ArrayNode parked = o.putArray("parked");
+    for (FailedTask f : failed) {
+      parked
+          .addObject()
+          .put("chunk", f.chunk())
+          .put("attempts", f.attempts())
+          .put("error", f.error());
     }
   }
 }

@@ -1,5 +1,6 @@
 package io.dualwrite.cli;
 
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.dualwrite.backfill.Progress;
 import java.util.Locale;
 import java.util.concurrent.TimeUnit;
@@ -15,20 +16,36 @@ public final class ProgressBar {
 
   private final Terminal terminal;
   private final String verb;
+  private final boolean json;
   private long lastPlain = System.nanoTime();
+
+  /**
+   * @param terminal where to
+   * @param verb what is going on: {@code copy}
+   * @param json an object for programs, as often as a line would be written
+   */
+  ProgressBar(Terminal terminal, String verb, boolean json) {
+    this.terminal = terminal;
+    this.verb = verb;
+    this.json = json;
+  }
 
   /**
    * @param terminal where to
    * @param verb what is going on: {@code copy}
    */
   public ProgressBar(Terminal terminal, String verb) {
-    this.terminal = terminal;
-    this.verb = verb;
+    this(terminal, verb, false);
   }
 
   /** Says how far it is; fits where a {@link Progress} is asked for. */
   public void update(Progress.Snapshot now) {
-    if (terminal.interactive()) {
+    if (json) {
+      if (System.nanoTime() - lastPlain >= PLAIN_EVERY_NANOS) {
+        lastPlain = System.nanoTime();
+        terminal.println(Json.line(object(now)));
+      }
+    } else if (terminal.interactive()) {
       terminal.status(line(now));
     } else if (System.nanoTime() - lastPlain >= PLAIN_EVERY_NANOS) {
       lastPlain = System.nanoTime();
@@ -38,7 +55,9 @@ public final class ProgressBar {
 
   /** Takes the redrawn line away. */
   public void close() {
-    terminal.status("");
+    if (!json) {
+      terminal.status("");
+    }
   }
 
   private String line(Progress.Snapshot now) {
@@ -61,6 +80,23 @@ public final class ProgressBar {
     if (now.failed() > 0) {
       line.append("  ").append(Terminal.number(now.failed())).append(" failed");
     }
+    now.waiting().ifPresent(w -> line.append("  waits: ").append(w));
     return line.toString();
+  }
+
+  private ObjectNode object(Progress.Snapshot now) {
+    ObjectNode o =
+        Json.object("progress")
+            .put("of", verb)
+            .put("done", now.done())
+            .put("total", now.total())
+            .put("failed", now.failed())
+            .put("rows", now.rows())
+            .put("bytes", now.bytes())
+            .put("rowsPerSecond", Math.round(now.rowsPerSecond()))
+            .put("bytesPerSecond", Math.round(now.bytesPerSecond()));
+    now.remaining().ifPresent(d -> o.put("secondsLeft", d.toSeconds()));
+    now.waiting().ifPresent(w -> o.put("waits", w));
+    return o;
   }
 }

@@ -1,5 +1,7 @@
 package io.dualwrite.cli;
 
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.dualwrite.backfill.StageOptions;
 import io.dualwrite.backfill.StageResult;
 import io.dualwrite.catalog.TableName;
@@ -97,6 +99,14 @@ final class StageCommand implements Callable<Integer> {
   private Integer chunkRows;
 
   @Option(
+      names = "--order",
+      paramLabel = "O",
+      description = "Which chunks of a hypertable are copied first: newest (default) or oldest.")
+  private StageOptions.First order = StageOptions.First.NEWEST;
+
+  @Mixin private Json json;
+
+  @Option(
       names = "--defer-indexes",
       description =
           "Drop the target's indexes that only queries need, and build them again when their table"
@@ -115,11 +125,16 @@ final class StageCommand implements Callable<Integer> {
             .withCascade(cascadeUp, cascadeDown)
             .withSkipUntyped(skipUntyped)
             .withTimeColumns(timeColumns)
-            .withDeferIndexes(deferIndexes);
+            .withDeferIndexes(deferIndexes)
+            .withFirst(order);
     if (chunkRows != null) {
       options = options.withChunkRows(chunkRows);
     }
     StageResult result = databases.backfill().stage(options);
+    if (json.wanted()) {
+      terminal.println(Json.line(json(result)));
+      return ExitCode.DONE;
+    }
     result.warnings().forEach(w -> terminal.println(terminal.bad("warning: ") + w));
     for (TableName t : result.already()) {
       terminal.println(t + " was staged before");
@@ -138,5 +153,21 @@ final class StageCommand implements Callable<Integer> {
             result.staged().stream().map(TableName::toString).collect(Collectors.joining(", "))));
     terminal.println(terminal.dim("next: dualwrite copy"));
     return ExitCode.DONE;
+  }
+
+  private static ObjectNode json(StageResult result) {
+    ObjectNode o = Json.object("staged").put("tasks", result.tasks());
+    names(o, "tables", result.staged());
+    names(o, "already", result.already());
+    names(o, "leftOut", result.leftOut());
+    names(o, "indexes", result.indexes());
+    ArrayNode warnings = o.putArray("warnings");
+    result.warnings().forEach(warnings::add);
+    return o;
+  }
+
+  private static void names(ObjectNode o, String field, List<TableName> names) {
+    ArrayNode array = o.putArray(field);
+    names.forEach(n -> array.add(n.toString()));
   }
 }

@@ -1,5 +1,7 @@
 package io.dualwrite.cli;
 
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.dualwrite.backfill.BackfillStatus;
 import io.dualwrite.backfill.FailedTask;
 import io.dualwrite.control.Roles;
@@ -32,7 +34,20 @@ import picocli.CommandLine.Mixin;
     footer = {"  dualwrite status --config application.properties"})
 final class StatusCommand implements Callable<Integer> {
 
+  private static final String ROLES =
+      "select phase, epoch, paused, date_trunc('second', changed)::text from dualwrite.control";
+
+  private static final String WRITERS =
+      "select writer, host, pending, goodbye,"
+          + " extract(epoch from now() - heartbeat)::bigint from dualwrite.writer order by started";
+
+  private static final String SUSPECTS =
+      "select table_schema || '.' || table_name, date_trunc('second', opened)::text, reason"
+          + " from dualwrite.suspect order by 1, 2";
+
   @Mixin private Databases databases;
+
+  @Mixin private Json json;
 
   @Override
   public Integer call() throws SQLException {
@@ -41,12 +56,20 @@ final class StatusCommand implements Callable<Integer> {
         Statement s = c.createStatement()) {
       try (ResultSet r = s.executeQuery("select to_regclass('dualwrite.control') is not null")) {
         r.next();
+        if (!r.getBoolean(1) && json.wanted()) {
+          terminal.println(Json.line(Json.object("status").put("installed", false)));
+          return ExitCode.DONE;
+        }
         if (!r.getBoolean(1)) {
           terminal.println(
               "the target has no schema 'dualwrite': no application dual-writes to it yet, and"
                   + " nothing was staged");
           return ExitCode.DONE;
         }
+      }
+      if (json.wanted()) {
+        terminal.println(Json.line(object(s, databases.backfill().status())));
+        return ExitCode.DONE;
       }
       roles(terminal, s);
       writers(terminal, s);
@@ -57,9 +80,7 @@ final class StatusCommand implements Callable<Integer> {
   }
 
   private static void roles(Terminal terminal, Statement s) throws SQLException {
-    try (ResultSet r =
-        s.executeQuery(
-            "select phase, epoch, paused, date_trunc('second', changed)::text from dualwrite.control")) {
+    try (ResultSet r = s.executeQuery(ROLES)) {
       while (r.next()) {
         terminal.println(
             "phase     "
@@ -76,10 +97,7 @@ final class StatusCommand implements Callable<Integer> {
 
   private static void writers(Terminal terminal, Statement s) throws SQLException {
     List<List<String>> rows = Terminal.rows("writer", "host", "pending", "heartbeat");
-    try (ResultSet r =
-        s.executeQuery(
-            "select writer, host, pending, goodbye,"
-                + " extract(epoch from now() - heartbeat)::bigint from dualwrite.writer order by started")) {
+    try (ResultSet r = s.executeQuery(WRITERS)) {
       while (r.next()) {
         rows.add(
             List.of(
@@ -99,10 +117,7 @@ final class StatusCommand implements Callable<Integer> {
 
   private static void suspects(Terminal terminal, Statement s) throws SQLException {
     List<List<String>> rows = Terminal.rows("table", "since", "reason");
-    try (ResultSet r =
-        s.executeQuery(
-            "select table_schema || '.' || table_name, date_trunc('second', opened)::text, reason"
-                + " from dualwrite.suspect order by 1, 2")) {
+    try (ResultSet r = s.executeQuery(SUSPECTS)) {
       while (r.next()) {
         rows.add(List.of(r.getString(1), r.getString(2), r.getString(3)));
       }
@@ -140,5 +155,52 @@ final class StatusCommand implements Callable<Integer> {
     for (FailedTask f : b.failed()) {
       terminal.println(terminal.bad("parked    ") + f.chunk() + ": " + f.error());
     }
+  }
+
+  private static ObjectNode object(Statement s, BackfillStatus b) throws SQLException {
+    ObjectNode o = Json.object("status").put("installed", true);
+    try (ResultSet r = s.executeQuery(ROLES)) {
+      while (r.next()) {
+        o.put("phase", r.getString(1))
+            .put("primary", new Roles(r.getLong(2)).primary().toString())
+            .put("paused", r.getBoolean(3))
+            .put("since", r.getString(4));
+      }
+    }
+    ArrayNode writers = o.putArray("writers");
+    try (ResultSet r = s.executeQuery(WRITERS)) {
+      while (r.next()) {
+        writers
+            .addObject()
+            .put("writer", r.getString(1))
+            .put("host", r.getString(2))
+            .put("pending", r.getLong(3))
+            .put("goodbye", r.getBoolean(4))
+            .put("heartbeatSecondsAgo", Math.max(0, r.getLong(5)));
+      }
+    }
+    ArrayNode suspects = o.putArray("suspects");
+    try (ResultSet r = s.executeQuery(SUSPECTS)) {
+      while (r.next()) {
+        suspects
+            .addObject()
+            .put("table", r.getString(1))
+            .put("since", r.getString(2))
+            .put("reason", r.getString(3));
+      }
+    }
+    ObjectNode backfill = o.putObject("backfill").put("staged", b.staged());
+    if (b.staged()) {
+      b.until().forEach(backfill.putArray("until")::add);
+      backfill
+          .put("chunks", b.tasks())
+          .put("done", b.done())
+          .put("rows", b.rows())
+          .put("bytes", b.bytes())
+          .put("verifiedEqual", b.verifiedEqual())
+          .put("verifiedDifferent", b.verifiedDifferent());
+      CopyCommand.parked(backfill, b.failed());
+    }
+    return o;
   }
 }

@@ -1,5 +1,6 @@
 package io.dualwrite.cli;
 
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.dualwrite.backfill.Backfill;
 import io.dualwrite.backfill.VerifyOptions;
 import io.dualwrite.backfill.VerifyResult;
@@ -74,6 +75,22 @@ final class VerifyCommand implements Callable<Integer> {
               + " the target lags behind (default: 5s).")
   private Duration recheck;
 
+  @Option(
+      names = "--max-rate",
+      paramLabel = "BYTES",
+      converter = BytesConverter.class,
+      description =
+          "Bytes of rows a second that each side hashes, such as 50MB (default: no limit).")
+  private Long maxRate;
+
+  @Option(
+      names = "--resume",
+      description =
+          "Go on with a verify that was interrupted: leave out the ranges that it found equal.")
+  private boolean resume;
+
+  @Mixin private Json json;
+
   @Override
   public Integer call() {
     Terminal terminal = Terminal.standard();
@@ -86,17 +103,33 @@ final class VerifyCommand implements Callable<Integer> {
     if (parallelism != null) {
       options = options.withParallelism(parallelism);
     }
+    if (maxRate != null) {
+      options = options.withMaxRate(maxRate);
+    }
+    options = options.withResume(resume);
     if (recheck != null) {
       options = options.withRecheck(recheck);
     }
-    ProgressBar bar = new ProgressBar(terminal, "verify");
+    ProgressBar bar = new ProgressBar(terminal, "verify", json.wanted());
     Backfill backfill = databases.backfill();
     try (Interruption interruption = Interruption.stops(Thread.currentThread()::interrupt)) {
       VerifyResult result = backfill.verify(options, bar::update);
       bar.close();
       if (interruption.signalled()) {
-        terminal.println("interrupted; the result is not complete");
+        terminal.println(
+            json.wanted()
+                ? Json.line(Json.object("interrupted"))
+                : "interrupted; 'dualwrite verify --resume' goes on");
         return interruption.exitCode(ExitCode.INTERRUPTED);
+      }
+      if (json.wanted()) {
+        json(terminal, result);
+        return interruption.exitCode(result.equal() ? ExitCode.DONE : ExitCode.FAILED);
+      }
+      if (result.skipped() > 0) {
+        terminal.println(
+            Terminal.number(result.skipped())
+                + " ranges were found equal by the verify that is resumed; their rows are not in the table");
       }
       table(terminal, result);
       differences(terminal, result);
@@ -150,5 +183,37 @@ final class VerifyCommand implements Callable<Integer> {
                 + (d.count() == 1 ? "" : " x" + d.count()));
       }
     }
+  }
+
+  /** An object for each table, one for each difference, and one for the whole. */
+  private static void json(Terminal terminal, VerifyResult result) {
+    for (VerifyResult.TableResult t : result.tables()) {
+      ObjectNode o =
+          Json.object("table")
+              .put("table", t.table().toString())
+              .put("equal", t.equal())
+              .put("sourceRows", t.sourceRows())
+              .put("targetRows", t.targetRows())
+              .put("differing", t.differing())
+              .put("repaired", t.repaired());
+      t.error().ifPresent(e -> o.put("error", e));
+      terminal.println(Json.line(o));
+      for (VerifyResult.Difference d : t.differences()) {
+        ObjectNode x =
+            Json.object("difference")
+                .put("table", t.table().toString())
+                .put("kind", d.kind().name().toLowerCase(Locale.ROOT))
+                .put("count", d.count());
+        d.key().forEach(x.putArray("key")::add);
+        d.columns().forEach(x.putArray("columns")::add);
+        terminal.println(Json.line(x));
+      }
+    }
+    terminal.println(
+        Json.line(
+            Json.object("verified")
+                .put("equal", result.equal())
+                .put("skipped", result.skipped())
+                .put("seconds", result.elapsed().toMillis() / 1000.0)));
   }
 }

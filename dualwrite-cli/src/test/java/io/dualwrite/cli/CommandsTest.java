@@ -4,6 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
 import io.dualwrite.embedded.PgPair;
 import io.dualwrite.embedded.PgServer;
 import java.io.ByteArrayOutputStream;
@@ -116,6 +118,60 @@ class CommandsTest {
       assertEquals(ExitCode.DONE, run(pair, "clean"), said());
       assertEquals("", err.toString());
     }
+  }
+
+  @Test
+  void forProgramsEachCommandSaysItInJson() throws Exception {
+    try (PgPair pair = PgPair.shared()) {
+      pair.execute("create table t(id int primary key, v text); create index t_v on t(v)");
+      pair.executeSource("insert into t select i, 'v' from generate_series(1, 10) i");
+      assertEquals(ExitCode.DONE, run(pair, "status", "--json"), said());
+      assertEquals("{\"type\":\"status\",\"installed\":false}", lines().get(0).toString());
+      assertEquals(ExitCode.DONE, run(pair, "stage", "--defer-indexes", "--json"), said());
+      JsonNode staged = lines().get(0);
+      assertEquals("staged", staged.get("type").asText());
+      assertEquals("[\"public.t\"]", staged.get("tables").toString());
+      assertEquals("[\"public.t_v\"]", staged.get("indexes").toString());
+      assertEquals(
+          ExitCode.DONE,
+          run(pair, "copy", "--json", "--max-lag", "1GB", "--yield-to-checkpoints"),
+          said());
+      JsonNode copied = lines().get(0);
+      assertEquals("copied", copied.get("type").asText());
+      assertEquals(10, copied.get("rows").asInt());
+      assertTrue(copied.get("complete").asBoolean());
+      pair.executeTarget("update t set v = 'spoilt' where id = 7");
+      assertEquals(ExitCode.FAILED, run(pair, "verify", "--json", "--recheck", "1ms"), said());
+      List<JsonNode> verified = lines();
+      assertEquals(
+          List.of("table", "difference", "verified"),
+          verified.stream().map(o -> o.get("type").asText()).toList());
+      assertEquals("[\"7\"]", verified.get(1).get("key").toString());
+      assertEquals("[\"v\"]", verified.get(1).get("columns").toString());
+      assertFalse(verified.get(2).get("equal").asBoolean());
+      pair.executeTarget("update t set v = 'v'");
+      assertEquals(
+          ExitCode.DONE,
+          run(pair, "verify", "--json", "--resume", "--max-rate", "10MB", "--recheck", "1ms"),
+          said());
+      lines();
+      assertEquals(ExitCode.DONE, run(pair, "status", "--json"), said());
+      JsonNode status = lines().get(0);
+      assertEquals("source", status.get("primary").asText());
+      assertEquals(2, status.get("backfill").get("done").asInt());
+      assertEquals(1, status.get("backfill").get("verifiedEqual").asInt());
+      assertEquals("", err.toString());
+    }
+  }
+
+  /** The objects that were said since this was asked last. */
+  private List<JsonNode> lines() throws IOException {
+    List<JsonNode> result = new ArrayList<>();
+    for (String line : out.toString(StandardCharsets.UTF_8).lines().toList()) {
+      result.add(new ObjectMapper().readTree(line));
+    }
+    out.reset();
+    return result;
   }
 
   @Test

@@ -65,7 +65,8 @@ class TerminalTest {
         Duration.ofSeconds(70),
         9,
         90,
-        Optional.of(Duration.ofSeconds(70)));
+        Optional.of(Duration.ofSeconds(70)),
+        Optional.empty());
   }
 
   @Test
