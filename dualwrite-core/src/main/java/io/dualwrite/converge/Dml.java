@@ -167,6 +167,57 @@ final class Dml {
         + match(in, key);
   }
 
+  /**
+   * Which rows ({@code o}, from 1) have a key that is the same on the mirror and written otherwise,
+   * 1 and 1.0: an upsert leaves it so.
+   *
+   * @return null if no type of the key has such values
+   */
+  static String misspelt(Table table, List<In> in, List<String> key) {
+    List<String> otherwise = new ArrayList<>();
+    for (int i = 0; i < in.size(); i++) {
+      Column c = in.get(i).column;
+      if (key.contains(c.name()) && !oneText(c.type())) {
+        otherwise.add(Columns.text(c) + " <> u.a" + i + " collate \"C\"");
+      }
+    }
+    return otherwise.isEmpty()
+        ? null
+        : "select u.o from "
+            + unnest(in.size())
+            + alias(in.size(), true)
+            + " join "
+            + table.own()
+            + " t on "
+            + match(in, key)
+            + " where "
+            + String.join(" or ", otherwise);
+  }
+
+  /** Writes the keys of such rows as they come; locks them FOR UPDATE (rule 14). */
+  static String spell(Table table, List<In> in, List<String> key) {
+    List<String> set = new ArrayList<>();
+    for (int i = 0; i < in.size(); i++) {
+      Column c = in.get(i).column;
+      if (key.contains(c.name()) && !oneText(c.type())) {
+        set.add(c.sql() + " = " + in.get(i).cast("u.a" + i));
+      }
+    }
+    return "update "
+        + table.own()
+        + " t set "
+        + String.join(", ", set)
+        + " from "
+        + source(in.size(), true)
+        + " where "
+        + match(in, key);
+  }
+
+  /** Whether equal values of a type have the same text. */
+  private static boolean oneText(String type) {
+    return comparable(type) && !type.equals("numeric");
+  }
+
   /** Second half of it. */
   static String insertMissing(Table table, List<In> in, List<String> key, boolean bulk) {
     return into(table, in)

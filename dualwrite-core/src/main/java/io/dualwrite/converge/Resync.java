@@ -682,6 +682,18 @@ final class Resync {
               r -> {});
         }
       }
+      String misspelt = Dml.misspelt(part.mirror, part.in, key);
+      if (misspelt != null) {
+        List<Row> some = new ArrayList<>();
+        query(misspelt, images, r -> some.add(slice.get(r.getInt(1) - 1)));
+        if (!some.isEmpty()) {
+          // an UPDATE keeps the rows that refer to it; TimescaleDB takes none of a key's column
+          boolean alone = part.mirror.referencedBy().isEmpty();
+          update(
+              alone ? Dml.swap(part.mirror, part.in, key) : Dml.spell(part.mirror, part.in, key),
+              images(some, part.in.size()));
+        }
+      }
       slice.forEach(r -> r.held = true);
       upserted += slice.size();
     }
