@@ -144,20 +144,15 @@ final class RowHash {
 
   /**
    * The hash of each column, for rows found by key in a relation: number of the key, then the
-   * columns.
+   * columns. Of its text in a record, as in that of the whole row: a cast to text drops the blanks
+   * of a char(n), and a composite value is not null only if none of its fields is.
    *
    * @param side gives the types
    */
   String look(Table side, String relation, List<List<String>> keys, boolean lock) {
     return "select u.n, "
         + columns.stream()
-            .map(
-                c ->
-                    "case when t."
-                        + TableName.quote(c)
-                        + " is not null then "
-                        + hash("t." + TableName.quote(c) + "::text", 0)
-                        + " end")
+            .map(c -> hash("row(t." + TableName.quote(c) + ")::text", 0))
             .collect(Collectors.joining(", "))
         + " from "
         + Sql.keys(side, key, keys)

@@ -50,8 +50,8 @@ final class VerifyCommand implements Callable<Integer> {
       names = "--method",
       paramLabel = "M",
       description =
-          "checksum (the content; default), count (numbers of rows), or estimate (the servers'"
-              + " statistics, which prove nothing).")
+          "checksum (the content; default), count (numbers of rows; sees no changed value), or"
+              + " estimate (the servers' statistics, which prove nothing).")
   private VerifyOptions.Method method = VerifyOptions.Method.CHECKSUM;
 
   @Option(
@@ -138,8 +138,13 @@ final class VerifyCommand implements Callable<Integer> {
               ? terminal.good(
                   switch (method) {
                     case CHECKSUM -> "equal: every table holds the same rows";
-                    case COUNT -> "every table holds as many rows on both sides";
-                    case ESTIMATE -> "every table holds about as many rows on both sides";
+                    case COUNT ->
+                        "every table holds as many rows on both sides; values were not compared: a"
+                            + " changed row, or one for another, is not seen";
+                    case ESTIMATE ->
+                        "every table holds about as many rows on both sides, by the servers'"
+                            + " statistics: a tenth of them may be missing, and values were not"
+                            + " compared";
                   })
               : terminal.bad("DIFFERENT")
                   + (repair ? "" : "; 'dualwrite verify --repair' makes the target equal"));

@@ -112,6 +112,8 @@ class CommandsTest {
       pair.executeTarget("update keyed set v = 'spoilt' where id = 7");
       assertEquals(ExitCode.FAILED, run(pair, "verify", "--recheck", "10ms"), said());
       assertTrue(said().contains("public.keyed different on the target: 7 (v)"), said());
+      assertEquals(ExitCode.DONE, run(pair, "verify", "--method", "count"), said());
+      assertTrue(said().contains("values were not compared"), said());
       assertEquals(ExitCode.DONE, run(pair, "verify", "--recheck", "10ms", "--repair"), said());
       assertEquals(ExitCode.DONE, run(pair, "status"), said());
       assertTrue(said().contains("chunks copied"), said());
