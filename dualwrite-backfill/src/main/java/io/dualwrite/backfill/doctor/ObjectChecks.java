@@ -60,6 +60,36 @@ final class ObjectChecks {
     out.step(
         OBJECTS,
         Side.SOURCE,
+        "tablespaces",
+        () ->
+            list(
+                source,
+                Severity.INFO,
+                "tablespaces",
+                "Some of the source's tables and indexes lie in tablespaces; 'dualwrite schema migrate' puts everything into the target's default one.",
+                "",
+                "select t.spcname || ' (' || count(*) || ')' from pg_class c join pg_namespace n on n.oid = c.relnamespace"
+                    + " join pg_tablespace t on t.oid = c.reltablespace where c.relkind in ('r', 'p', 'i', 'I', 'm') and "
+                    + Probe.USERS
+                    + " group by t.spcname order by 1"));
+    out.step(
+        OBJECTS,
+        Side.SOURCE,
+        "constraints that are not validated",
+        () ->
+            list(
+                source,
+                Severity.WARN,
+                "not-valid",
+                "Constraints are NOT VALID on the source: older rows may violate them, and the target, where every copied row is new, would refuse those.",
+                "ALTER TABLE … VALIDATE CONSTRAINT on the source, or drop them on the target until the copy is done.",
+                "select n.nspname || '.' || c.relname || ': ' || k.conname from pg_constraint k join pg_class c on c.oid = k.conrelid"
+                    + " join pg_namespace n on n.oid = c.relnamespace where not k.convalidated and k.contype in ('c', 'f', 'n') and "
+                    + Probe.USERS
+                    + " order by 1"));
+    out.step(
+        OBJECTS,
+        Side.SOURCE,
         "publications",
         () ->
             list(
@@ -70,6 +100,21 @@ final class ObjectChecks {
                 "Plan where its subscribers go: CREATE PUBLICATION on the target, new subscriptions.",
                 "select pubname from pg_publication order by 1"));
     for (Probe p : List.of(source, target)) {
+      out.step(
+          OBJECTS,
+          p.side(),
+          "indexes that are not valid",
+          () ->
+              list(
+                  p,
+                  Severity.WARN,
+                  "invalid-indexes",
+                  "Indexes are invalid, as a CREATE INDEX CONCURRENTLY that failed leaves them: they serve no query, and a unique one proves nothing.",
+                  "REINDEX INDEX CONCURRENTLY, or DROP INDEX.",
+                  "select i.indexrelid::regclass::text from pg_index i join pg_class c on c.oid = i.indrelid"
+                      + " join pg_namespace n on n.oid = c.relnamespace where not i.indisvalid and c.relkind in ('r', 'm') and "
+                      + Probe.USERS
+                      + " order by 1"));
       out.step(
           OBJECTS,
           p.side(),

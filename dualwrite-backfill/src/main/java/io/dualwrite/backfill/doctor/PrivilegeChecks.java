@@ -44,13 +44,15 @@ final class PrivilegeChecks {
   private void tables(Probe p) throws SQLException {
     List<String> unreadable = new ArrayList<>();
     List<String> unwritable = new ArrayList<>();
+    List<String> foreign = new ArrayList<>();
     for (List<String> r :
         p.rows(
             "select n.nspname || '.' || c.relname, coalesce(rn.nspname || '.' || rc.relname, n.nspname || '.' || c.relname),"
                 + " has_schema_privilege(n.oid, 'USAGE') and has_table_privilege(c.oid, 'SELECT'),"
                 + " concat_ws(', ', case when not has_table_privilege(c.oid, 'INSERT') then 'INSERT' end,"
                 + " case when not has_table_privilege(c.oid, 'UPDATE') then 'UPDATE' end,"
-                + " case when not has_table_privilege(c.oid, 'DELETE') then 'DELETE' end)"
+                + " case when not has_table_privilege(c.oid, 'DELETE') then 'DELETE' end),"
+                + " pg_has_role(c.relowner, 'USAGE')"
                 + " from pg_class c join pg_namespace n on n.oid = c.relnamespace"
                 + " left join pg_class rc on c.relispartition and rc.oid = pg_partition_root(c.oid)"
                 + " left join pg_namespace rn on rn.oid = rc.relnamespace"
@@ -67,6 +69,9 @@ final class PrivilegeChecks {
       }
       if (!r.get(3).isEmpty()) {
         unwritable.add(r.get(0) + " (" + r.get(3) + ")");
+      }
+      if (p == target && r.get(4).equals("f")) {
+        foreign.add(r.get(0));
       }
     }
     if (!unreadable.isEmpty()) {
@@ -96,6 +101,18 @@ final class PrivilegeChecks {
               ? "GRANT INSERT, UPDATE, DELETE ON … TO the role."
               : "Nothing, if the application has a role of its own.",
           unwritable);
+    }
+    if (!foreign.isEmpty()) {
+      out.add(
+          Severity.WARN,
+          PRIVILEGES,
+          p.side(),
+          "not-owner",
+          "The role does not own "
+              + Findings.count(foreign.size(), "table")
+              + ": it may not switch triggers off there, nor mirror DDL.",
+          "ALTER TABLE … OWNER TO the role, or GRANT the owner's role to it.",
+          foreign);
     }
   }
 

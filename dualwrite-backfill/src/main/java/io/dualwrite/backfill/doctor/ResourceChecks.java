@@ -33,10 +33,11 @@ final class ResourceChecks {
     for (Probe p : List.of(source, target)) {
       out.step(RESOURCES, p.side(), "connections", () -> connections(p));
       out.step(RESOURCES, p.side(), "replication slots", () -> slots(p));
+      out.step(RESOURCES, p.side(), "locks", () -> locks(p));
+      out.step(RESOURCES, p.side(), "subscriptions", () -> subscriptions(p));
     }
     out.step(RESOURCES, null, "sizes", this::disk);
     out.step(RESOURCES, Side.SOURCE, "open transactions", this::transactions);
-    out.step(RESOURCES, Side.TARGET, "subscriptions", this::subscriptions);
     journal();
   }
 
@@ -86,6 +87,31 @@ final class ResourceChecks {
           p.side(),
           "connections",
           Character.toUpperCase(budget.charAt(0)) + budget.substring(1));
+    }
+  }
+
+  /** A dump locks every table, a query of a partitioned table or hypertable every part of it. */
+  private void locks(Probe p) throws SQLException {
+    long tables =
+        Long.parseLong(
+            source.value(
+                "select count(*) from pg_class where relkind in ('r', 'p') and oid >= 16384"));
+    long room =
+        p.number("max_locks_per_transaction")
+            * (p.number("max_connections") + p.number("max_prepared_transactions"));
+    if (tables > room) {
+      out.warn(
+          RESOURCES,
+          p.side(),
+          "locks",
+          "The source has "
+              + tables
+              + " tables, partitions and chunks, and the "
+              + p.side()
+              + "'s lock table has room for "
+              + room
+              + " locks: a dump or restore of the schema, or a query of all parts, may end with 'out of shared memory'.",
+          "Raise max_locks_per_transaction there (takes a restart).");
     }
   }
 
@@ -159,12 +185,24 @@ final class ResourceChecks {
     }
   }
 
-  private void subscriptions() throws SQLException {
+  private void subscriptions(Probe p) throws SQLException {
     List<String> on =
-        target.column(
+        p.column(
             "select subname from pg_subscription where subenabled and subdbid ="
                 + " (select oid from pg_database where datname = current_database()) order by 1");
-    if (!on.isEmpty()) {
+    if (on.isEmpty()) {
+      return;
+    }
+    if (p == source) {
+      out.add(
+          Severity.BLOCK,
+          RESOURCES,
+          Side.SOURCE,
+          "source-subscriptions",
+          "The source takes rows by logical replication: those come past the application, so that none of them is mirrored.",
+          "Let the target subscribe instead once the copy is done, or leave the tables out with --filter and say so with --accept source-subscriptions.",
+          on);
+    } else {
       out.add(
           Severity.WARN,
           RESOURCES,

@@ -182,6 +182,20 @@ final class TimescaleChecks {
         source.column(
             "select job_id || ' ' || proc_name || coalesce(' on ' || hypertable_schema || '.' || hypertable_name, '') from timescaledb_information.jobs"
                 + " where job_id >= 1000 and scheduled and proc_name in ('policy_compression', 'policy_recompression', 'policy_retention') order by job_id");
+    List<String> own =
+        source.column(
+            "select job_id || ' ' || proc_schema || '.' || proc_name from timescaledb_information.jobs"
+                + " where job_id >= 1000 and scheduled and proc_schema !~ '^_timescaledb_' order by job_id");
+    if (!own.isEmpty()) {
+      out.add(
+          Severity.WARN,
+          TIMESCALEDB,
+          Side.SOURCE,
+          "user-jobs",
+          "Jobs of the users' own run in the source's server, past the application: what they write is not mirrored.",
+          "If they write to tables that are moved, let the application do it, or verify those with --repair when the jobs have stopped for the cutover.",
+          own);
+    }
     if (!jobs.isEmpty()) {
       out.add(
           Severity.INFO,

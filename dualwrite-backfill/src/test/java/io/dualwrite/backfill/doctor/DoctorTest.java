@@ -21,7 +21,7 @@ import org.postgresql.ds.PGSimpleDataSource;
 
 class DoctorTest {
 
-  private static DataSource as(PgServer server, PgPair pair, String user, String options) {
+  static DataSource as(PgServer server, PgPair pair, String user, String options) {
     PGSimpleDataSource d = new PGSimpleDataSource();
     d.setUrl(server.url(pair.database()));
     d.setUser(user);
@@ -32,7 +32,7 @@ class DoctorTest {
     return d;
   }
 
-  private static List<Finding> examine(PgPair pair, DoctorOptions options) {
+  static List<Finding> examine(PgPair pair, DoctorOptions options) {
     return Doctor.examine(
         as(pair.sourceServer(), pair, "postgres", ""),
         as(pair.targetServer(), pair, "postgres", ""),
@@ -45,11 +45,11 @@ class DoctorTest {
     return found;
   }
 
-  private static List<Finding> of(List<Finding> found, String code) {
+  static List<Finding> of(List<Finding> found, String code) {
     return found.stream().filter(f -> f.code().equals(code)).toList();
   }
 
-  private static Finding one(List<Finding> found, String code) {
+  static Finding one(List<Finding> found, String code) {
     List<Finding> some = of(found, code);
     assertEquals(1, some.size(), code + " in " + found);
     return some.get(0);
@@ -229,6 +229,7 @@ class DoctorTest {
       }
       assertEquals(2, of(found, "sequence-privilege").size());
       assertEquals(2, of(found, "no-stats").size());
+      assertFound(found, Severity.WARN, "not-owner", "public.hidden", "public.guarded");
     }
   }
 
