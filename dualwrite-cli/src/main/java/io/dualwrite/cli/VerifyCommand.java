@@ -131,7 +131,7 @@ final class VerifyCommand implements Callable<Integer> {
             Terminal.number(result.skipped())
                 + " ranges were found equal by the verify that is resumed; their rows are not in the table");
       }
-      table(terminal, result);
+      table(terminal, result, method);
       differences(terminal, result);
       terminal.println(
           result.equal()
@@ -153,7 +153,13 @@ final class VerifyCommand implements Callable<Integer> {
   }
 
   /** One row per table. */
-  public static void table(Terminal terminal, VerifyResult result) {
+  private static void table(Terminal terminal, VerifyResult result, VerifyOptions.Method method) {
+    String equal =
+        switch (method) {
+          case CHECKSUM -> "equal";
+          case COUNT -> "as many rows";
+          case ESTIMATE -> "about as many rows";
+        };
     List<List<String>> rows =
         Terminal.rows("table", "source", "target", "differing", "repaired", "result");
     for (VerifyResult.TableResult t : result.tables()) {
@@ -164,7 +170,7 @@ final class VerifyCommand implements Callable<Integer> {
               Terminal.number(t.targetRows()),
               Terminal.number(t.differing()),
               Terminal.number(t.repaired()),
-              t.error().orElse(t.equal() ? "equal" : "DIFFERENT")));
+              t.error().orElse(t.equal() ? equal : "DIFFERENT")));
     }
     terminal.table(rows);
   }

@@ -20,6 +20,7 @@ import java.nio.file.Path;
 import java.sql.SQLException;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.regex.Pattern;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -114,6 +115,8 @@ class CommandsTest {
       assertTrue(said().contains("public.keyed different on the target: 7 (v)"), said());
       assertEquals(ExitCode.DONE, run(pair, "verify", "--method", "count"), said());
       assertTrue(said().contains("values were not compared"), said());
+      assertTrue(
+          Pattern.compile("public\\.keyed .* as many rows\\R").matcher(said()).find(), said());
       assertEquals(ExitCode.DONE, run(pair, "verify", "--recheck", "10ms", "--repair"), said());
       assertEquals(ExitCode.DONE, run(pair, "status"), said());
       assertTrue(said().contains("chunks copied"), said());

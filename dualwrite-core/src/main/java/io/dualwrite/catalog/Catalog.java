@@ -347,8 +347,10 @@ public final class Catalog {
                 + " a.attnotnull, a.attgenerated, a.attidentity, pg_catalog.pg_get_expr(d.adbin, d.adrelid), t.typdefault,"
                 + " exists (select from pg_catalog.pg_depend dep join pg_catalog.pg_proc f on f.oid = dep.refobjid"
                 + " where dep.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass and dep.objid = d.oid"
-                + " and dep.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass and f.provolatile = 'v')"
+                + " and dep.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass and f.provolatile = 'v'),"
+                + " coalesce(l.collisdeterministic, true)"
                 + " from pg_catalog.pg_attribute a join pg_catalog.pg_type t on t.oid = a.atttypid"
+                + " left join pg_catalog.pg_collation l on l.oid = a.attcollation"
                 + " join pg_catalog.pg_namespace tn on tn.oid = t.typnamespace"
                 + " left join pg_catalog.pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum"
                 + " where a.attrelid = any(?) and a.attnum > 0 and not a.attisdropped order by a.attrelid, a.attnum")) {
@@ -378,7 +380,8 @@ public final class Catalog {
                       r.getBoolean(10)
                           ? Column.Default.ROUTINE
                           : computed ? Column.Default.COMPUTED : Column.Default.NULL,
-                      null),
+                      null,
+                      r.getBoolean(11)),
                   isGenerated ? null : expression));
         }
       }
@@ -401,7 +404,8 @@ public final class Catalog {
                 false,
                 c.identity(),
                 value == null ? Column.Default.NULL : Column.Default.CONSTANT,
-                value);
+                value,
+                c.deterministic());
       }
       result.computeIfAbsent(raw.oid, k -> new ArrayList<>()).add(c);
     }

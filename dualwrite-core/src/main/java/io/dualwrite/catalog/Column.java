@@ -14,6 +14,8 @@ package io.dualwrite.catalog;
  * @param identity {@code NONE}, or how it is filled
  * @param def what an INSERT that omits the column puts there
  * @param defaultText if {@code def} is {@code CONSTANT}: the value as text
+ * @param deterministic whether texts that are equal in it are the same, as they are unless its
+ *     collation is nondeterministic
  */
 public record Column(
     String name,
@@ -23,7 +25,8 @@ public record Column(
     boolean generated,
     Identity identity,
     Default def,
-    String defaultText) {
+    String defaultText,
+    boolean deterministic) {
 
   /** How an identity column is filled. */
   public enum Identity {

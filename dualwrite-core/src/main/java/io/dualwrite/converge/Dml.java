@@ -177,7 +177,7 @@ final class Dml {
     List<String> otherwise = new ArrayList<>();
     for (int i = 0; i < in.size(); i++) {
       Column c = in.get(i).column;
-      if (key.contains(c.name()) && !oneText(c.type())) {
+      if (key.contains(c.name()) && !oneText(c)) {
         otherwise.add(Columns.text(c) + " <> u.a" + i + " collate \"C\"");
       }
     }
@@ -199,7 +199,7 @@ final class Dml {
     List<String> set = new ArrayList<>();
     for (int i = 0; i < in.size(); i++) {
       Column c = in.get(i).column;
-      if (key.contains(c.name()) && !oneText(c.type())) {
+      if (key.contains(c.name()) && !oneText(c)) {
         set.add(c.sql() + " = " + in.get(i).cast("u.a" + i));
       }
     }
@@ -213,9 +213,9 @@ final class Dml {
         + match(in, key);
   }
 
-  /** Whether equal values of a type have the same text. */
-  private static boolean oneText(String type) {
-    return comparable(type) && !type.equals("numeric");
+  /** Whether equal values of a column have the same text. */
+  private static boolean oneText(Column c) {
+    return comparable(c.type()) && !c.type().equals("numeric") && c.deterministic();
   }
 
   /** Second half of it. */

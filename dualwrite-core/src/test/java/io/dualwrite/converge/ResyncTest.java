@@ -74,20 +74,24 @@ class ResyncTest {
   void keysThatAreEqualAndWrittenOtherwise() throws Exception {
     f.with(
         "create table t(id numeric, k char(4), v int, primary key (id, k)); create table deferred(id float8 primary key deferrable);"
+            + " create extension citext; create collation folded (provider = icu, locale = 'und-u-ks-level2', deterministic = false);"
+            + " create table texts(id citext, x text collate folded, v int, primary key (id, x));"
             + " create table parent(id numeric primary key); create table child(id int primary key, p numeric references parent on delete cascade)");
     f.pair.executeSource(
-        "insert into t values (1.0, 'a', 1), (2, 'b', 2); insert into deferred values ('-0'); insert into parent values (1.00); insert into child values (1, 1)");
+        "insert into t values (1.0, 'a', 1), (2, 'b', 2); insert into deferred values ('-0'); insert into texts values ('Anna', 'Über', 1), ('Berta', 'x', 2); insert into parent values (1.00); insert into child values (1, 1)");
     f.pair.executeTarget(
-        "insert into t values (1, 'a', 1), (2, 'b', 3); insert into deferred values (0); insert into parent values (1.0); insert into child values (1, 1)");
+        "insert into t values (1, 'a', 1), (2, 'b', 3); insert into deferred values (0); insert into texts values ('ANNA', 'Über', 1), ('Berta', 'X', 3); insert into parent values (1.0); insert into child values (1, 1)");
     f.engine.resync(
         Map.of(
             table("t"),
             List.of(List.of("1", "a"), List.of("1.0", "a"), List.of("2", "b")),
             table("deferred"),
             keys("0"),
+            table("texts"),
+            List.of(List.of("anna", "über"), List.of("Berta", "X")),
             table("parent"),
             keys("1.0")));
-    for (String t : List.of("t", "deferred", "parent", "child")) {
+    for (String t : List.of("t", "deferred", "texts", "parent", "child")) {
       f.assertEqual(t);
     }
   }

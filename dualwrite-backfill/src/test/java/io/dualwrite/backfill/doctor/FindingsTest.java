@@ -523,7 +523,7 @@ class FindingsTest {
   @Test
   void timescaleInOtherVersions() throws SQLException {
     try (PgPair pair = timescale()) {
-      pair.executeSource(PgPair.CREATE_TIMESCALEDB);
+      pair.executeSource("create extension timescaledb");
       String other = other(pair);
       // the other one is not offered
       pair.executeTarget(
