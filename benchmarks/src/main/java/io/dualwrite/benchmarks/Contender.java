@@ -1,6 +1,7 @@
 package io.dualwrite.benchmarks;
 
 import io.dualwrite.config.Setting;
+import io.dualwrite.embedded.TcpProxy;
 import io.dualwrite.jdbc.Assembled;
 import io.dualwrite.jdbc.DualWriteDataSource;
 import java.sql.Connection;
@@ -20,9 +21,11 @@ final class Contender implements AutoCloseable {
     /** dualwrite, its default. */
     SYNC("sync"),
     /** dualwrite, the mirror written by the replayer alone. */
-    ASYNC("async");
+    ASYNC("async"),
+    /** The same while the target is away: what is left is what the application itself pays. */
+    AWAY("async");
 
-    /** As the tables name it. */
+    /** As the tables name it, and the settings. */
     final String label;
 
     Way(String label) {
@@ -34,6 +37,7 @@ final class Contender implements AutoCloseable {
   final String table;
   private final DualWriteDataSource dual;
   private final Connection[] connections;
+  private TcpProxy path;
   private long id = 1000;
 
   Contender(Way way, String sourceUrl, String targetUrl) throws SQLException {
@@ -49,16 +53,26 @@ final class Contender implements AutoCloseable {
         connections = new Connection[] {connect(sourceUrl), connect(targetUrl)};
       }
       default -> {
+        String url = targetUrl;
+        if (way == Way.AWAY) {
+          java.net.URI at = java.net.URI.create(targetUrl.substring("jdbc:".length()));
+          path = new TcpProxy(at.getHost(), at.getPort());
+          url = targetUrl.replace(":" + at.getPort() + "/", ":" + path.port() + "/");
+        }
         dual =
             DualWriteDataSource.builder()
                 .source(sourceUrl, "postgres", "postgres")
-                .target(targetUrl, "postgres", "postgres")
+                .target(url, "postgres", "postgres")
                 .mirror(way.label)
                 .journal(Scratch.directory())
                 .set(Setting.JOURNAL_MIN_FREE_BYTES, "1MB")
                 .build();
         CommitBenchmark.await(() -> Assembled.ready(dual));
         connections = new Connection[] {dual.getConnection()};
+        if (path != null) {
+          path.refuse();
+          path.cut();
+        }
       }
     }
   }
@@ -108,6 +122,13 @@ final class Contender implements AutoCloseable {
     }
   }
 
+  /** Lets the target be there, if it was not. */
+  void back() {
+    if (path != null) {
+      path.resume();
+    }
+  }
+
   /** How many units of work were left to the replayer. */
   long left() {
     return dual == null ? 0 : dual.status().counters().getOrDefault("units.left-to-replay", 0L);
@@ -120,6 +141,9 @@ final class Contender implements AutoCloseable {
     }
     if (dual != null) {
       dual.close();
+    }
+    if (path != null) {
+      path.close();
     }
   }
 }

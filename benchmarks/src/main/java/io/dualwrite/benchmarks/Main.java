@@ -205,6 +205,12 @@ public final class Main {
           whole.worstWait());
       target(out, "async, added median latency, best transaction", 5, "%", async[0]);
       target(out, "async, added median latency, worst transaction", 5, "%", async[1]);
+      target(
+          out,
+          "the same while the target is away, worst transaction",
+          5,
+          "%",
+          whole.awayOverhead());
     }
     if (micro != null) {
       out.println(
@@ -253,6 +259,13 @@ public final class Main {
           each statement on both connections and commits both, and has neither journal nor replay.
           """);
       whole.print(out);
+      out.println(
+          """
+
+          Client, target and journal share the source's processors and disk here, so that part of what async adds is the
+          target's own work. Without it, that is while the target is away and everything waits in the journal:
+          """);
+      whole.printAway(out);
     }
   }
 

@@ -119,6 +119,12 @@ final class WholeRun {
           System.err.println("whole run: round " + (round + 1) + " of " + rounds);
           Collections.rotate(contenders, 1); // nobody always comes after the same
         }
+        proxy.delay(Direction.TO_SERVER, Duration.ZERO);
+        proxy.delay(Direction.TO_CLIENT, Duration.ZERO);
+        for (Contender c : contenders) {
+          c.back();
+          c.drain();
+        }
         compare();
       } finally {
         for (Contender c : contenders) {
@@ -136,6 +142,9 @@ final class WholeRun {
       proxy.delay(Direction.TO_CLIENT, half);
       for (Workload w : Workload.values()) {
         for (Contender c : contenders) {
+          if (c.way == Way.AWAY && delay != roundTripMillis[0]) {
+            continue; // it never gets there
+          }
           Result r =
               results
                   .computeIfAbsent(delay, k -> new EnumMap<>(Workload.class))
@@ -174,7 +183,9 @@ final class WholeRun {
     }
     c.settle();
     long settled = proxy.requests(); // to drain makes connections of its own
-    c.drain();
+    if (c.way != Way.AWAY) {
+      c.drain();
+    }
     s.drainNanos = System.nanoTime() - start - s.nanos;
     s.requests = (c.way == Way.SYNC ? settled : proxy.requests()) - requests;
     s.left = c.left() - left;
@@ -273,6 +284,17 @@ final class WholeRun {
         in per cent of it, it took until the target had everything.""");
   }
 
+  /** Writes what async costs while the target is away. */
+  void printAway(PrintStream out) {
+    out.println(
+        """
+        | transaction | async, the target away: tx/s, p50, p99, each divided by the source's alone |
+        |---|---|""");
+    for (Workload w : Workload.values()) {
+      out.printf("| %s | %s |%n", w.label, ratios(roundTripMillis[0], w, Way.AWAY));
+    }
+  }
+
   /** A line for a kind of transaction at a delay. */
   private interface Line {
     void print(int delay, Workload workload);
@@ -340,6 +362,18 @@ final class WholeRun {
       }
     }
     return worst;
+  }
+
+  /** The most that async adds to a median latency while the target is away, in per cent. */
+  double awayOverhead() {
+    double most = Double.NEGATIVE_INFINITY;
+    for (Workload w : Workload.values()) {
+      double ratio =
+          result(roundTripMillis[0], w, Way.AWAY)
+              .ratio(result(roundTripMillis[0], w, Way.SOURCE), Slot::p50);
+      most = Math.max(most, 100 * (ratio - 1));
+    }
+    return most;
   }
 
   /** The least and the most that async adds to a median latency, in per cent. */
