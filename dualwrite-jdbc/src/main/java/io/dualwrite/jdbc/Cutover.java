@@ -99,6 +99,7 @@ final class Cutover {
         if (!flipped) {
           exchangeTriggersBack(old);
         }
+        writer.catalogChanged(); // what was known of triggers is from before the exchange
       }
     } finally {
       old.convergence().liftRate(false);

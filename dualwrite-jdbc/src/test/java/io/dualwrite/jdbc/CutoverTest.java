@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.zaxxer.hikari.HikariConfig;
 import com.zaxxer.hikari.HikariDataSource;
+import io.dualwrite.config.Setting;
 import io.dualwrite.control.Phase;
 import io.dualwrite.control.Side;
 import java.sql.Connection;
@@ -210,6 +211,23 @@ class CutoverTest {
   }
 
   @Test
+  void triggersThatTheCutoverSwitchesOnAreNoSurprise() throws SQLException {
+    try (Fixture f = Fixture.shared("create table watched(id int primary key, v int)")) {
+      f.open(b -> b.set(Setting.RECONCILE, "manual")).ready();
+      f.execute(
+          "create function stamp() returns trigger language plpgsql as 'begin new.v := 1; return new; end';"
+              + " create trigger stamp before insert or update on watched for each row execute function stamp()");
+      f.execute("insert into watched values (1)");
+      f.ds.cutover(Duration.ofSeconds(10));
+      f.execute("insert into watched values (2)");
+      f.ds.cutoverBack(Duration.ofSeconds(10));
+      f.execute("insert into watched values (3)");
+      assertEquals(List.of(), f.ds.status().suspects());
+      f.assertEqual();
+    }
+  }
+
+  @Test
   void triggersThatADeadCutoverLeftOffAreSwitchedOnAtTheNextStart() throws SQLException {
     try (Fixture f =
         Fixture.shared(
@@ -252,7 +270,7 @@ class CutoverTest {
   @Test
   void refusedWhileSomethingIsSuspect() throws SQLException {
     try (Fixture f = Fixture.shared(DDL)) {
-      f.open(b -> b.set(io.dualwrite.config.Setting.RECONCILE, "manual")).ready();
+      f.open(b -> b.set(Setting.RECONCILE, "manual")).ready();
       try (Connection c = f.connect();
           Statement s = c.createStatement()) {
         assertEquals(
