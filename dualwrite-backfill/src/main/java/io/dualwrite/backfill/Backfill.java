@@ -1,6 +1,7 @@
 package io.dualwrite.backfill;
 
 import io.dualwrite.catalog.Catalog;
+import io.dualwrite.control.ControlSchema;
 import io.dualwrite.control.Side;
 import java.sql.Connection;
 import java.sql.SQLException;
@@ -107,11 +108,13 @@ public final class Backfill {
    * when it was called has ended. Idempotent: what is staged already is left alone.
    *
    * @throws BackfillException if a table cannot be backfilled, the target's schema does not fit, T
-   *     is of the wrong type, or old transactions do not end; nothing is staged then
+   *     is of the wrong type, old transactions do not end, or the target is primary; nothing is
+   *     staged then
    */
   public StageResult stage(StageOptions options) {
     try (Connection s = sources.getConnection();
         Connection t = targets.getConnection()) {
+      requireMirror(t);
       return new Stager(s, t, sourceCatalog, targetCatalog).stage(options);
     } catch (SQLException e) {
       throw failed("stage", e);
@@ -122,11 +125,13 @@ public final class Backfill {
    * Copies until nothing is left that anybody could copy. An interrupt of the calling thread ends
    * it after the chunks under way.
    *
-   * @throws BackfillException if nothing is staged or a database stays unreachable
+   * @throws BackfillException if nothing is staged, a database stays unreachable or the target is
+   *     primary
    */
   public CopyResult copy(CopyOptions options, Progress listener) {
     sourceCatalog.invalidate();
     targetCatalog.invalidate();
+    requireMirror();
     try (Healer healer = healer(options.parallelism())) {
       return new Copier(sources, targets, sourceCatalog, targetCatalog, healer, options, steps)
           .copy(listener);
@@ -139,12 +144,15 @@ public final class Backfill {
    * Compares content, range by range, and repairs if asked to. Ranges: those staged, and everything
    * else of every table, rows at and after T too.
    *
-   * @throws BackfillException if a database cannot be reached or the source has tables that cannot
-   *     be compared
+   * @throws BackfillException if a database cannot be reached, the source has tables that cannot be
+   *     compared, or it is to repair and the target is primary
    */
   public VerifyResult verify(VerifyOptions options, Progress listener) {
     sourceCatalog.invalidate();
     targetCatalog.invalidate();
+    if (options.repair()) {
+      requireMirror();
+    }
     try (Healer healer = healer(options.parallelism())) {
       return new Verifier(sources, targets, sourceCatalog, targetCatalog, healer, options)
           .verify(listener);
@@ -215,6 +223,22 @@ public final class Backfill {
           n.bytes());
     } catch (SQLException e) {
       throw failed("status", e);
+    }
+  }
+
+  private void requireMirror() {
+    try (Connection t = targets.getConnection()) {
+      requireMirror(t);
+    } catch (SQLException e) {
+      throw failed("connecting", e);
+    }
+  }
+
+  /** Since a cutover the target's rows are the newer ones, which the source's must not replace. */
+  private static void requireMirror(Connection target) throws SQLException {
+    if (ControlSchema.targetIsPrimary(target)) {
+      throw new BackfillException(
+          "the target is the primary since a cutover, and what it holds must not be overwritten with the source's rows; differences are for the writers to mend: DualWriteDataSource.reconcile(), or 'dualwrite reconcile DIR'");
     }
   }
 

@@ -2,11 +2,13 @@ package io.dualwrite.backfill;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.dualwrite.backfill.VerifyResult.Difference;
 import io.dualwrite.backfill.VerifyResult.Kind;
 import io.dualwrite.backfill.VerifyResult.TableResult;
+import io.dualwrite.control.ControlSchema;
 import io.dualwrite.embedded.PgPair;
 import java.sql.Connection;
 import java.sql.SQLException;
@@ -130,6 +132,29 @@ class VerifyTest {
       assertEquals(15, table(healed, "k").repaired());
       Check.assertEqual(pair);
       assertTrue(b.verify(QUICK, Progress.none()).equal());
+    }
+  }
+
+  @Test
+  void whatThePrimaryHoldsIsNotOverwritten() throws SQLException {
+    try (PgPair pair = PgPair.shared()) {
+      prepare(pair);
+      Backfill b = Check.backfill(pair);
+      b.stage(StageOptions.defaults());
+      try (Connection t = pair.target()) {
+        ControlSchema.install(t);
+      }
+      pair.executeTarget(
+          "update dualwrite.control set epoch = 1; update k set s = 'newer' where a = 10");
+      for (Runnable what :
+          List.<Runnable>of(
+              () -> b.verify(QUICK.withRepair(true), Progress.none()),
+              () -> b.copy(CopyOptions.defaults(), Progress.none()),
+              () -> b.stage(StageOptions.defaults()))) {
+        BackfillException e = assertThrows(BackfillException.class, what::run);
+        assertTrue(e.getMessage().contains("the target is the primary"), e.getMessage());
+      }
+      assertFalse(b.verify(QUICK, Progress.none()).equal());
     }
   }
 

@@ -1,6 +1,7 @@
 package io.dualwrite.control;
 
 import java.sql.Connection;
+import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
 
@@ -97,6 +98,28 @@ public final class ControlSchema {
       throw e;
     } finally {
       connection.setAutoCommit(auto);
+    }
+  }
+
+  /**
+   * Whether a cutover made the target the primary, as far as its control row says. False where no
+   * writer ever was.
+   *
+   * @param target a connection to the target
+   * @throws SQLException if the row may not be read
+   */
+  public static boolean targetIsPrimary(Connection target) throws SQLException {
+    try (Statement s = target.createStatement()) {
+      try (ResultSet r =
+          s.executeQuery("select pg_catalog.to_regclass('dualwrite.control') is not null")) {
+        r.next();
+        if (!r.getBoolean(1)) {
+          return false;
+        }
+      }
+      try (ResultSet r = s.executeQuery("select epoch % 2 = 1 from dualwrite.control")) {
+        return r.next() && r.getBoolean(1);
+      }
     }
   }
 }
