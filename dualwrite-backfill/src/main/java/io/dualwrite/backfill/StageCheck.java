@@ -13,9 +13,10 @@ import java.util.TreeMap;
 /**
  * What {@link Backfill#stage} would make of both databases as they are, without staging anything.
  *
- * @param tables the source's tables that can be backfilled; partitions belong to their root
+ * @param tables the source's tables that can be backfilled; partitions belong to their root, and
+ *     what continuous aggregates keep is not among them
  * @param refused a sentence for each table of the source that cannot
- * @param missing those of {@code tables} that the target lacks
+ * @param missing those of {@code tables}, and the continuous aggregates, that the target lacks
  * @param problems why the target's table could not take the rows, by table
  * @param triggers the enabled triggers that would fire on the target, by table
  */
@@ -56,6 +57,13 @@ public record StageCheck(
       }
       triggers.putAll(stager.enabledTriggers(t));
     }
-    return new StageCheck(scope.roots(), scope.refused(), missing, problems, triggers);
+    List<Table> tables =
+        scope.roots().stream()
+            .filter(
+                t ->
+                    !scope.hypertables().containsKey(t.name())
+                        || scope.hypertables().get(t.name()).view() == null)
+            .toList();
+    return new StageCheck(tables, scope.refused(), missing, problems, triggers);
   }
 }

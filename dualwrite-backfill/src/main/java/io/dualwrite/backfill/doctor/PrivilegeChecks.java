@@ -29,6 +29,9 @@ final class PrivilegeChecks {
     }
   }
 
+  private static final String CONTROL_TABLES =
+      "GRANT ALL ON ALL TABLES IN SCHEMA dualwrite TO the role, and as the role that runs the commands: ALTER DEFAULT PRIVILEGES IN SCHEMA dualwrite GRANT ALL ON TABLES TO it.";
+
   void run() {
     out.step(PRIVILEGES, Side.SOURCE, "privileges on tables", () -> tables(source));
     out.step(PRIVILEGES, Side.TARGET, "privileges on tables", () -> tables(target));
@@ -149,11 +152,14 @@ final class PrivilegeChecks {
     if (exists
         ? p.is("has_schema_privilege('dualwrite', 'CREATE')")
         : p.is("has_database_privilege(current_database(), 'CREATE')")) {
+      if (exists) {
+        controlTables(p);
+      }
       return;
     }
     String right =
         exists
-            ? "GRANT USAGE, CREATE ON SCHEMA dualwrite TO the role."
+            ? "GRANT USAGE, CREATE ON SCHEMA dualwrite TO the role. " + CONTROL_TABLES
             : "GRANT CREATE ON DATABASE … TO the role, or create a schema dualwrite that it owns.";
     if (p == target) {
       out.block(
@@ -170,6 +176,25 @@ final class PrivilegeChecks {
           "control-schema",
           "After a cutover the source is the mirror and gets a schema dualwrite for its markers; the role may not create it.",
           right + " In time for the cutover.");
+    }
+  }
+
+  /** Those that another role made: {@code schema migrate} and {@code stage} create some. */
+  private void controlTables(Probe p) throws SQLException {
+    List<String> not =
+        p.column(
+            "select 'dualwrite.' || c.relname from pg_class c where c.relnamespace = 'dualwrite'::regnamespace and c.relkind = 'r'"
+                + " and not (has_schema_privilege('dualwrite', 'USAGE') and has_table_privilege(c.oid, 'SELECT') and has_table_privilege(c.oid, 'INSERT')"
+                + " and has_table_privilege(c.oid, 'UPDATE') and has_table_privilege(c.oid, 'DELETE')) order by 1");
+    if (!not.isEmpty()) {
+      out.add(
+          p == target ? Severity.BLOCK : Severity.WARN,
+          PRIVILEGES,
+          p.side(),
+          "control-tables",
+          "Another role created tables of the schema dualwrite, and this one may not use them: nothing is mirrored, and the cutover is refused.",
+          CONTROL_TABLES,
+          not);
     }
   }
 

@@ -206,6 +206,20 @@ final class TimescaleChecks {
           "",
           jobs);
     }
+    List<String> actions =
+        source.column(
+            "select job_id || ' ' || proc_schema || '.' || proc_name from timescaledb_information.jobs"
+                + " where job_id >= 1000 and scheduled and proc_schema not like '\\_timescaledb\\_%' order by job_id");
+    if (!actions.isEmpty()) {
+      out.add(
+          Severity.WARN,
+          TIMESCALEDB,
+          Side.SOURCE,
+          "source-actions",
+          "Jobs run procedures of your own inside the source: what those write passes by the application, so that it is not mirrored.",
+          "If they write into tables that are moved: 'dualwrite verify --repair' for these tables before the cutover, and at the cutover take them off the source's schedule (alter_job).",
+          actions);
+    }
   }
 
   private void license() {
@@ -237,7 +251,7 @@ final class TimescaleChecks {
         target.column(
             "select job_id || ' ' || proc_name || coalesce(' on ' || hypertable_schema || '.' || hypertable_name, '')"
                 + " from timescaledb_information.jobs where job_id >= 1000 and scheduled order by job_id");
-    if (!on.isEmpty()) {
+    if (!on.isEmpty() && !copied()) {
       out.add(
           Severity.WARN,
           TIMESCALEDB,
@@ -247,6 +261,29 @@ final class TimescaleChecks {
           "'dualwrite jobs disable' notes which were on and disables them; 'dualwrite jobs enable' restores them after the copy.",
           on);
     }
+    List<String> strangers =
+        target.column(
+            "select j.job_id || ' ' || j.proc_name || ' on ' || n.nspname || '.' || c.relname || ' (' || j.owner || ')' from timescaledb_information.jobs j"
+                + " join pg_namespace n on n.nspname = j.hypertable_schema join pg_class c on c.relnamespace = n.oid and c.relname = j.hypertable_name"
+                + " where j.job_id >= 1000 and not pg_has_role(j.owner::name, c.relowner, 'USAGE') order by j.job_id");
+    if (!strangers.isEmpty()) {
+      out.add(
+          Severity.WARN,
+          TIMESCALEDB,
+          Side.TARGET,
+          "job-owner",
+          "Jobs of the target belong to roles that may not work on their tables, and will fail.",
+          "UPDATE _timescaledb_config.bgw_job SET owner = … as a superuser, or ALTER TABLE … OWNER TO the jobs' role.",
+          strangers);
+    }
+  }
+
+  /** Whether everything that was staged is copied, so that jobs may run. */
+  private boolean copied() throws SQLException {
+    return target.exists("dualwrite.task")
+        && target.is("has_table_privilege('dualwrite.task', 'SELECT')")
+        && target.is(
+            "exists (select from dualwrite.task) and not exists (select from dualwrite.task where state <> 'done')");
   }
 
   /** What the copy of chunks uses, asked of the functions themselves. */

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.dualwrite.backfill.doctor.Finding.Severity;
+import io.dualwrite.control.ControlSchema;
 import io.dualwrite.embedded.PgPair;
 import io.dualwrite.embedded.PgServer;
 import java.sql.Connection;
@@ -230,6 +231,24 @@ class DoctorTest {
       assertEquals(2, of(found, "sequence-privilege").size());
       assertEquals(2, of(found, "no-stats").size());
       assertFound(found, Severity.WARN, "not-owner", "public.hidden", "public.guarded");
+      // what another role's commands left there is the writers' business too
+      try (Connection t = pair.target()) {
+        ControlSchema.install(t);
+      }
+      pair.executeTarget("grant usage, create on schema dualwrite to doctor_poor");
+      found =
+          Doctor.examine(
+              as(pair.sourceServer(), pair, "doctor_poor", ""),
+              as(pair.targetServer(), pair, "doctor_poor", ""),
+              DoctorOptions.defaults());
+      assertFound(found, Severity.BLOCK, "control-tables", "dualwrite.control");
+      pair.executeTarget("grant all on all tables in schema dualwrite to doctor_poor");
+      found =
+          Doctor.examine(
+              as(pair.sourceServer(), pair, "doctor_poor", ""),
+              as(pair.targetServer(), pair, "doctor_poor", ""),
+              DoctorOptions.defaults());
+      assertEquals(List.of(), of(found, "control-tables"));
     }
   }
 
