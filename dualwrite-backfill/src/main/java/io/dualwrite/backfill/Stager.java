@@ -142,6 +142,13 @@ final class Stager {
     return result;
   }
 
+  /** When the first writer began to dual-write; null if none did. */
+  private String began() throws SQLException {
+    return Sql.value(target, "select pg_catalog.to_regclass('dualwrite.writer')") == null
+        ? null
+        : Sql.value(target, "select min(started)::text from dualwrite.writer");
+  }
+
   StageResult stage(StageOptions options) throws SQLException {
     // What was open now may have begun before the last writer dual-wrote: remember it first
     if (Sql.value(source, "select pg_catalog.pg_is_in_recovery()").equals("t")) {
@@ -196,6 +203,24 @@ final class Stager {
     List<TableName> leftOut = new ArrayList<>();
     List<String> warnings = new ArrayList<>();
     Map<TableName, List<String>> places = new LinkedHashMap<>();
+    String began = began();
+    if (began != null
+        && until.moment().isPresent()
+        && Sql.value(
+                target,
+                "select "
+                    + Sql.literal(until.moment().get())
+                    + "::timestamptz < "
+                    + Sql.literal(began)
+                    + "::timestamptz")
+            .equals("t")) {
+      warnings.add(
+          "--until "
+              + until.moment().get()
+              + " lies before the first writer began to dual-write ("
+              + began
+              + "): rows of the time in between are neither copied nor mirrored; clean, and stage with a later one");
+    }
     for (Table root : roots) {
       List<TaskStore.Draft> mine = new ArrayList<>();
       Sql.execute(source, Sessions.searchPath(root));
@@ -238,6 +263,7 @@ final class Stager {
         already.add(name);
       } else if (!mine.isEmpty()
           && hypertable == null
+          && began == null
           && Sql.value(target, "select exists (select from " + root.name().sql() + ")")
               .equals("t")) {
         warnings.add(

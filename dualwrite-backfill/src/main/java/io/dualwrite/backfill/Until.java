@@ -137,6 +137,11 @@ final class Until {
         .toList();
   }
 
+  /** That of timestamptz, which can be compared with a clock. */
+  Optional<String> moment() {
+    return Optional.ofNullable(points.get(Kind.TIMESTAMPTZ));
+  }
+
   /** As typed, in a fixed order. */
   List<String> texts() {
     return List.copyOf(points.values());

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.dualwrite.catalog.TableName;
+import io.dualwrite.control.ControlSchema;
 import io.dualwrite.embedded.PgPair;
 import java.sql.Connection;
 import java.sql.SQLException;
@@ -264,6 +265,33 @@ class StageTest {
       b.stage(StageOptions.defaults());
       Check.copyAll(b);
       Check.assertEqual(pair);
+    }
+  }
+
+  @Test
+  void rowsOfWritersAreExpectedAndUntilIsAfterThem() throws SQLException {
+    try (PgPair pair = PgPair.shared()) {
+      pair.execute(
+          "create table t(id int primary key); insert into t values (1); create table log(at timestamptz)");
+      StageOptions early =
+          StageOptions.defaults()
+              .withUntil(List.of("2001-03-01T00:00Z"))
+              .withTimeColumns(Map.of("log", "at"));
+      Backfill b = Check.backfill(pair);
+      List<String> warnings = b.stage(early).warnings();
+      assertEquals(1, warnings.size(), warnings.toString());
+      contains(warnings.get(0), "public.t is not empty");
+      b.clean();
+      try (Connection t = pair.target()) {
+        ControlSchema.install(t);
+      }
+      pair.executeTarget(
+          "insert into dualwrite.writer(writer, started) values (gen_random_uuid(), '2001-03-01 00:00:01Z')");
+      warnings = b.stage(early).warnings();
+      assertEquals(1, warnings.size(), warnings.toString());
+      contains(warnings.get(0), "before the first writer began");
+      b.clean();
+      assertEquals(List.of(), b.stage(early.withUntil(List.of("2001-03-01T00:00:02Z"))).warnings());
     }
   }
 

@@ -134,7 +134,9 @@ final class CopyCommand implements Callable<Integer> {
     if (!result.failed().isEmpty()) {
       terminal.println("mend what the errors say, then: dualwrite copy --retry-failed");
     } else if (result.complete()) {
-      terminal.println(terminal.dim("next: dualwrite verify"));
+      terminal.println(
+          terminal.dim(
+              "next: dualwrite verify; with continuous aggregates dualwrite refresh-caggs first"));
     }
   }
 
