@@ -1,12 +1,15 @@
 package io.dualwrite.cli;
 
 import io.dualwrite.backfill.jobs.Jobs;
+import io.dualwrite.control.ControlSchema;
 import io.dualwrite.control.Side;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.time.Duration;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.Callable;
+import java.util.stream.Collectors;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -26,7 +29,9 @@ import picocli.CommandLine.Spec;
       "",
       "While chunks are copied, policies must not compress, refresh or drop them. 'schema migrate'"
           + " disables all jobs and notes which were scheduled. After the copy: 'jobs run' catches up"
-          + " one by one, 'jobs enable' restores exactly what was noted.",
+          + " one by one, 'jobs enable' restores exactly what was noted. Jobs that run procedures of"
+          + " your own stay off while the source is the primary, as what they write would be on the"
+          + " target alone; after the cutover the same commands include them.",
     },
     optionListHeading = "%nOptions:%n",
     commandListHeading = "%nCommands:%n",
@@ -61,6 +66,32 @@ final class JobsCommand implements Callable<Integer> {
         return ExitCode.DONE;
       }
       return work.on(c, terminal);
+    }
+  }
+
+  /** Whether procedures of the users' own may run: they write where the application does. */
+  private static final class Actions {
+
+    @Option(
+        names = "--actions",
+        description =
+            "Also jobs that run procedures of your own, although the source is the primary.")
+    private boolean actions;
+
+    private boolean allowed(Connection c) throws SQLException {
+      return actions || ControlSchema.targetIsPrimary(c);
+    }
+  }
+
+  /** Names the jobs that stay off because of what they are. */
+  private static void held(Terminal terminal, List<Jobs.Job> jobs) {
+    if (!jobs.isEmpty()) {
+      terminal.println(
+          "left off until the target is the primary, as they run procedures of your own: "
+              + jobs.stream()
+                  .map(j -> j.id() + " " + j.describe())
+                  .collect(Collectors.joining(", "))
+              + "; --actions includes them");
     }
   }
 
@@ -166,6 +197,8 @@ final class JobsCommand implements Callable<Integer> {
         description = "Between two jobs (default: ${DEFAULT-VALUE}).")
     private Duration pause;
 
+    @Mixin private Actions actions;
+
     @Option(names = "--force", description = "Even if the copy has work left.")
     private boolean force;
 
@@ -179,7 +212,10 @@ final class JobsCommand implements Callable<Integer> {
         Jobs.requireCopied(c);
       }
       try (Interruption interruption = Interruption.stops(Thread.currentThread()::interrupt)) {
-        Jobs.Run r = Jobs.run(c, pause, new Shown(terminal));
+        boolean all = actions.allowed(c);
+        List<Jobs.Job> held =
+            Jobs.list(c).stream().filter(j -> j.due() && j.action() && !all).toList();
+        Jobs.Run r = Jobs.run(c, pause, all, new Shown(terminal));
         if (r.left() > 0) {
           terminal.println(
               "interrupted; "
@@ -187,7 +223,8 @@ final class JobsCommand implements Callable<Integer> {
                   + " left, the same command goes on");
           return interruption.exitCode(ExitCode.INTERRUPTED);
         }
-        if (r.done() + r.failed() == 0) {
+        held(terminal, held);
+        if (r.done() + r.failed() == 0 && held.isEmpty()) {
           terminal.println(
               "no job is due: disabled ones that were scheduled are run, 'dualwrite jobs status' shows them");
         }
@@ -236,6 +273,8 @@ final class JobsCommand implements Callable<Integer> {
         description = "Between the first runs of two jobs (default: ${DEFAULT-VALUE}).")
     private Duration pace;
 
+    @Mixin private Actions actions;
+
     @Option(names = "--force", description = "Even if the copy has work left.")
     private boolean force;
 
@@ -247,17 +286,22 @@ final class JobsCommand implements Callable<Integer> {
             if (!force) {
               Jobs.requireCopied(c);
             }
-            List<Jobs.Job> back = Jobs.restore(c, pace);
-            if (back.isEmpty()) {
+            List<Jobs.Job> back = Jobs.restore(c, pace, actions.allowed(c));
+            List<Jobs.Job> held =
+                Jobs.list(c).stream()
+                    .filter(j -> !j.scheduled() && j.recorded().equals(Optional.of(true)))
+                    .toList();
+            if (!back.isEmpty()) {
+              terminal.println(
+                  "scheduled again: "
+                      + SchemaCommand.count(back.size(), "job")
+                      + ", the first runs "
+                      + Terminal.time(pace)
+                      + " apart");
+            } else if (held.isEmpty()) {
               terminal.println("nothing was noted as scheduled: no job was changed");
-              return ExitCode.DONE;
             }
-            terminal.println(
-                "scheduled again: "
-                    + SchemaCommand.count(back.size(), "job")
-                    + ", the first runs "
-                    + Terminal.time(pace)
-                    + " apart");
+            held(terminal, held);
             return ExitCode.DONE;
           });
     }

@@ -199,10 +199,12 @@ class OperatorCommandsTest {
       pair.executeTarget(
           "select alter_job(job_id, initial_start => now() - interval '1 hour') from timescaledb_information.jobs where job_id >= 1000");
       assertEquals(ExitCode.DONE, run(pair, "jobs", "run"), said());
+      assertSaid("left off until the target is the primary", "1000 p;");
+      assertEquals(ExitCode.DONE, run(pair, "jobs", "run", "--actions"), said());
       assertSaid(" p: done in ");
       assertEquals(ExitCode.DONE, run(pair, "jobs", "run"), said());
       assertSaid("no job is due");
-      assertEquals(ExitCode.DONE, run(pair, "jobs", "enable"), said());
+      assertEquals(ExitCode.DONE, run(pair, "jobs", "enable", "--actions"), said());
       assertSaid("scheduled again: 1 job");
       pair.executeTarget(
           "create table if not exists dualwrite.task(state text); insert into dualwrite.task values ('pending')");

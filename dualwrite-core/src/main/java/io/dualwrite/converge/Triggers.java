@@ -64,9 +64,7 @@ public final class Triggers {
   private static int disable(Connection mirror, String which) throws SQLException {
     List<Trigger> found = read(mirror, ENABLED + which + RULES + which);
     for (Trigger t : found) {
-      try (Statement s = mirror.createStatement()) {
-        s.execute(t.alter(" disable "));
-      }
+      alter(mirror, t, " disable ");
       try (PreparedStatement s =
           mirror.prepareStatement(
               "insert into dualwrite.disabled_trigger values (?, ?, ?, ?::text::\"char\") on conflict (table_schema, table_name, trigger_name)"
@@ -98,14 +96,30 @@ public final class Triggers {
                 + " where exists (select from pg_catalog.pg_trigger t where t.tgrelid = c.oid and t.tgname = d.trigger_name)"
                 + " or exists (select from pg_catalog.pg_rewrite r where r.ev_class = c.oid and 'rule:' || r.rulename = d.trigger_name)");
     for (Trigger t : found) {
-      try (Statement s = side.createStatement()) {
-        s.execute(t.alter(t.enabled.equals("A") ? " enable always " : " enable "));
-      }
+      alter(side, t, t.enabled.equals("A") ? " enable always " : " enable ");
     }
     try (Statement s = side.createStatement()) {
       s.execute("delete from dualwrite.disabled_trigger");
     }
     return found.size();
+  }
+
+  private static void alter(Connection c, Trigger t, String how) throws SQLException {
+    try (Statement s = c.createStatement()) {
+      s.execute(t.alter(how));
+    } catch (SQLException e) {
+      if (!"0A000".equals(e.getSQLState())) {
+        throw e;
+      }
+      throw new SQLException(
+          "'"
+              + t.alter(how)
+              + "' is refused, as older versions of TimescaleDB do for hypertables ("
+              + e.getMessage()
+              + "); DROP TRIGGER where the table is the mirror's, and create it again once that is the primary's",
+          e.getSQLState(),
+          e);
+    }
   }
 
   private static List<Trigger> read(Connection c, String sql) throws SQLException {

@@ -6,6 +6,7 @@ import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
+import java.sql.Savepoint;
 import java.sql.Statement;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -33,15 +34,42 @@ public final class Jobs {
         last_error text);
       """;
 
+  /**
+   * Makes all jobs the role's own, as the hypertables are that it restored without their owners: a
+   * job of another role may not work on them. Whoever may not do that is told by the doctor.
+   */
+  public static final String OWN_SQL =
+      """
+      do $$ begin
+        update _timescaledb_config.bgw_job set owner = current_user::pg_catalog.regrole
+          where id >= 1000 and owner <> current_user::pg_catalog.regrole;
+      exception when insufficient_privilege then
+        raise warning 'jobs keep the owners that they have on the source';
+      end $$;
+      """;
+
+  /**
+   * Where a continuous aggregate reads another, 2.22 counts the policy that is altered as a second
+   * one of its hypertable, and refuses: then it is altered while it seems to have none.
+   */
   private static final String DISABLE_SQL =
       """
       insert into dualwrite.job_state (job_id, proc, scheduled, next_start)
         select job_id, proc_schema || '.' || proc_name, scheduled, nullif(next_start, '-infinity')
         from timescaledb_information.jobs where job_id >= 1000
         on conflict do nothing;
-      select a.job_id from timescaledb_information.jobs j
-        cross join lateral $schema.alter_job(j.job_id, scheduled => false) a
-        where j.job_id >= 1000 and j.scheduled;
+      do $$ declare j record; begin
+        for j in select job_id as id from timescaledb_information.jobs where job_id >= 1000 and scheduled loop
+          begin
+            perform $schema.alter_job(j.id, scheduled => false);
+          exception when feature_not_supported then
+            select id, hypertable_id into j from _timescaledb_config.bgw_job where id = j.id;
+            update _timescaledb_config.bgw_job set hypertable_id = null where id = j.id;
+            perform $schema.alter_job(j.id, scheduled => false);
+            update _timescaledb_config.bgw_job set hypertable_id = j.hypertable_id where id = j.id;
+          end;
+        end loop;
+      end $$;
       """;
 
   /**
@@ -60,13 +88,15 @@ public final class Jobs {
           select from agg p where (p.ms, p.mn) = (a.hs, a.hn) or (p.view_schema, p.view_name) = (a.hs, a.hn))
         union all
         select a.*, l.depth + 1 from agg a join level l on (l.ms, l.mn) = (a.hs, a.hn) or (l.view_schema, l.view_name) = (a.hs, a.hn))
-      select j.job_id, j.proc_schema || '.' || j.proc_name, j.hypertable_schema || '.' || j.hypertable_name,
+      select j.job_id, j.proc_schema || '.' || j.proc_name,
+          coalesce(a.view_schema || '.' || a.view_name, j.hypertable_schema || '.' || j.hypertable_name),
           j.scheduled, s.scheduled, j.schedule_interval::text, s.last_run::timestamp(0)::text, s.last_error,
           s.scheduled and not j.scheduled and coalesce(s.last_run + j.schedule_interval, j.initial_start, now()) <= now(),
           x.last_run_started_at::timestamp(0)::text, x.last_run_status
         from timescaledb_information.jobs j
         left join STATE s on s.job_id = j.job_id and s.proc = j.proc_schema || '.' || j.proc_name
         left join timescaledb_information.job_stats x on x.job_id = j.job_id
+        left join agg a on (a.ms, a.mn) = (j.hypertable_schema, j.hypertable_name)
         left join level l on (j.hypertable_schema, j.hypertable_name) in ((l.view_schema, l.view_name), (l.ms, l.mn))
         where j.job_id >= 1000
         order by case j.proc_name when 'policy_refresh_continuous_aggregate' then 0 when 'policy_compression' then 1
@@ -100,6 +130,14 @@ public final class Jobs {
       String every,
       Optional<String> lastRun,
       boolean due) {
+
+    /**
+     * Whether it runs a procedure of the users' own, which may write anything: on the mirror it
+     * would do so beside the primary's.
+     */
+    public boolean action() {
+      return !procedure.startsWith("_timescaledb_");
+    }
 
     /** {@code retention on public.metrics}. */
     public String describe() {
@@ -195,38 +233,69 @@ public final class Jobs {
 
   /**
    * Puts jobs back on the schedule: exactly those that were on it when {@link #disable} noted them.
-   * The noted state is forgotten then.
+   * Their noted state is forgotten then.
    *
    * @param pace between the first runs of two jobs, so that they do not all start at once
+   * @param actions whether jobs that run procedures of the users' own are meant too
    * @return the jobs that are scheduled from now on because of this call
    * @throws SQLException if the role may not alter some job; nothing is changed then
    */
-  public static List<Job> restore(Connection connection, Duration pace) throws SQLException {
+  public static List<Job> restore(Connection connection, Duration pace, boolean actions)
+      throws SQLException {
     List<Job> all = list(connection);
-    List<Job> back =
+    List<Job> noted =
         all.stream().filter(j -> !j.scheduled() && j.recorded().equals(Optional.of(true))).toList();
+    List<Job> back = noted.stream().filter(j -> actions || !j.action()).toList();
+    Integer[] held =
+        noted.stream().filter(j -> !back.contains(j)).map(Job::id).toArray(Integer[]::new);
     transaction(
         connection,
         () -> {
-          try (PreparedStatement s =
-              connection.prepareStatement(
-                  "select "
-                      + function(connection, "alter_job")
-                      + "(job_id, scheduled => true, next_start => greatest(next_start, now() + ? * interval '1 ms'))"
-                      + " from dualwrite.job_state where job_id = ?")) {
-            long at = pace.toMillis();
-            for (Job j : back) {
-              s.setLong(1, at);
-              s.setInt(2, j.id());
-              s.execute();
-              at += pace.toMillis();
-            }
+          long at = pace.toMillis();
+          for (Job j : back) {
+            schedule(connection, j.id(), at);
+            at += pace.toMillis();
           }
           if (all.stream().anyMatch(j -> j.recorded().isPresent())) {
-            execute(connection, "delete from dualwrite.job_state");
+            try (PreparedStatement s =
+                connection.prepareStatement(
+                    "delete from dualwrite.job_state where job_id <> all (?)")) {
+              s.setArray(1, connection.createArrayOf("int4", held));
+              s.executeUpdate();
+            }
           }
         });
     return back;
+  }
+
+  private static void schedule(Connection connection, int job, long millis) throws SQLException {
+    String sql =
+        "select "
+            + function(connection, "alter_job")
+            + "(job_id, scheduled => true, next_start => greatest(next_start, now() + "
+            + millis
+            + " * interval '1 ms')) from dualwrite.job_state where job_id = "
+            + job;
+    Savepoint before = connection.setSavepoint();
+    try {
+      execute(connection, sql);
+    } catch (SQLException e) {
+      if (!"0A000".equals(e.getSQLState())) {
+        throw e;
+      }
+      connection.rollback(before); // as in DISABLE_SQL
+      String hypertable =
+          "update _timescaledb_config.bgw_job set hypertable_id = %s where id = " + job + ";";
+      try (Statement s = connection.createStatement();
+          ResultSet r =
+              s.executeQuery(
+                  "select hypertable_id from _timescaledb_config.bgw_job where id = " + job)) {
+        r.next();
+        execute(
+            connection,
+            hypertable.formatted("null") + sql + ";" + hypertable.formatted(r.getInt(1)));
+      }
+    }
   }
 
   /** What {@link #run} tells while it works. */
@@ -253,10 +322,12 @@ public final class Jobs {
    * hand.
    *
    * @param pause after each job, so that the application gets its breath
+   * @param actions whether jobs that run procedures of the users' own are meant too
    */
-  public static Run run(Connection connection, Duration pause, Listener listener)
+  public static Run run(Connection connection, Duration pause, boolean actions, Listener listener)
       throws SQLException {
-    List<Job> due = list(connection).stream().filter(Job::due).toList();
+    List<Job> due =
+        list(connection).stream().filter(j -> j.due() && (actions || !j.action())).toList();
     int done = 0;
     int failed = 0;
     for (Job j : due) {

@@ -90,7 +90,11 @@ public final class SchemaRestore {
       if (files.timescale().isPresent()) {
         jobs =
             withTimescale(
-                target, files, before.isPresent(), () -> psql(c, tools, uri, files, notes));
+                target,
+                files,
+                before.isPresent(),
+                options.owners(),
+                () -> psql(c, tools, uri, files, notes));
       } else if (before.isEmpty()) {
         psql(c, tools, uri, files, notes);
       }
@@ -135,6 +139,9 @@ public final class SchemaRestore {
       out.write(
           "select " + TableName.quote(timescale.get().schema()) + ".timescaledb_post_restore();\n");
       out.write(Jobs.TABLE_SQL);
+      if (!options.owners()) {
+        out.write(Jobs.OWN_SQL);
+      }
       out.write(Jobs.disableSql(timescale.get().schema()));
       out.write("commit;\n");
     }
@@ -224,7 +231,8 @@ public final class SchemaRestore {
    * chunks.
    */
   private static int withTimescale(
-      DataSource target, SchemaFiles files, boolean restored, Step step) throws SQLException {
+      DataSource target, SchemaFiles files, boolean restored, boolean owners, Step step)
+      throws SQLException {
     SchemaFiles.Extension e =
         files.extensions().stream()
             .filter(x -> x.name().equals("timescaledb"))
@@ -259,6 +267,9 @@ public final class SchemaRestore {
         c.setAutoCommit(false);
         execute(c, "select " + TableName.quote(schema) + ".timescaledb_post_restore()");
         execute(c, Jobs.TABLE_SQL);
+        if (!owners) {
+          execute(c, Jobs.OWN_SQL);
+        }
         execute(c, Jobs.disableSql(schema));
         c.commit();
       }

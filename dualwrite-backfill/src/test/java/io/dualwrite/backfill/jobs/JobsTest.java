@@ -43,6 +43,12 @@ class JobsTest {
 
   private static final Duration NOW = Duration.ofMillis(1);
 
+  /** Older versions disable no hypertable's triggers: there it is a plain table's. */
+  private static final boolean OLD =
+      System.getProperty("dualwrite.test.timescaledb", "").matches("2\\.(1\\d|2[0-2])\\..*");
+
+  private static final String TRIGGERED = OLD ? "plain" : "metrics";
+
   /** Each statement alone, as some of these do not run in a transaction. */
   private static final List<String> SCHEMA =
       List.of(
@@ -65,7 +71,8 @@ class JobsTest {
           "select add_job('nightly', interval '1 day')",
           "select add_job('nightly', interval '1 day', scheduled => false)",
           "create function f() returns trigger language plpgsql as 'begin raise exception ''fired''; end'",
-          "create trigger tr before insert on metrics for each row execute function f()");
+          "create table plain(ts timestamptz not null)",
+          "create trigger tr before insert on " + TRIGGERED + " for each row execute function f()");
 
   private static PgPair pair() throws SQLException {
     Optional<PgPair> pair = PgPair.timescale();
@@ -110,6 +117,13 @@ class JobsTest {
     }
   }
 
+  private static List<Finding> examine(PgPair pair) {
+    return Doctor.examine(
+        database(pair.sourceServer(), pair),
+        database(pair.targetServer(), pair),
+        DoctorOptions.defaults());
+  }
+
   private static String value(Connection c, String sql) throws SQLException {
     try (Statement s = c.createStatement();
         ResultSet r = s.executeQuery(sql)) {
@@ -146,6 +160,14 @@ class JobsTest {
   void noJobRunsBetweenRestoreAndDisable(@TempDir Path dir) throws SQLException {
     try (PgPair pair = pair();
         Connection s = pair.source()) {
+      List<Finding> before = examine(pair);
+      assertTrue(before.stream().anyMatch(f -> f.code().equals("empty")), before.toString());
+      assertTrue(
+          before.stream().noneMatch(f -> f.severity() == Finding.Severity.BLOCK),
+          before.toString());
+      assertTrue(
+          before.stream().allMatch(f -> f.objects().stream().noneMatch(o -> o.contains("_hyper"))),
+          before.toString());
       SchemaRestore.Result r = migrate(pair, dir);
       assertEquals(5, r.jobs());
       assertEquals(1, r.triggers());
@@ -166,24 +188,99 @@ class JobsTest {
         assertEquals("0", value(t, "select count(*) from ran"));
       }
       // the doctor is content with the jobs, and would not be if they ran
-      DoctorOptions o = DoctorOptions.defaults();
-      List<Finding> found =
-          Doctor.examine(
-              database(pair.sourceServer(), pair), database(pair.targetServer(), pair), o);
+      List<Finding> found = examine(pair);
       assertTrue(
           found.stream()
               .noneMatch(f -> f.code().equals("jobs-running") || f.code().equals("not-checked")),
           found.toString());
       try (Connection t = pair.target()) {
-        Jobs.restore(t, Duration.ofHours(1));
+        Jobs.restore(t, Duration.ofHours(1), true);
       }
-      found =
-          Doctor.examine(
-              database(pair.sourceServer(), pair), database(pair.targetServer(), pair), o);
+      found = examine(pair);
       assertTrue(
           found.stream().anyMatch(f -> f.code().equals("jobs-running") && f.objects().size() == 5),
           found.toString());
+      assertTrue(
+          found.stream()
+              .anyMatch(
+                  f ->
+                      f.code().equals("source-actions")
+                          && f.objects().size() == 1
+                          && f.objects().get(0).contains("public.nightly")),
+          found.toString());
       assertTrue(migrate(pair, dir).already().isPresent());
+    }
+  }
+
+  /** A job may work on its owner's hypertables only. */
+  @Test
+  void jobsBelongToTheRoleThatRestoresTheTables(@TempDir Path dir) throws SQLException {
+    try (PgPair pair = pair()) {
+      pair.executeSource(
+          "create role jobs_owner; update _timescaledb_config.bgw_job set owner = 'jobs_owner' where id >= 1000");
+      try {
+        migrate(pair, dir);
+        try (Connection t = pair.target()) {
+          assertEquals(
+              value(t, "select current_user"),
+              value(
+                  t,
+                  "select string_agg(distinct owner::text, ', ') from timescaledb_information.jobs where job_id >= 1000"));
+        }
+        List<Finding> found = examine(pair);
+        assertTrue(found.stream().noneMatch(f -> f.code().equals("job-owner")), found.toString());
+        pair.executeTarget(
+            "update _timescaledb_config.bgw_job set owner = 'jobs_owner' where id >= 1000");
+        found = examine(pair);
+        assertTrue(
+            found.stream().anyMatch(f -> f.code().equals("job-owner") && f.objects().size() == 4),
+            found.toString());
+      } finally {
+        String mine =
+            "update _timescaledb_config.bgw_job set owner = current_user::regrole where id >= 1000;";
+        pair.execute(mine + "drop role if exists jobs_owner");
+      }
+    }
+  }
+
+  /** What those write would be on the mirror alone. */
+  @Test
+  void proceduresOfTheUsersOwnCanWaitForTheCutover(@TempDir Path dir) throws SQLException {
+    try (PgPair pair = pair()) {
+      migrate(pair, dir);
+      try (Connection t = pair.target()) {
+        assertEquals(new Jobs.Run(4, 0, 0), Jobs.run(t, NOW, false, new Seen()));
+        assertEquals("0", value(t, "select count(*) from ran"));
+        assertEquals(4, Jobs.restore(t, Duration.ofHours(1), false).size());
+        assertEquals(List.of(), Jobs.restore(t, Duration.ofHours(1), false));
+        List<Jobs.Job> left = Jobs.list(t).stream().filter(j -> j.recorded().isPresent()).toList();
+        assertEquals(List.of("nightly"), ranIn(left));
+        assertEquals(new Jobs.Run(1, 0, 0), Jobs.run(t, NOW, true, new Seen()));
+        assertEquals(1, Jobs.restore(t, Duration.ofHours(1), true).size());
+        try (Connection s = pair.source()) {
+          assertEquals(value(s, SCHEDULED), value(t, SCHEDULED));
+        }
+      }
+    }
+  }
+
+  @Test
+  void aTriggerThatCannotBeDisabledIsNamed(@TempDir Path dir) throws SQLException {
+    assumeTrue(OLD, "skipped: this version of TimescaleDB disables any trigger");
+    try (PgPair pair = pair()) {
+      pair.executeSource(
+          "create trigger tr before insert on metrics for each row execute function f()");
+      SQLException e = assertThrows(SQLException.class, () -> migrate(pair, dir));
+      assertTrue(
+          e.getMessage().contains("alter table \"public\".\"metrics\" disable trigger \"tr\"")
+              && e.getMessage().contains("DROP TRIGGER"),
+          e.getMessage());
+      pair.executeTarget("drop trigger tr on metrics");
+      // the same call goes on
+      assertEquals(1, migrate(pair, dir).triggers());
+      try (Connection t = pair.target()) {
+        assertTrue(Jobs.list(t).stream().noneMatch(Jobs.Job::scheduled));
+      }
     }
   }
 
@@ -193,7 +290,7 @@ class JobsTest {
       migrate(pair, dir);
       try (Connection t = pair.target()) {
         assertEquals(0, Jobs.disable(t)); // again: what was noted stays
-        List<Jobs.Job> back = Jobs.restore(t, Duration.ofMinutes(30));
+        List<Jobs.Job> back = Jobs.restore(t, Duration.ofMinutes(30), true);
         assertEquals(5, back.size());
         List<Jobs.Job> now = Jobs.list(t);
         assertEquals(5, now.stream().filter(Jobs.Job::scheduled).count());
@@ -208,7 +305,7 @@ class JobsTest {
             value(
                 t,
                 "select count(*) from timescaledb_information.jobs where job_id >= 1000 and scheduled and next_start < now() + interval '20 min'"));
-        assertEquals(List.of(), Jobs.restore(t, NOW));
+        assertEquals(List.of(), Jobs.restore(t, NOW, true));
       }
     }
   }
@@ -220,7 +317,7 @@ class JobsTest {
       migrate(pair, dir);
       try (Connection t = pair.target()) {
         Seen seen = new Seen();
-        Jobs.Run run = Jobs.run(t, NOW, seen);
+        Jobs.Run run = Jobs.run(t, NOW, true, seen);
         assertEquals(new Jobs.Run(5, 1, 0), run);
         assertEquals(
             List.of(
@@ -233,10 +330,10 @@ class JobsTest {
         assertTrue(seen.errors.get(0).contains("on purpose"), seen.errors.toString());
         assertEquals("1", value(t, "select count(*) from ran"));
         Seen again = new Seen();
-        assertEquals(new Jobs.Run(0, 1, 0), Jobs.run(t, NOW, again));
+        assertEquals(new Jobs.Run(0, 1, 0), Jobs.run(t, NOW, true, again));
         // an interrupt leaves what is due
         Thread.currentThread().interrupt();
-        assertEquals(new Jobs.Run(0, 0, 1), Jobs.run(t, NOW, again));
+        assertEquals(new Jobs.Run(0, 0, 1), Jobs.run(t, NOW, true, again));
         assertTrue(Thread.interrupted());
       }
     }
@@ -252,7 +349,7 @@ class JobsTest {
           value(
               s,
               "select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')");
-      pair.executeSource("drop trigger tr on metrics");
+      pair.executeSource("drop trigger tr on " + TRIGGERED);
       refresh(pair, "hourly", "null, now() - interval '1 day'");
       refresh(pair, "daily", "null, now() - interval '2 days'");
       migrate(pair, dir);
@@ -281,9 +378,11 @@ class JobsTest {
           v.tables().stream().anyMatch(x -> x.table().name().equals("daily") && x.sourceRows() > 5),
           v.toString());
       Jobs.requireCopied(t);
-      assertEquals(5, Jobs.restore(t, Duration.ofHours(1)).size());
+      assertEquals(5, Jobs.restore(t, Duration.ofHours(1), true).size());
       assertEquals(
           value(s, SCHEDULED), value(t, SCHEDULED), "each job is on or off as on the source");
+      List<Finding> found = examine(pair);
+      assertTrue(found.stream().noneMatch(f -> f.code().equals("jobs-running")), found.toString());
     }
   }
 
