@@ -2,11 +2,12 @@ package io.dualwrite.cli;
 
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import org.jline.utils.Signals;
 
 /**
  * Ctrl-C, or another polite signal, while something long runs: it is asked to stop, ends what it is
- * at, and the process ends with the exit code that it then gives. A second signal is the operating
- * system's business.
+ * at, and the process ends with the exit code that it then gives. A second Ctrl-C ends the process
+ * at once: the servers roll back what was under way.
  */
 final class Interruption implements AutoCloseable {
 
@@ -17,6 +18,7 @@ final class Interruption implements AutoCloseable {
   private volatile boolean signalled;
   private volatile int code = ExitCode.INTERRUPTED;
   private final Thread hook;
+  private final Object before;
 
   private Interruption(Runnable stop) {
     hook =
@@ -36,6 +38,19 @@ final class Interruption implements AutoCloseable {
             },
             "dualwrite-interrupted");
     Runtime.getRuntime().addShutdownHook(hook);
+    // left to the virtual machine, a second one is ignored once the first has begun to end it
+    before =
+        Signals.register(
+            "INT",
+            () -> {
+              if (signalled) {
+                System.err.println("aborted");
+                Runtime.getRuntime().halt(ExitCode.INTERRUPTED);
+              }
+              signalled = true;
+              System.err.println("ending what is at hand; Ctrl-C once more aborts it");
+              stop.run();
+            });
   }
 
   /** Calls {@code stop} when the process is asked to end. */
@@ -57,6 +72,7 @@ final class Interruption implements AutoCloseable {
   @Override
   public void close() {
     ended.countDown();
+    Signals.unregister("INT", before);
     try {
       Runtime.getRuntime().removeShutdownHook(hook);
     } catch (IllegalStateException e) {

@@ -3,11 +3,13 @@ package io.dualwrite.cli;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import io.dualwrite.embedded.PgPair;
 import io.dualwrite.embedded.PgServer;
+import java.io.BufferedReader;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
@@ -17,7 +19,10 @@ import java.net.ServerSocket;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.sql.Connection;
+import java.sql.ResultSet;
 import java.sql.SQLException;
+import java.sql.Statement;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.regex.Pattern;
@@ -25,6 +30,8 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** The commands as a person calls them, on real servers: exit codes and what is said. */
 class CommandsTest {
@@ -167,6 +174,82 @@ class CommandsTest {
       assertEquals(1, status.get("backfill").get("verifiedEqual").asInt());
       assertEquals("", err.toString());
     }
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {1, 2})
+  void ctrlCOnceEndsTheChunkAtHandAndTwiceAbortsIt(int times) throws Exception {
+    // who started us in the background may have had it ignored, and that is inherited
+    String ignored =
+        Files.readAllLines(Path.of("/proc/self/status")).stream()
+            .filter(l -> l.startsWith("SigIgn:"))
+            .findFirst()
+            .orElseThrow()
+            .substring(7)
+            .strip();
+    assumeTrue((Long.parseUnsignedLong(ignored, 16) & 2) == 0, "SIGINT is ignored here");
+    try (PgPair pair = PgPair.shared()) {
+      pair.execute("create table t(id int primary key, v text)");
+      pair.executeSource(
+          "insert into t select i, repeat('x', 1000) from generate_series(1, 300) i");
+      assertEquals(ExitCode.DONE, run(pair, "stage", "--chunk-rows", "100"), said());
+      Process p =
+          new ProcessBuilder(
+                  Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                  "-XX:TieredStopAtLevel=1",
+                  "-cp",
+                  System.getProperty("java.class.path"),
+                  "io.dualwrite.cli.Main",
+                  "copy",
+                  "--parallelism",
+                  "1",
+                  "--max-rate",
+                  times == 1 ? "100kB" : "1kB",
+                  "--source",
+                  uri(pair.sourceServer(), pair.database()),
+                  "--target",
+                  uri(pair.targetServer(), pair.database()))
+              .redirectErrorStream(true)
+              .start();
+      try (BufferedReader said = p.inputReader(StandardCharsets.UTF_8);
+          Connection c = pair.target();
+          Statement s = c.createStatement()) {
+        boolean copying = false;
+        while (!copying) { // a chunk is under way
+          assertTrue(p.isAlive());
+          try (ResultSet r =
+              s.executeQuery(
+                  "select exists (select from pg_stat_activity where datname = current_database() and state = 'active' and query like 'copy \"public\".\"t\"%')")) {
+            r.next();
+            copying = r.getBoolean(1);
+          }
+        }
+        List<String> lines = new ArrayList<>();
+        interrupt(p);
+        lines.add(said.readLine());
+        assertEquals("ending what is at hand; Ctrl-C once more aborts it", lines.get(0));
+        if (times == 2) {
+          interrupt(p);
+        }
+        said.lines().forEach(lines::add);
+        assertEquals(ExitCode.INTERRUPTED, p.waitFor(), lines.toString());
+        assertEquals(
+            times == 2 ? "aborted" : "interrupted; the same command goes on",
+            lines.get(lines.size() - 1));
+        try (ResultSet r =
+            s.executeQuery("select count(*) from dualwrite.task where state = 'done'")) {
+          r.next();
+          assertEquals(times == 2, r.getInt(1) == 0, lines.toString());
+        }
+        assertEquals(ExitCode.DONE, run(pair, "copy"), said());
+      } finally {
+        p.destroyForcibly();
+      }
+    }
+  }
+
+  private static void interrupt(Process p) throws Exception {
+    assertEquals(0, new ProcessBuilder("kill", "-INT", Long.toString(p.pid())).start().waitFor());
   }
 
   /** The objects that were said since this was asked last. */
