@@ -4,6 +4,9 @@ import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
+import java.sql.Statement;
+import java.util.HashSet;
+import java.util.Set;
 
 /**
  * TimescaleDB's chunks as PostgreSQL's own catalog shows them, whatever the version of the
@@ -48,5 +51,41 @@ public final class Chunks {
         return r.next() ? new TableName(r.getString(1), r.getString(2)) : relation.name();
       }
     }
+  }
+
+  /**
+   * The partly compressed ones among a relation and its chunks, as the transaction's snapshot shows
+   * them; another text each time that one was compressed again. Empty where there is no TimescaleDB
+   * whose catalog we know.
+   */
+  public static Set<String> partly(Connection c, TableName relation) throws SQLException {
+    Set<String> result = new HashSet<>();
+    try (Statement s = c.createStatement()) {
+      try (ResultSet r =
+          s.executeQuery(
+              "select count(*) = 4 from pg_catalog.pg_attribute where attrelid = pg_catalog.to_regclass('_timescaledb_catalog.chunk')"
+                  + " and attname in ('id', 'schema_name', 'table_name', 'status') and not attisdropped")) {
+        r.next();
+        if (!r.getBoolean(1)) {
+          return result;
+        }
+      }
+      String name = "'" + relation.sql().replace("'", "''") + "'::regclass";
+      try (ResultSet r =
+          s.executeQuery(
+              "select k.id || ' ' || k.xmin from _timescaledb_catalog.chunk k"
+                  + " join pg_catalog.pg_namespace n on n.nspname = k.schema_name"
+                  + " join pg_catalog.pg_class c on (c.relnamespace, c.relname) = (n.oid, k.table_name)"
+                  + " where k.status & 8 <> 0 and (c.oid = "
+                  + name
+                  + " or exists (select from pg_catalog.pg_inherits i where (i.inhrelid, i.inhparent) = (c.oid, "
+                  + name
+                  + ")))")) {
+        while (r.next()) {
+          result.add(r.getString(1));
+        }
+      }
+    }
+    return result;
   }
 }

@@ -284,8 +284,7 @@ public final class Convergence {
    * partitions and have not ended: holders of RowExclusiveLock, which any role sees. By virtual
    * transaction, which is not given twice, with the process id for people.
    */
-  private static Map<String, Integer> inFlight(Connection m, Collection<Long> oids)
-      throws SQLException {
+  static Map<String, Integer> inFlight(Connection m, Collection<Long> oids) throws SQLException {
     Map<String, Integer> result = new TreeMap<>();
     try (PreparedStatement s =
         m.prepareStatement(
@@ -636,7 +635,9 @@ public final class Convergence {
     if (!Rules.on(Rule.LOCK_THEN_DELETE_THEN_SNAPSHOT)) {
       snapshot = snapshot(p, m, from == null ? place.root : from);
     }
+    TableName read = from == null ? place.root : from;
     try (Statement s = mirrorConnection.createStatement()) {
+      s.execute(Session.UNBOUNDED);
       // LOCK_THEN_DELETE_THEN_SNAPSHOT: what the mirror's writers brought until now has committed
       // on the primary too and is in the snapshot; what they bring later waits for this lock
       s.execute("lock table " + only + m.name().sql() + " in share row exclusive mode");
@@ -644,13 +645,23 @@ public final class Convergence {
       s.execute("delete from " + only + m.name().sql() + " where (" + predicate + ")");
     }
     if (snapshot == null) {
-      snapshot = snapshot(p, m, from == null ? place.root : from);
+      snapshot = snapshot(p, m, read);
     }
+    Set<String> partly = transfer == null ? Chunks.partly(p, read) : Set.of();
     at(Step.RECOPY_SNAPSHOT);
     long rows =
         transfer != null
             ? transfer.rows(p)
             : copy(p, mirrorConnection, m, place, predicate, from, passing);
+    if (!partly.isEmpty()) {
+      // what is in no batch yet takes no lock that ours would keep out to get into one, and is
+      // where a chunk that is wholly compressed by now is not looked for
+      p.rollback();
+      if (!Chunks.partly(p, read).containsAll(partly)) {
+        throw new java.sql.SQLTransientException(
+            read + " was compressed again while it was read", "40001");
+      }
+    }
     recordSnapshot(
         mirrorConnection,
         place.root,

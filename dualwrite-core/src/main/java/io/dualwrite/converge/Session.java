@@ -39,6 +39,14 @@ final class Session {
   static final String BY_KEY =
       ", set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)";
 
+  /**
+   * A statement that lifts TimescaleDB's bound on how many compressed rows a statement may touch,
+   * where there is TimescaleDB: what is made equal has no other way.
+   */
+  static final String UNBOUNDED =
+      "select set_config(name, '0', true) from (values ('timescaledb.max_tuples_decompressed_per_dml_transaction')) s(name)"
+          + " where current_setting(name, true) is not null";
+
   private Session() {}
 
   /**
