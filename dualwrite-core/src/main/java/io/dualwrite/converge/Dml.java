@@ -252,6 +252,22 @@ final class Dml {
   }
 
   /**
+   * Deletes one row. With the key in the text: TimescaleDB looks into those batches alone that can
+   * hold constants, and takes all others of the table apart for a join's sake.
+   */
+  static String delete(Table table, List<In> in, List<String> key) {
+    StringBuilder where = new StringBuilder();
+    for (int i = 0; i < in.size(); i++) {
+      where
+          .append(i == 0 ? " where t." : " and t.")
+          .append(in.get(i).column.sql())
+          .append(" = ")
+          .append(in.get(i).cast("'" + key.get(i).replace("'", "''") + "'"));
+    }
+    return "delete from " + table.own() + " t" + where;
+  }
+
+  /**
    * Deletes as many rows as there are equal ones among those given. Values are compared as text
    * too, because {@code =} holds for numbers of different scale; and with {@code =} where the type
    * has it beyond doubt, because that can use an index.
@@ -344,6 +360,27 @@ final class Dml {
         + source(in.size(), bulk)
         + " where "
         + where;
+  }
+
+  /**
+   * Locks the rows with these keys, {@code from … t}, as FOR UPDATE would, where they may be
+   * compressed: TimescaleDB locks no such row, but an upsert takes it out of its batch first.
+   */
+  static String lock(Table table, List<In> in, List<String> key, String from) {
+    List<Column> set = settable(in, List.of());
+    String column =
+        set.stream().filter(c -> key.contains(c.name())).findFirst().orElse(set.get(0)).sql();
+    return into(table, in)
+        + " select "
+        + in.stream().map(i -> "t." + i.column.sql()).collect(Collectors.joining(", "))
+        + from
+        + " order by u.o on conflict ("
+        + key.stream().map(TableName::quote).collect(Collectors.joining(", "))
+        + ") do update set "
+        + column
+        + " = excluded."
+        + column
+        + " where false";
   }
 
   /**

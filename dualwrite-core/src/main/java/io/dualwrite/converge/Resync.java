@@ -1,15 +1,18 @@
 package io.dualwrite.converge;
 
+import io.dualwrite.catalog.Chunks;
 import io.dualwrite.catalog.Column;
 import io.dualwrite.catalog.ForeignKey;
 import io.dualwrite.catalog.Table;
 import io.dualwrite.catalog.TableName;
 import io.dualwrite.converge.Rules.Rule;
 import java.sql.Array;
+import java.sql.BatchUpdateException;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
+import java.sql.Statement;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
@@ -68,6 +71,7 @@ final class Resync {
     final int[] keyAt; // where the key's columns stand among the columns
     Map<List<String>, Row> rows = new LinkedHashMap<>();
     final Set<List<String>> swap = new LinkedHashSet<>();
+    private Boolean chunks;
 
     Part(Table primary, Table mirror) throws ConvergenceException {
       this.primary = primary;
@@ -120,6 +124,14 @@ final class Resync {
     /** Whether it was not found to be another row's under another text of the key. */
     boolean alive(Row row) {
       return rows.get(row.key) == row;
+    }
+
+    /** Whether the mirror's rows are in chunks, which may be compressed. */
+    boolean chunks(Connection mirrorConnection) throws SQLException {
+      if (chunks == null) {
+        chunks = Chunks.has(mirrorConnection, mirror);
+      }
+      return chunks;
     }
 
     List<ForeignKey> acting() {
@@ -408,6 +420,8 @@ final class Resync {
             "set transaction isolation level read committed;\n"
                 + Session.PINS
                 + Session.BY_KEY
+                + ";\n"
+                + Session.UNBOUNDED
                 + ";\nset constraints all deferred")) {
       MirrorWriter.pins(
           s,
@@ -530,16 +544,10 @@ final class Resync {
       for (List<Row> slice : slices(rows)) {
         if (Rules.on(Rule.CHILDREN_UNDER_LOCK)) {
           // waits for children in flight, whose check holds FOR KEY SHARE on the parent
-          query(
-              "select 1 from "
-                  + part.keys()
-                  + " join "
-                  + part.mirror.own()
-                  + " t on "
-                  + part.join(part.key)
-                  + " order by u.o for update of t",
-              keys(slice, part.key.size()),
-              r -> {});
+          if (part.chunks(mirror)) {
+            awaitInFlight(acting);
+          }
+          lock(part, slice);
         }
         engine.at(Step.PARENTS_LOCKED);
         for (ForeignKey f : acting) {
@@ -548,6 +556,27 @@ final class Resync {
       }
     }
     return found;
+  }
+
+  /**
+   * Waits for the children in flight: the check of a foreign key to a hypertable locks no parent.
+   * Those that the primary deleted with their parent were flushed before it was read.
+   */
+  private void awaitInFlight(List<ForeignKey> keys) throws SQLException, ConvergenceException {
+    List<Long> oids = new ArrayList<>();
+    for (ForeignKey f : keys) {
+      oids.add(engine.mirrorTable(mirror, f.child()).oid());
+    }
+    Set<String> then = Convergence.inFlight(mirror, oids).keySet();
+    long end = System.nanoTime() + engine.options().resyncLimits().lockTimeout().toNanos();
+    while (!then.isEmpty()) {
+      if (System.nanoTime() - end > 0) {
+        throw new java.sql.SQLTransientException(
+            "children of deleted rows are in flight on the mirror", "55P03");
+      }
+      Convergence.pause(1);
+      then.retainAll(Convergence.inFlight(mirror, oids).keySet());
+    }
   }
 
   /**
@@ -670,16 +699,7 @@ final class Resync {
         update(Dml.upsert(part.mirror, part.in, key, true), images);
         if (Dml.settable(part.in, key).isEmpty()) {
           // DO NOTHING locks nothing, and another transaction may be deleting the row
-          query(
-              "select 1 from "
-                  + part.keys()
-                  + " join "
-                  + part.mirror.own()
-                  + " t on "
-                  + part.join(part.key)
-                  + " order by u.o for update of t",
-              keys(slice, part.key.size()),
-              r -> {});
+          lock(part, slice);
         }
       }
       String misspelt = Dml.misspelt(part.mirror, part.in, key);
@@ -699,11 +719,27 @@ final class Resync {
     }
   }
 
+  /** Locks the mirror's rows FOR UPDATE. */
+  private void lock(Part part, List<Row> rows) throws SQLException {
+    String from =
+        " from " + part.keys() + " join " + part.mirror.own() + " t on " + part.join(part.key);
+    String[][] keys = keys(rows, part.key.size());
+    if (part.chunks(mirror)) {
+      update(Dml.lock(part.mirror, part.in, part.primary.key(), from), keys);
+    } else {
+      query("select 1" + from + " order by u.o for update of t", keys, r -> {});
+    }
+  }
+
   private void delete(Part part, List<Row> rows) throws SQLException {
     List<Row> sorted = new ArrayList<>(rows);
     sorted.sort(BY_KEY);
     for (List<Row> slice : slices(sorted)) {
       slice.forEach(r -> r.zero = !r.held);
+      if (part.chunks(mirror)) {
+        deleteOneByOne(part, slice);
+        continue;
+      }
       query(
           "delete from "
               + part.mirror.own()
@@ -719,6 +755,25 @@ final class Resync {
             row.zero = false;
             deleted++;
           });
+    }
+  }
+
+  private void deleteOneByOne(Part part, List<Row> rows) throws SQLException {
+    try (Statement s = mirror.createStatement()) {
+      for (Row row : rows) {
+        s.addBatch(Dml.delete(part.mirror, part.key, row.key));
+      }
+      int[] counts = s.executeBatch();
+      for (int i = 0; i < counts.length; i++) {
+        if (counts[i] > 0) {
+          rows.get(i).held = true;
+          rows.get(i).zero = false;
+          deleted++;
+        }
+      }
+    } catch (BatchUpdateException e) {
+      // its own message is the statement, with the key
+      throw e.getNextException() == null ? e : e.getNextException();
     }
   }
 
