@@ -135,7 +135,14 @@ final class ChunkCopy {
         task,
         passing ->
             healer.recopy(
-                source, target, theirs.name(), task.from(), p -> copy.transfer(p, passing)));
+                source,
+                target,
+                theirs.name(),
+                task.from(),
+                p -> {
+                  steps.at(Steps.Step.READ, task);
+                  return copy.transfer(p, passing);
+                }));
   }
 
   /** How a chunk is replaced; told how many bytes pass. */

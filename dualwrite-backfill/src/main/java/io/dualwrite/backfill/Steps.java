@@ -10,7 +10,10 @@ interface Steps {
   enum Step {
     /** The task is claimed; nothing is read. */
     CLAIMED,
-    /** The source was read for the first time; nothing is inserted. */
+    /**
+     * The source was read for the first time, or, for what travels as it is, its snapshot is taken;
+     * nothing is inserted.
+     */
     READ,
     /** The rows are inserted on the target, uncommitted. */
     INSERTED,
