@@ -35,6 +35,9 @@ final class CompressedCopy {
   /** Where batches can be in another order than the settings say. */
   private static final int UNORDERED = 2;
 
+  /** In bytes: a batch is a row, and a row that travels is in memory as a whole. */
+  private static final int WIDE = 4 << 20;
+
   private final Connection source;
   private final Connection target;
   private final TableName from;
@@ -178,6 +181,9 @@ final class CompressedCopy {
     if ((mine.status & UNORDERED) != 0) {
       return "its batches are not in order";
     }
+    if (wide(mine.name)) {
+      return "its batches are larger than 4 MB";
+    }
     if (later(source, from) || later(target, into.name())) {
       return "a column with a default was added after it was made";
     }
@@ -264,6 +270,32 @@ final class CompressedCopy {
                   + " and a.attname like '\\_ts\\_meta\\_%' and a.attcollation <> 0)) q"));
     }
     return null;
+  }
+
+  /**
+   * Whether a batch is a large row, by what is stored of it, or by the rows that it was made of.
+   */
+  private boolean wide(TableName batches) throws SQLException {
+    return Sql.value(
+            source,
+            "select coalesce(max("
+                + columns(source, batches).stream()
+                    .map(
+                        c ->
+                            "coalesce(pg_catalog.pg_column_size("
+                                + TableName.quote(c)
+                                + "), 0)::bigint")
+                    .collect(Collectors.joining(" + "))
+                + "), 0) > "
+                + WIDE
+                + " or exists (select from _timescaledb_catalog.compression_chunk_size s join _timescaledb_catalog.chunk k on k.id = s.chunk_id"
+                + " where (s.uncompressed_heap_size + s.uncompressed_toast_size) / greatest(s.numrows_post_compression, 1) > "
+                + WIDE
+                + " and "
+                + is("k", from)
+                + ") from "
+                + batches.sql())
+        .equals("t");
   }
 
   /** Whether the chunk has values that are stored nowhere: those of a column added later. */

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.dualwrite.embedded.PgPair;
+import java.nio.file.Path;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.time.Duration;
@@ -44,6 +45,10 @@ class LiveChunkTest {
       return this == ROWS ? Steps.Step.INSERTED : Steps.Step.READ;
     }
   }
+
+  /** Whether partly compressed chunks travel as they are: since 2.23. */
+  private static final boolean PARTLY =
+      !System.getProperty("dualwrite.test.timescaledb", "").matches("2\\.(1\\d|2[012])\\..*");
 
   private static final List<String> SCHEMA =
       List.of(
@@ -280,7 +285,8 @@ class LiveChunkTest {
               before.run();
               before.commit();
               done.add("before");
-            } else if (step == there.reading() && done.size() == 1) {
+            } else if (step == (PARTLY ? there.reading() : Steps.Step.INSERTED)
+                && done.size() == 1) {
               after.run();
               after.commit();
               done.add("after");
@@ -290,6 +296,58 @@ class LiveChunkTest {
       before.keyed.heal();
       after.keyed.heal();
       Timescale.assertEqual(pair, "acc", "h");
+    }
+  }
+
+  // ----------------------------------------------------------------------------------------------
+  // memory
+
+  /** A copy in a process of its own. */
+  public static final class Child {
+    private Child() {}
+
+    public static void main(String[] args) {
+      Backfill b =
+          Backfill.builder()
+              .source(args[0], "postgres", "postgres")
+              .target(args[1], "postgres", "postgres")
+              .build();
+      CopyResult r = b.copy(CopyOptions.defaults().withParallelism(2), Progress.none());
+      System.exit(r.complete() ? 0 : 1);
+    }
+  }
+
+  @Test
+  void aBatchThatIsLargerThanTheHeap() throws Exception {
+    try (PgPair pair =
+        Timescale.pair(
+            List.of(
+                PgPair.CREATE_TIMESCALEDB,
+                "create table w(id int not null, v text)",
+                "select create_hypertable('w', 'id', chunk_time_interval => 1000)",
+                "alter table w set (timescaledb.compress)"))) {
+      pair.executeSource(
+          "insert into w select i, (select string_agg(md5(i::text || j), '') from generate_series(1, 8000) j) from generate_series(1, 320) i");
+      pair.executeSource(compress("w"));
+      Check.backfill(pair).stage(StageOptions.defaults());
+      Process child =
+          new ProcessBuilder(
+                  Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                  "-Xmx64m",
+                  "-XX:TieredStopAtLevel=1",
+                  "-cp",
+                  System.getProperty("java.class.path"),
+                  Child.class.getName(),
+                  pair.sourceUrl(),
+                  pair.targetUrl())
+              .inheritIO()
+              .start();
+      assertEquals(0, child.waitFor());
+      String sum = "select count(*) || ' ' || sum(hashtextextended(w::text, 0)::numeric) from w";
+      try (Connection c = pair.source()) {
+        assertEquals(Check.value(c, sum), Check.target(pair, sum));
+      }
+      assertEquals(Timescale.chunks(pair, true, "w"), Timescale.chunks(pair, false, "w"));
     }
   }
 
@@ -307,6 +365,9 @@ class LiveChunkTest {
       })
   void jobsOnTheSourcesChunk(String job) throws Exception {
     for (String late : List.of("", "insert into %s values (10, 'late'), (300, 'late')")) {
+      if (!late.isEmpty() && !PARTLY) {
+        continue;
+      }
       try (PgPair pair = filled(There.NOTHING)) {
         for (String table : List.of("acc", "h")) {
           if (!late.isEmpty()) {
