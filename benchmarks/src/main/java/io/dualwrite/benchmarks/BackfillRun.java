@@ -177,7 +177,7 @@ final class BackfillRun implements AutoCloseable {
     String table = "create table events(device int, at timestamptz, v double precision, note text)";
     execute(true, table);
     execute(false, table);
-    long rows = megabytes * 10_000;
+    long rows = 3 * megabytes * 10_000; // so that the start of a process is no matter
     execute(true, "insert into events select " + ROW + " from generate_series(1, " + rows + ") i");
     execute(true, "vacuum analyze events");
     Work clear = () -> fresh("truncate events");
@@ -263,7 +263,14 @@ final class BackfillRun implements AutoCloseable {
             bytes,
             rows * TABLES,
             new Contender("pgcopydb copy table-data", () -> fresh(clear), this::tableData),
-            ours("dualwrite copy -p 4", "orders", () -> fresh(clear), 4));
+            ours("dualwrite copy -p 4", "orders", () -> fresh(clear), 4),
+            new Contender(
+                "dualwrite copy -p 4, staged with --defer-indexes",
+                () -> {
+                  fresh(clear);
+                  return dualwrite("stage", "--defer-indexes", "--filter", "orders");
+                },
+                () -> dualwrite("copy", "-p", "4")));
       }
       same(counts);
     } else {
@@ -341,7 +348,7 @@ final class BackfillRun implements AutoCloseable {
   }
 
   private void chunk() throws SQLException, IOException, InterruptedException {
-    long rows = megabytes * 7_000;
+    long rows = 2 * megabytes * 7_000;
     hypertable(true, "1000 days", "");
     execute(true, metrics(rows, 20));
     execute(true, "vacuum analyze metrics");

@@ -74,7 +74,7 @@ public final class Main {
     Set<String> contests = new HashSet<>(words);
     boolean quick = contests.remove("quick");
     long start = System.nanoTime();
-    double load = ManagementFactory.getOperatingSystemMXBean().getSystemLoadAverage();
+    double busy = busy();
     ByteArrayOutputStream document = new ByteArrayOutputStream();
     try (BackfillRun run =
             new BackfillRun(
@@ -94,7 +94,7 @@ public final class Main {
           |---|---|
           | date | %s |
           | machine | %s, %d processors, %s %s |
-          | load before | %.1f%s |
+          | processors busy with other work before | %.0f %%%s |
           | Java | %s %s, a heap of 256 MB |
           | PostgreSQL | %s, both servers on this machine, `fsync=on`, on %s |
 
@@ -109,8 +109,8 @@ public final class Main {
           Runtime.getRuntime().availableProcessors(),
           System.getProperty("os.name"),
           System.getProperty("os.arch"),
-          load,
-          load > 0.5 ? ": **others were at work, and the numbers are no more than a hint**" : "",
+          100 * busy,
+          busy > 0.1 ? ": **others were at work, and the numbers are no more than a hint**" : "",
           System.getProperty("java.vm.name"),
           Runtime.version(),
           run.versions(),

@@ -68,8 +68,9 @@ final class SourceLoad implements AutoCloseable {
       return reason;
     } catch (SQLException e) {
       close();
-      LOG.debug("the source's load is unknown: {}", e.getMessage()); // the workers say why
-      return reason;
+      LOG.debug("the source's load is unknown: {}", e.getMessage());
+      reason = null; // the workers will find out why, and give up when they must
+      return null;
     } finally {
       lock.unlock();
     }

@@ -252,9 +252,8 @@ class FindingsTest {
               warn(BOTH, "not-checked", "Could not look at sizes: ", "", ""))) {
         c.check(found);
       }
-      assertEquals(
-          "GRANT USAGE, CREATE ON SCHEMA dualwrite TO the role.",
-          DoctorTest.of(found, "control-schema").get(0).action());
+      String action = DoctorTest.of(found, "control-schema").get(0).action();
+      assertTrue(action.startsWith("GRANT USAGE, CREATE ON SCHEMA dualwrite TO the role."), action);
     }
   }
 
