@@ -378,7 +378,7 @@ final class BackfillRun implements AutoCloseable {
   }
 
   private void compressed() throws SQLException, IOException, InterruptedException {
-    long rows = megabytes * 20_000;
+    long rows = megabytes * 5_000;
     int days = 8;
     hypertable(true, "1 day", "");
     execute(true, metrics(rows, days));
