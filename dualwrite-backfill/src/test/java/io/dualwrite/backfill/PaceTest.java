@@ -213,6 +213,39 @@ class PaceTest {
   }
 
   @Test
+  void chunksOfATableAreComparedTogether() throws Exception {
+    try (PgPair pair = PgPair.shared()) {
+      pair.execute("create table t(id int primary key, v text)");
+      pair.execute("insert into t select g, 'v' from generate_series(1, 160) g");
+      Backfill b = Check.backfill(pair);
+      b.stage(StageOptions.defaults().withChunkRows(10));
+      assertTrue(b.copy(CopyOptions.defaults(), Progress.none()).complete());
+      pair.executeTarget(
+          "update t set v = 'spoilt' where id in (63, 111); delete from t where id = 160");
+      VerifyOptions o =
+          VerifyOptions.defaults().withParallelism(1).withRecheck(Duration.ofMillis(1));
+      List<Long> totals = new ArrayList<>();
+      VerifyResult r = b.verify(o, now -> totals.add(now.total()));
+      assertEquals(4, totals.get(0)); // for sixteen chunks
+      assertEquals(160, r.tables().get(0).sourceRows());
+      assertEquals(159, r.tables().get(0).targetRows());
+      assertEquals(
+          List.of("[111]DIFFERENT", "[160]MISSING", "[63]DIFFERENT"),
+          r.tables().get(0).differences().stream()
+              .map(d -> d.key().toString() + d.kind())
+              .sorted()
+              .toList());
+      assertEquals(4, b.status().verifiedEqual());
+      assertEquals(12, b.status().verifiedDifferent());
+      r = b.verify(o.withResume(true).withRepair(true), Progress.none());
+      assertEquals(1, r.skipped());
+      assertTrue(r.equal(), r.toString());
+      assertEquals(16, b.status().verifiedEqual());
+      Check.assertEqual(pair);
+    }
+  }
+
+  @Test
   void theOldestChunksOfAHypertableComeFirstIfTheyAreTo() throws Exception {
     for (StageOptions.First first : StageOptions.First.values()) {
       try (PgPair pair =
