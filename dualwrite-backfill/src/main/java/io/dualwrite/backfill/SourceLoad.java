@@ -102,10 +102,10 @@ final class SourceLoad implements AutoCloseable {
     forced = r.get(3).equals("t") && (forced || requested >= 0 && checkpoints > requested);
     requested = checkpoints;
     if (options.maxActive() > 0 && active > options.maxActive()) {
-      return active + " sessions are active on the source, more than " + options.maxActive();
+      return active + " sessions are active on the source";
     }
     if (options.maxLag() > 0 && lag > options.maxLag()) {
-      return "a replica of the source is " + lag + " bytes behind, more than " + options.maxLag();
+      return "a replica of the source is " + lag + " bytes behind";
     }
     if (options.yieldToCheckpoints() && forced) {
       return "a checkpoint that was asked for is under way on the source";

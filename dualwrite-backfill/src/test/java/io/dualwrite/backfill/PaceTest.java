@@ -72,7 +72,7 @@ class PaceTest {
                       now -> now.waiting().ifPresent(reasons::add)),
               THREADS);
       Check.await("the reason", () -> !reasons.isEmpty());
-      assertEquals("2 sessions are active on the source, more than 1", reasons.peek());
+      assertEquals("2 sessions are active on the source", reasons.peek());
       assertEquals(0, b.status().done());
       assertFalse(copy.isDone());
       Check.source(
@@ -114,8 +114,7 @@ class PaceTest {
             "create table t as select g, repeat('x', 100) as v from generate_series(1, 5000) g");
         Check.await("the reason", () -> load.reason() != null);
         assertTrue(
-            load.reason().matches("a replica of the source is \\d+ bytes behind, more than 100000"),
-            load.reason());
+            load.reason().matches("a replica of the source is \\d+ bytes behind"), load.reason());
         Check.await(
             "the replica",
             () -> {

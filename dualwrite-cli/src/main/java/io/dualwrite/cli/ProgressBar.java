@@ -64,23 +64,27 @@ public final class ProgressBar {
     double share = now.total() == 0 ? 1 : Math.min(1, (double) now.done() / now.total());
     int full = (int) (share * CELLS);
     StringBuilder line = new StringBuilder("    ").append(verb).append(' ');
-    if (terminal.interactive()) {
+    if (terminal.interactive() && now.waiting().isEmpty()) {
       line.append('[').append("#".repeat(full)).append(".".repeat(CELLS - full)).append("] ");
     }
     line.append(
         String.format(
             Locale.ROOT,
-            "%3.0f %%  %s of %s chunks  %s rows/s",
+            "%3.0f %%  %s of %s chunks",
             share * 100,
             Terminal.number(now.done()),
-            Terminal.number(now.total()),
-            Terminal.number(Math.round(now.rowsPerSecond()))));
-    now.remaining()
-        .ifPresent(d -> line.append("  ").append(Terminal.seconds(d.toSeconds())).append(" left"));
+            Terminal.number(now.total())));
+    if (now.waiting().isPresent()) {
+      line.append("  waits: ").append(now.waiting().get());
+    } else {
+      line.append("  ").append(Terminal.number(Math.round(now.rowsPerSecond()))).append(" rows/s");
+      now.remaining()
+          .ifPresent(
+              d -> line.append("  ").append(Terminal.seconds(d.toSeconds())).append(" left"));
+    }
     if (now.failed() > 0) {
       line.append("  ").append(Terminal.number(now.failed())).append(" failed");
     }
-    now.waiting().ifPresent(w -> line.append("  waits: ").append(w));
     return line.toString();
   }
 

@@ -70,6 +70,26 @@ class TerminalTest {
   }
 
   @Test
+  void whoWaitsSaysWhy() {
+    Terminal t = new Terminal(out, true, false);
+    new ProgressBar(t, "copy")
+        .update(
+            new Progress.Snapshot(
+                1,
+                4,
+                0,
+                100,
+                1000,
+                Duration.ofSeconds(70),
+                9,
+                90,
+                Optional.of(Duration.ofSeconds(70)),
+                Optional.of("2 sessions are active on the source")));
+    assertEquals(
+        "    copy  25 %  1 of 4 chunks  waits: 2 sessions are active on the source", printed());
+  }
+
+  @Test
   void progressInALogIsPlainAndRare() {
     Terminal t = new Terminal(out, false, false);
     ProgressBar bar = new ProgressBar(t, "copy");
