@@ -4,6 +4,10 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.dualwrite.backfill.Backfill;
 import io.dualwrite.backfill.VerifyOptions;
 import io.dualwrite.backfill.VerifyResult;
+import io.dualwrite.control.ControlSchema;
+import io.dualwrite.control.Side;
+import java.sql.Connection;
+import java.sql.SQLException;
 import java.time.Duration;
 import java.util.List;
 import java.util.Locale;
@@ -92,7 +96,7 @@ final class VerifyCommand implements Callable<Integer> {
   @Mixin private Json json;
 
   @Override
-  public Integer call() {
+  public Integer call() throws SQLException {
     Terminal terminal = Terminal.standard();
     if (repair && method != VerifyOptions.Method.CHECKSUM) {
       throw new ParameterException(
@@ -146,9 +150,16 @@ final class VerifyCommand implements Callable<Integer> {
                             + " statistics: a tenth of them may be missing, and values were not"
                             + " compared";
                   })
-              : terminal.bad("DIFFERENT")
-                  + (repair ? "" : "; 'dualwrite verify --repair' makes the target equal"));
+              : terminal.bad("DIFFERENT") + (repair ? "" : remedy()));
       return interruption.exitCode(result.equal() ? ExitCode.DONE : ExitCode.FAILED);
+    }
+  }
+
+  private String remedy() throws SQLException {
+    try (Connection target = databases.dataSource(Side.TARGET).getConnection()) {
+      return ControlSchema.targetIsPrimary(target)
+          ? "; the target is the primary: 'dualwrite reconcile' makes the source equal"
+          : "; 'dualwrite verify --repair' makes the target equal";
     }
   }
 

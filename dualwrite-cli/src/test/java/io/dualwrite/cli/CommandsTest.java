@@ -120,6 +120,11 @@ class CommandsTest {
       pair.executeTarget("update keyed set v = 'spoilt' where id = 7");
       assertEquals(ExitCode.FAILED, run(pair, "verify", "--recheck", "10ms"), said());
       assertTrue(said().contains("public.keyed different on the target: 7 (v)"), said());
+      assertTrue(said().contains("'dualwrite verify --repair' makes the target equal"), said());
+      pair.executeTarget("update dualwrite.control set epoch = 1");
+      assertEquals(ExitCode.FAILED, run(pair, "verify", "--recheck", "10ms"), said());
+      assertTrue(said().contains("'dualwrite reconcile' makes the source equal"), said());
+      pair.executeTarget("update dualwrite.control set epoch = 0");
       assertEquals(ExitCode.DONE, run(pair, "verify", "--method", "count"), said());
       assertTrue(said().contains("values were not compared"), said());
       assertTrue(
