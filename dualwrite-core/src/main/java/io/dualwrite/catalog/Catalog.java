@@ -232,6 +232,7 @@ public final class Catalog {
   private static List<Table> load(Connection connection, String where, List<String> parameters)
       throws SQLException {
     Map<Long, Head> heads = new LinkedHashMap<>();
+    boolean chunks = false;
     try (PreparedStatement s =
         connection.prepareStatement(
             "select c.oid, n.nspname, c.relname, c.relkind, c.relpersistence = 't', c.relispartition,"
@@ -243,7 +244,8 @@ public final class Catalog {
                 + " and not exists (select from pg_catalog.pg_class ch join pg_catalog.pg_namespace chn on chn.oid = ch.relnamespace"
                 + " where ch.oid = i.inhrelid and chn.nspname like '\\_timescaledb\\_%'))), "
                 + VERSION
-                + ", exists (select from pg_catalog.pg_constraint k where k.conrelid = c.oid and k.condeferrable)"
+                + ", exists (select from pg_catalog.pg_constraint k where k.conrelid = c.oid and k.condeferrable), "
+                + Chunks.KNOWN
                 + " from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
                 + " left join pg_catalog.pg_class rc on c.relispartition and rc.oid = pg_catalog.pg_partition_root(c.oid)"
                 + " left join pg_catalog.pg_namespace rn on rn.oid = rc.relnamespace"
@@ -254,6 +256,7 @@ public final class Catalog {
       }
       try (ResultSet r = s.executeQuery()) {
         while (r.next()) {
+          chunks = r.getBoolean(15);
           boolean partition = r.getBoolean(6);
           Table.Kind kind =
               switch (r.getString(4)) {
@@ -291,6 +294,7 @@ public final class Catalog {
     Map<Long, List<String>> triggers = triggers(connection, oids);
     Map<Long, List<ForeignKey>> children = foreignKeys(connection, oids, "k.conrelid");
     Map<Long, List<ForeignKey>> parents = foreignKeys(connection, oids, "k.confrelid");
+    Set<Long> compressing = chunks ? Chunks.compressing(connection, oids) : Set.of();
     List<Table> result = new ArrayList<>();
     heads.forEach(
         (oid, h) -> {
@@ -328,6 +332,7 @@ public final class Catalog {
                   triggers.getOrDefault(oid, List.of()),
                   h.rules,
                   h.rowSecurity,
+                  compressing.contains(oid),
                   h.version));
         });
     return result;

@@ -1,5 +1,6 @@
 package io.dualwrite.catalog;
 
+import java.sql.Array;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
@@ -18,6 +19,14 @@ public final class Chunks {
       " from pg_catalog.pg_inherits i join pg_catalog.pg_class c on c.oid = i.inhrelid"
           + " join pg_catalog.pg_namespace cn on cn.oid = c.relnamespace and cn.nspname like '\\_timescaledb\\_%'";
 
+  /** A scalar query: whether {@link #compressing} knows this catalog and may read it. */
+  static final String KNOWN =
+      "(select count(*) = 3 from pg_catalog.pg_attribute a join pg_catalog.pg_class h on h.oid = a.attrelid"
+          + " join pg_catalog.pg_namespace hn on hn.oid = h.relnamespace"
+          + " where hn.nspname = '_timescaledb_catalog' and h.relname = 'hypertable'"
+          + " and a.attname in ('schema_name', 'table_name', 'compression_state') and not a.attisdropped"
+          + " and pg_catalog.has_schema_privilege(hn.oid, 'usage') and pg_catalog.has_table_privilege(h.oid, 'select'))";
+
   private Chunks() {}
 
   /** Whether the table is a hypertable that has chunks. */
@@ -30,6 +39,24 @@ public final class Chunks {
         return r.getBoolean(1);
       }
     }
+  }
+
+  /** The oids of those hypertables whose chunks may be compressed, with chunks or without. */
+  static Set<Long> compressing(Connection c, Array oids) throws SQLException {
+    Set<Long> result = new HashSet<>();
+    try (PreparedStatement s =
+        c.prepareStatement(
+            "select c.oid from _timescaledb_catalog.hypertable h join pg_catalog.pg_namespace n on n.nspname = h.schema_name"
+                + " join pg_catalog.pg_class c on (c.relnamespace, c.relname) = (n.oid, h.table_name)"
+                + " where h.compression_state = 1 and c.oid = any(?)")) {
+      s.setArray(1, oids);
+      try (ResultSet r = s.executeQuery()) {
+        while (r.next()) {
+          result.add(r.getLong(1));
+        }
+      }
+    }
+    return result;
   }
 
   /**

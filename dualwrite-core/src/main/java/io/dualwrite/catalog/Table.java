@@ -25,6 +25,7 @@ import java.util.Optional;
  * @param userTriggers the names of its enabled triggers that are not the server's own
  * @param rules whether it has rewrite rules
  * @param rowSecurity whether row security is on
+ * @param compresses whether it is a hypertable that TimescaleDB may compress the chunks of
  * @param version tells this state of the table, its columns, defaults and triggers from any other
  */
 public record Table(
@@ -44,6 +45,7 @@ public record Table(
     List<String> userTriggers,
     boolean rules,
     boolean rowSecurity,
+    boolean compresses,
     String version) {
 
   /** What a relation is. */

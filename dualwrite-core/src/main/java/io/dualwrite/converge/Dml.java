@@ -232,8 +232,12 @@ final class Dml {
         + ")";
   }
 
-  /** {@code in}: the key's columns. */
+  /**
+   * {@code in}: the key's columns. Where chunks may be compressed a single row's parameters have
+   * the columns' own types: with a cast from text to a timestamp no chunk is left out of the plan.
+   */
   static String delete(Table table, List<In> in, boolean bulk) {
+    String single = table.compresses() ? "?" : "?::text";
     StringBuilder where = new StringBuilder();
     for (int i = 0; i < in.size(); i++) {
       where
@@ -241,7 +245,7 @@ final class Dml {
           .append("t.")
           .append(in.get(i).column.sql())
           .append(" = ")
-          .append(in.get(i).cast(bulk ? "u.a" + i : "?::text"));
+          .append(in.get(i).cast(bulk ? "u.a" + i : single));
     }
     return "delete from "
         + table.own()

@@ -12,16 +12,19 @@ import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.SQLException;
 import java.sql.Statement;
+import java.sql.Types;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
+import java.util.Collections;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import org.postgresql.PGStatement;
 import org.postgresql.core.BaseConnection;
 import org.postgresql.core.TransactionState;
 
@@ -33,6 +36,9 @@ public final class MirrorWriter {
 
   private static final String MARKER =
       "insert into dualwrite.marker (writer, sequence) values (?::text::uuid, ?::text::bigint)";
+
+  /** How many rows are deleted one by one at most: each is planned, with all chunks in view. */
+  private static final int ONE_BY_ONE = 100;
 
   /** What the SQL text depends on, apart from the catalog. */
   private record Shape(
@@ -51,9 +57,16 @@ public final class MirrorWriter {
    * @param take which of the row's values the statements take
    * @param counted whether the statements' counts add up to the number of rows
    * @param arrays whether they take arrays even for a single row
+   * @param constants whether the server has to plan them with the values
    */
   @SuppressWarnings("ArrayRecordComponent") // never compared
-  private record Text(Table table, List<String> sql, int[] take, boolean counted, boolean arrays) {}
+  private record Text(
+      Table table,
+      List<String> sql,
+      int[] take,
+      boolean counted,
+      boolean arrays,
+      boolean constants) {}
 
   /** A text with its rows. */
   private record Step(Text text, List<String[]> rows) {}
@@ -72,7 +85,7 @@ public final class MirrorWriter {
    * round trip: one multi-statement prepared statement, which pgjdbc pipelines. It begins with the
    * settings of the transaction: limits, synchronous_commit=on, formats, search path. Adjacent
    * changes of one shape become one statement over arrays; of several upserts of one key among them
-   * the last wins.
+   * the last wins. Deletes in a hypertable that compresses stay statements of one row each.
    *
    * <p>Statements that travel as text, and TRUNCATE, cut that round trip: what stands before, they
    * themselves, what stands behind. Rows behind a statement meet the catalog as it left it.
@@ -229,9 +242,11 @@ public final class MirrorWriter {
           tables.add(step.text.table);
         }
       } else if (!rows.isEmpty()) {
-        Step step = new Step(text(mirror, changes.get(i), rows.size() > 1), rows);
-        steps.add(step);
-        tables.add(step.text.table);
+        for (List<String[]> some : divided(mirror, changes.get(i), rows)) {
+          Step step = new Step(text(mirror, changes.get(i), some.size() > 1), some);
+          steps.add(step);
+          tables.add(step.text.table);
+        }
       }
       i = j;
     }
@@ -251,6 +266,10 @@ public final class MirrorWriter {
       sql.append(";\nset constraints all immediate");
     }
     try (PreparedStatement s = mirror.prepareStatement(sql.toString())) {
+      if (steps.stream().anyMatch(step -> step.text.constants)) {
+        // a named statement gets a plan for all values after a while
+        s.unwrap(PGStatement.class).setPrepareThreshold(0);
+      }
       int p = pins(s, limits, Session.searchPath(tables));
       if (marker != null) {
         s.setString(p++, marker.writer().toString());
@@ -326,7 +345,11 @@ public final class MirrorWriter {
     if (step.rows.size() == 1 && !step.text.arrays) {
       String[] row = step.rows.get(0);
       for (int j : step.text.take) {
-        s.setString(p++, row[j]);
+        if (step.text.constants) {
+          s.setObject(p++, row[j], Types.OTHER); // text of whatever type the statement has there
+        } else {
+          s.setString(p++, row[j]);
+        }
       }
     } else {
       for (int j : step.text.take) {
@@ -410,6 +433,21 @@ public final class MirrorWriter {
     return true;
   }
 
+  /**
+   * The rows as statements take them: all in one, but deletes one by one where chunks may be
+   * compressed. TimescaleDB looks into those batches alone that can hold constants, and takes all
+   * others of the table apart for a join's sake. Its rows cannot refer to each other.
+   */
+  private List<List<String[]>> divided(Connection mirror, RowChange change, List<String[]> rows)
+      throws SQLException {
+    if (change.kind() != Kind.DELETE || rows.size() == 1 || rows.size() > ONE_BY_ONE) {
+      return List.of(rows);
+    }
+    return table(mirror, change.table()).compresses()
+        ? rows.stream().map(Collections::singletonList).toList()
+        : List.of(rows);
+  }
+
   /** Rows without a key: one statement for each combination of columns that are NULL. */
   private List<Step> removals(Connection mirror, RowChange change, List<String[]> rows)
       throws SQLException {
@@ -446,7 +484,8 @@ public final class MirrorWriter {
                   List.of(Dml.remove(table, given, empty, e.getValue().size())),
                   take.stream().mapToInt(Integer::intValue).toArray(),
                   true,
-                  true),
+                  true,
+                  false),
               e.getValue()));
     }
     return steps;
@@ -532,6 +571,11 @@ public final class MirrorWriter {
       }
     }
     return new Text(
-        table, sql, take.stream().mapToInt(Integer::intValue).toArray(), counted, false);
+        table,
+        sql,
+        take.stream().mapToInt(Integer::intValue).toArray(),
+        counted,
+        false,
+        table.compresses() && (change.kind() == Kind.DELETE || change.kind() == Kind.REKEY));
   }
 }

@@ -8,6 +8,7 @@ import static io.dualwrite.converge.Fixture.row;
 import static io.dualwrite.converge.Fixture.table;
 import static io.dualwrite.converge.Fixture.value;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
@@ -16,6 +17,7 @@ import io.dualwrite.embedded.Installation;
 import io.dualwrite.embedded.PgPair;
 import io.dualwrite.journal.Intent;
 import io.dualwrite.journal.Outcome;
+import io.dualwrite.journal.RowChange;
 import io.dualwrite.journal.RowChange.Kind;
 import java.sql.Connection;
 import java.sql.SQLException;
@@ -32,6 +34,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Hypertables, some of whose chunks are compressed; with TimescaleDB. */
@@ -226,6 +229,118 @@ class ChunksTest {
     m.commit();
     finish(resync);
     f.assertEqual("p", "c");
+  }
+
+  // ----------------------------------------------------------------------------------------------
+  // by the flush
+
+  private static RowChange delete(String table, List<String> key, String[]... rows) {
+    return change(Kind.DELETE, table, key, key, rows);
+  }
+
+  /** Five thousand rows on the mirror, a batch for each thousand. */
+  private void batches(String type, String id) throws SQLException {
+    hypertable("t", "id " + type + " primary key, v text", "");
+    try (Connection m = f.pair.target()) {
+      // the writer learns of the table while it has no chunks
+      assertTrue(f.mirrorCatalog.table(m, table("t")).orElseThrow().compresses());
+    }
+    f.pair.executeTarget(
+        "insert into t select " + id + ", 'v' from generate_series(0, 4999) i; " + compress("t"));
+    assertEquals(0, loose("t"));
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "int, i, 7 2007 2008",
+    "timestamptz, timestamptz '2026-01-01 00:00Z' + i * interval '1 microsecond',"
+        + " 2026-01-01T00:00:00.000007Z 2026-01-01T00:00:00.002007Z 2026-01-01T00:00:00.002008Z"
+  })
+  void severalDeletesOfOneFlushTakeTheirBatchesApartAlone(String type, String id, String keys)
+      throws Exception {
+    batches(type, id);
+    Connection m = f.mirror();
+    f.flush(m, null, Fixture.delete("t", "id", keys.split(" ", -1)));
+    m.commit();
+    assertEquals("4997", mirror("select count(*) from t"));
+    assertEquals(1997, loose("t"));
+    // a row that is not there, among others
+    assertThrows(
+        CountMismatchException.class,
+        () -> f.flush(m, null, Fixture.delete("t", "id", keys.split(" ", -1))));
+  }
+
+  @Test
+  void manyDeletesOfOneFlush() throws Exception {
+    batches("int", "i");
+    // as many as are sent one by one, and more
+    Connection m = f.mirror();
+    for (int[] range : new int[][] {{0, 100}, {1000, 2500}}) {
+      String[] keys =
+          IntStream.range(range[0], range[1]).mapToObj(Integer::toString).toArray(String[]::new);
+      f.flush(
+          m,
+          null,
+          Fixture.upsert("t", List.of("id", "v"), row("4999", "new")),
+          Fixture.delete("t", "id", keys),
+          Fixture.upsert("t", List.of("id", "v"), row(keys[0], "back")));
+      m.commit();
+      assertTrue(keys.length > 100 || loose("t") == 1901, loose("t") + " rows are in no batch");
+    }
+    assertEquals(
+        "3402 2 1",
+        mirror(
+            "select concat_ws(' ', count(*), count(*) filter (where v = 'back'), count(*) filter (where v = 'new')) from t"));
+  }
+
+  @Test
+  void aStatementThatComesAgainAndAgainIsPlannedWithItsKey() throws Exception {
+    // twenty batches in one chunk
+    hypertable(
+        "t",
+        "id int, n int, v text, primary key (id, n)",
+        ", timescaledb.compress_segmentby = '', timescaledb.compress_orderby = 'id, n'");
+    f.pair.executeTarget(
+        "insert into t select i / 20, i % 20, 'v' from generate_series(0, 19999) i; "
+            + compress("t"));
+    List<String> key = List.of("id", "n");
+    Connection m = f.mirror();
+    for (int n = 0; n < 15; n++) {
+      f.flush(m, null, delete("t", key, row("5", "" + n)));
+      m.commit();
+    }
+    assertEquals(985, loose("t"));
+    for (int n = 0; n < 15; n++) {
+      f.flush(
+          m,
+          null,
+          change(
+              Kind.REKEY,
+              "t",
+              List.of("id", "n", "id", "n", "v"),
+              key,
+              row("505", "" + n, "505", "10" + n, "new")));
+      m.commit();
+    }
+    assertTrue(loose("t") <= 2985, loose("t") + " rows were decompressed");
+    assertEquals("15", mirror("select count(*) from t where v = 'new'"));
+  }
+
+  @Test
+  void theTargetsBoundHoldsForEachDeleteOfAFlush() throws Exception {
+    batches("int", "i");
+    Connection m = f.mirror();
+    execute(m, "set timescaledb.max_tuples_decompressed_per_dml_transaction = 1500");
+    m.commit();
+    f.flush(m, null, Fixture.delete("t", "id", "7", "1007", "2007"));
+    m.commit();
+    assertEquals(2997, loose("t"));
+    execute(m, "set timescaledb.max_tuples_decompressed_per_dml_transaction = 500");
+    m.commit();
+    SQLException e =
+        assertThrows(
+            SQLException.class, () -> f.flush(m, null, Fixture.delete("t", "id", "3007", "3008")));
+    assertEquals("53400", e.getSQLState(), e.getMessage());
   }
 
   // ----------------------------------------------------------------------------------------------
