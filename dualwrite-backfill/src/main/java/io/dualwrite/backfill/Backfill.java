@@ -242,8 +242,9 @@ public final class Backfill {
     }
   }
 
-  private Healer healer(int users) {
-    return new Healer(sources, targets, sourceCatalog, targetCatalog, users);
+  /** For copy and verify, which have one worker more than they do at a time. */
+  private Healer healer(int parallelism) {
+    return new Healer(sources, targets, sourceCatalog, targetCatalog, parallelism + 1);
   }
 
   private static BackfillException failed(String what, SQLException e) {
