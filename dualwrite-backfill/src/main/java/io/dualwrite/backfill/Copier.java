@@ -84,6 +84,7 @@ final class Copier {
         TaskStore.retryFailed(c);
       }
     }
+    load.check();
     List<Thread> workers = new ArrayList<>();
     // who forces an order of steps counts on the number of workers
     int spare = steps == Steps.NONE ? 1 : 0;

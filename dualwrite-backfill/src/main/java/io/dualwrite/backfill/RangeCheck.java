@@ -232,8 +232,7 @@ final class RangeCheck {
     target.setAutoCommit(false);
     while (true) {
       try {
-        Sql.execute(source, Sessions.searchPath(range.source()));
-        Sql.execute(target, Sessions.searchPath(range.target()));
+        searchPaths();
         Outcome result = compare();
         source.setAutoCommit(true);
         target.setAutoCommit(true);
@@ -246,6 +245,14 @@ final class RangeCheck {
         lookAgain();
       }
     }
+  }
+
+  /** And no transaction is open afterwards: a turn may be a long time in coming. */
+  private void searchPaths() throws SQLException {
+    Sql.execute(source, Sessions.searchPath(range.source()));
+    Sql.execute(target, Sessions.searchPath(range.target()));
+    source.commit();
+    target.commit();
   }
 
   private void lookAgain() throws SQLException {
@@ -321,8 +328,7 @@ final class RangeCheck {
       }
       if (!range.chunks().isEmpty()) {
         lookAgain(); // the repair may have made some
-        Sql.execute(source, Sessions.searchPath(range.source()));
-        Sql.execute(target, Sessions.searchPath(range.target()));
+        searchPaths();
       }
     }
   }

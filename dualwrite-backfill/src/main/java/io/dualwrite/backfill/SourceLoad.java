@@ -48,6 +48,33 @@ final class SourceLoad implements AutoCloseable {
     return options.maxActive() > 0 || options.maxLag() > 0 || options.yieldToCheckpoints();
   }
 
+  /**
+   * Looks for the first time.
+   *
+   * @throws BackfillException if the role may not see what it is to look at
+   */
+  void check() throws SQLException {
+    if (!asked()) {
+      return;
+    }
+    lock.lock();
+    try {
+      connection = sources.getConnection();
+      // else the server shows other roles' sessions and replicas without their state
+      if (Sql.value(
+              connection,
+              "select pg_catalog.pg_has_role(current_user, 'pg_read_all_stats', 'usage')")
+          .equals("f")) {
+        throw new BackfillException(
+            "the role may not see what other sessions do on the source, so that their load cannot be waited for; GRANT pg_read_all_stats to it there, or leave out --max-active, --max-lag and --yield-to-checkpoints");
+      }
+      reason = look();
+      looked = System.nanoTime();
+    } finally {
+      lock.unlock();
+    }
+  }
+
   /** Why there is nothing to be copied just now; null if there is no reason. */
   String reason() {
     if (!asked()) {

@@ -368,8 +368,9 @@ final class TaskStore {
       for (List<String> r :
           Sql.rows(
               target,
-              "select t.priority from dualwrite.task t, dualwrite.backfill b where t.verified = 'equal'"
-                  + " and t.verified_at >= b.verify_began and b.verify_method = "
+              "select t.priority from dualwrite.task t, dualwrite.backfill b where t.verified = 'equal' and t.state = 'done'"
+                  // what was copied since has to be looked at again
+                  + " and t.verified_at >= t.finished and t.verified_at >= b.verify_began and b.verify_method = "
                   + Sql.literal(method))) {
         result.add(Long.parseLong(r.get(0)));
       }

@@ -3,6 +3,7 @@ package io.dualwrite.backfill;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.dualwrite.control.Side;
@@ -83,6 +84,58 @@ class PaceTest {
         o.get(60, TimeUnit.SECONDS);
       }
       Check.assertEqual(pair);
+    }
+  }
+
+  @Test
+  void aRoleThatCannotSeeTheLoadIsRefused() throws Exception {
+    try (PgPair pair = PgPair.own()) {
+      pair.execute("create table t(id int primary key)");
+      Check.backfill(pair).stage(StageOptions.defaults());
+      pair.executeSource("create role poor login password 'poor'; grant select on t to poor");
+      Backfill b =
+          Backfill.builder()
+              .source(pair.sourceUrl(), "poor", "poor")
+              .target(pair.targetUrl(), pair.targetServer().user(), pair.targetServer().password())
+              .build();
+      BackfillException e =
+          assertThrows(
+              BackfillException.class,
+              () -> b.copy(CopyOptions.defaults().withSourceLoad(1, 0, false), Progress.none()));
+      assertTrue(e.getMessage().contains("GRANT pg_read_all_stats"), e.getMessage());
+      assertTrue(b.copy(CopyOptions.defaults(), Progress.none()).complete());
+    }
+  }
+
+  @Test
+  void whoWaitsForATurnHoldsNoTransaction() throws Exception {
+    try (PgPair pair = PgPair.own()) {
+      pair.execute("create table a(id int primary key); create table b(id int primary key)");
+      pair.execute("insert into a select 1; insert into b select 1");
+      try (Connection holder = pair.target();
+          Statement h = holder.createStatement()) {
+        holder.setAutoCommit(false);
+        h.execute("lock table a, b");
+        CompletableFuture<VerifyResult> verify =
+            CompletableFuture.supplyAsync(
+                () ->
+                    Check.backfill(pair)
+                        .verify(VerifyOptions.defaults().withParallelism(1), Progress.none()),
+                THREADS);
+        String of = " from pg_stat_activity where application_name = 'dualwrite backfill' and ";
+        Check.await(
+            "one that is at it, and one that waits for it",
+            () ->
+                Check.target(pair, "select count(*)" + of + "state = 'active'").equals("1")
+                    && Check.target(
+                            pair,
+                            "select count(*)" + of + "query ilike '%commit%' and state = 'idle'")
+                        .equals("1"));
+        assertEquals(
+            "0", Check.target(pair, "select count(*)" + of + "state like 'idle in transaction%'"));
+        holder.rollback();
+        assertTrue(verify.get(60, TimeUnit.SECONDS).equal());
+      }
     }
   }
 
@@ -183,6 +236,9 @@ class PaceTest {
       Backfill b = Check.backfill(pair);
       b.stage(StageOptions.defaults().withFilter("\\.t$").withChunkRows(100));
       VerifyOptions o = VerifyOptions.defaults().withFilter("t").withRecheck(Duration.ofMillis(1));
+      assertTrue(b.verify(o, Progress.none()).equal());
+      assertEquals(0, b.verify(o.withResume(true), Progress.none()).skipped(), "not copied yet");
+      assertTrue(b.copy(CopyOptions.defaults(), Progress.none()).complete());
       assertEquals(0, b.verify(o.withResume(true), Progress.none()).skipped());
       pair.executeTarget("update t set v = 'spoilt' where id = 7; insert into unstaged values (1)");
       // what was found equal is not looked at again; what was not staged is

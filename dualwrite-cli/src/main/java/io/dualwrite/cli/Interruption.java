@@ -17,6 +17,7 @@ final class Interruption implements AutoCloseable {
   private final CountDownLatch ended = new CountDownLatch(1);
   private volatile boolean signalled;
   private volatile int code = ExitCode.INTERRUPTED;
+  private volatile boolean told;
   private final Thread hook;
   private final Object before;
 
@@ -66,12 +67,18 @@ final class Interruption implements AutoCloseable {
   /** The exit code, should the process be on its way out. Returns it. */
   int exitCode(int value) {
     code = value;
+    told = true;
     return value;
   }
 
   @Override
   public void close() {
     ended.countDown();
+    if (signalled && !told) { // what it failed with is that it was interrupted
+      System.err.println("interrupted");
+      System.out.flush();
+      Runtime.getRuntime().halt(ExitCode.INTERRUPTED);
+    }
     Signals.unregister("INT", before);
     try {
       Runtime.getRuntime().removeShutdownHook(hook);

@@ -2,6 +2,7 @@ package io.dualwrite.cli;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.dualwrite.backfill.Backfill;
+import io.dualwrite.backfill.BackfillException;
 import io.dualwrite.backfill.VerifyOptions;
 import io.dualwrite.backfill.VerifyResult;
 import io.dualwrite.control.ControlSchema;
@@ -117,15 +118,21 @@ final class VerifyCommand implements Callable<Integer> {
     ProgressBar bar = new ProgressBar(terminal, "verify", json.wanted());
     Backfill backfill = databases.backfill();
     try (Interruption interruption = Interruption.stops(Thread.currentThread()::interrupt)) {
-      VerifyResult result = backfill.verify(options, bar::update);
-      bar.close();
-      if (interruption.signalled()) {
+      VerifyResult result;
+      try {
+        result = backfill.verify(options, bar::update);
+      } catch (BackfillException e) {
+        if (!interruption.signalled()) {
+          throw e;
+        }
+        bar.close();
         terminal.println(
             json.wanted()
                 ? Json.line(Json.object("interrupted"))
                 : "interrupted; 'dualwrite verify --resume' goes on");
         return interruption.exitCode(ExitCode.INTERRUPTED);
       }
+      bar.close();
       if (json.wanted()) {
         json(terminal, result);
         return interruption.exitCode(result.equal() ? ExitCode.DONE : ExitCode.FAILED);

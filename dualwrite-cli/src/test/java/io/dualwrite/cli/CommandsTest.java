@@ -184,38 +184,14 @@ class CommandsTest {
   @ParameterizedTest
   @ValueSource(ints = {1, 2})
   void ctrlCOnceEndsTheChunkAtHandAndTwiceAbortsIt(int times) throws Exception {
-    // who started us in the background may have had it ignored, and that is inherited
-    String ignored =
-        Files.readAllLines(Path.of("/proc/self/status")).stream()
-            .filter(l -> l.startsWith("SigIgn:"))
-            .findFirst()
-            .orElseThrow()
-            .substring(7)
-            .strip();
-    assumeTrue((Long.parseUnsignedLong(ignored, 16) & 2) == 0, "SIGINT is ignored here");
+    assumeTrue(!interruptIgnored(), "SIGINT is ignored here");
     try (PgPair pair = PgPair.shared()) {
       pair.execute("create table t(id int primary key, v text)");
       pair.executeSource(
           "insert into t select i, repeat('x', 1000) from generate_series(1, 300) i");
       assertEquals(ExitCode.DONE, run(pair, "stage", "--chunk-rows", "100"), said());
       Process p =
-          new ProcessBuilder(
-                  Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                  "-XX:TieredStopAtLevel=1",
-                  "-cp",
-                  System.getProperty("java.class.path"),
-                  "io.dualwrite.cli.Main",
-                  "copy",
-                  "--parallelism",
-                  "1",
-                  "--max-rate",
-                  times == 1 ? "100kB" : "1kB",
-                  "--source",
-                  uri(pair.sourceServer(), pair.database()),
-                  "--target",
-                  uri(pair.targetServer(), pair.database()))
-              .redirectErrorStream(true)
-              .start();
+          start(pair, "copy", "--parallelism", "1", "--max-rate", times == 1 ? "100kB" : "1kB");
       try (BufferedReader said = p.inputReader(StandardCharsets.UTF_8);
           Connection c = pair.target();
           Statement s = c.createStatement()) {
@@ -251,6 +227,72 @@ class CommandsTest {
         p.destroyForcibly();
       }
     }
+  }
+
+  @Test
+  void ctrlCEndsAVerifyThatTheSameCommandResumes() throws Exception {
+    assumeTrue(!interruptIgnored(), "SIGINT is ignored here");
+    try (PgPair pair = PgPair.shared()) {
+      pair.execute("create table t(id int primary key, v text)");
+      pair.execute("insert into t select i, repeat('x', 1000) from generate_series(1, 300) i");
+      assertEquals(ExitCode.DONE, run(pair, "stage", "--chunk-rows", "10"), said());
+      assertEquals(ExitCode.DONE, run(pair, "copy"), said());
+      Process p = start(pair, "verify", "--parallelism", "1", "--max-rate", "10kB");
+      try (BufferedReader said = p.inputReader(StandardCharsets.UTF_8);
+          Connection c = pair.target();
+          Statement s = c.createStatement()) {
+        boolean some = false;
+        while (!some) { // ranges are compared
+          assertTrue(p.isAlive());
+          try (ResultSet r =
+              s.executeQuery(
+                  "select exists (select from dualwrite.task where verified = 'equal')")) {
+            r.next();
+            some = r.getBoolean(1);
+          }
+        }
+        interrupt(p);
+        List<String> lines = said.lines().toList();
+        assertEquals(ExitCode.INTERRUPTED, p.waitFor(), lines.toString());
+        assertEquals(
+            "interrupted; 'dualwrite verify --resume' goes on", lines.get(lines.size() - 1));
+      } finally {
+        p.destroyForcibly();
+      }
+      assertEquals(ExitCode.DONE, run(pair, "verify", "--resume"), said());
+      assertTrue(said().contains("found equal by the verify that is resumed"), said());
+    }
+  }
+
+  private static Process start(PgPair pair, String... arguments) throws IOException {
+    List<String> command =
+        new ArrayList<>(
+            List.of(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-XX:TieredStopAtLevel=1",
+                "-cp",
+                System.getProperty("java.class.path"),
+                "io.dualwrite.cli.Main"));
+    command.addAll(List.of(arguments));
+    command.addAll(
+        List.of(
+            "--source",
+            uri(pair.sourceServer(), pair.database()),
+            "--target",
+            uri(pair.targetServer(), pair.database())));
+    return new ProcessBuilder(command).redirectErrorStream(true).start();
+  }
+
+  /** Who started us in the background may have had it ignored, and that is inherited. */
+  private static boolean interruptIgnored() throws IOException {
+    String ignored =
+        Files.readAllLines(Path.of("/proc/self/status")).stream()
+            .filter(l -> l.startsWith("SigIgn:"))
+            .findFirst()
+            .orElseThrow()
+            .substring(7)
+            .strip();
+    return (Long.parseUnsignedLong(ignored, 16) & 2) != 0;
   }
 
   private static void interrupt(Process p) throws Exception {
