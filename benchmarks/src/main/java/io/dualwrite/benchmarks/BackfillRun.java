@@ -426,7 +426,7 @@ final class BackfillRun implements AutoCloseable {
       for (Contender c : contenders) {
         c.before.run();
         execute(false, "checkpoint");
-        Set<Long> idle = Processes.children(sourceServer);
+        Set<ProcessHandle> idle = Processes.children(sourceServer);
         double before = Processes.processorSeconds(sourceServer);
         Processes.Run run = c.work.run();
         Processes.awaitEnd(sourceServer, idle);

@@ -7,11 +7,9 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
-import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
-import java.util.stream.Stream;
 
 /** Programs as a user runs them, timed from their start to their end. */
 final class Processes {
@@ -116,18 +114,18 @@ final class Processes {
   }
 
   /** The processes that a process has started and that have not ended. */
-  static Set<Long> children(long pid) {
-    try (Stream<ProcessHandle> all = ProcessHandle.allProcesses()) {
-      return all.filter(p -> p.parent().map(ProcessHandle::pid).equals(Optional.of(pid)))
-          .map(ProcessHandle::pid)
-          .collect(Collectors.toSet());
-    }
+  static Set<ProcessHandle> children(long pid) {
+    return ProcessHandle.of(pid).stream()
+        .flatMap(ProcessHandle::children)
+        .collect(Collectors.toSet());
   }
 
-  /** Waits, but not long, until a process has no children but these: then theirs is counted. */
-  static void awaitEnd(long pid, Set<Long> but) throws InterruptedException {
-    for (int i = 0; i < 200 && !but.containsAll(children(pid)); i++) {
-      Thread.sleep(10);
+  /** Waits until a process has no children but these: only then theirs is counted. */
+  static void awaitEnd(long pid, Set<ProcessHandle> but) {
+    for (ProcessHandle child : children(pid)) {
+      if (!but.contains(child)) {
+        child.onExit().orTimeout(2, TimeUnit.SECONDS).exceptionally(e -> child).join();
+      }
     }
   }
 

@@ -1,6 +1,5 @@
 package io.dualwrite.converge;
 
-import io.dualwrite.catalog.Chunks;
 import io.dualwrite.catalog.Column;
 import io.dualwrite.catalog.Table;
 import io.dualwrite.catalog.TableName;
@@ -139,25 +138,13 @@ final class KeylessReplay {
     inserted = rows;
     engine.at(Step.REPLAY_INSERTED);
     // LOCK_BEFORE_VISIBILITY for tables with partitions or chunks: to lock them all beforehand
-    // would wait for
-    // every recopy of any of them. The insert has locked those that its rows went to; a recopy of
-    // one of these that committed between the look and the lock shows now.
-    if (Rules.on(Rule.LOCK_BEFORE_VISIBILITY)
-        && divided(m, written)
-        && !recorded.containsAll(recorded(m, roots))) {
+    // would wait for every recopy of any of them. The insert has locked those that its rows went
+    // to; a recopy of one of these that committed between the look and the lock shows now.
+    if (Rules.on(Rule.LOCK_BEFORE_VISIBILITY) && !recorded.containsAll(recorded(m, roots))) {
       return -1;
     }
     MirrorWriter.commit(m);
     return rows;
-  }
-
-  private static boolean divided(Connection m, Set<Table> tables) throws SQLException {
-    for (Table t : tables) {
-      if (divided(t) || Chunks.has(m, t)) {
-        return true;
-      }
-    }
-    return false;
   }
 
   private static boolean divided(Table t) {
