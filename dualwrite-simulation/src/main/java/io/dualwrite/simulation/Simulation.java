@@ -569,6 +569,7 @@ final class Simulation implements AutoCloseable {
       while (System.nanoTime() - end < 0) {
         String line = child.next(20);
         if (Child.END.equals(line)) {
+          child.await(); // its output ends a little earlier, and the next command needs another
           return "died";
         }
         if (line != null) {
