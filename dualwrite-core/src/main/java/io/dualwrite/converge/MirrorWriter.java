@@ -24,6 +24,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Function;
+import java.util.stream.Stream;
 import org.postgresql.PGStatement;
 import org.postgresql.core.BaseConnection;
 import org.postgresql.core.TransactionState;
@@ -232,10 +234,10 @@ public final class MirrorWriter {
       Set<List<String>> keys = uniqueKeys(mirror, changes.get(i));
       while (j < changes.size()
           && mergeable(changes.get(i), changes.get(j))
-          && (keys == null || disjoint(keys, changes.get(j)))) {
+          && (keys == null || disjoint(mirror, keys, changes.get(j)))) {
         j++;
       }
-      List<String[]> rows = rows(changes.subList(i, j));
+      List<String[]> rows = rows(mirror, changes.subList(i, j));
       if (changes.get(i).kind() == Kind.REMOVE) {
         for (Step step : removals(mirror, changes.get(i), rows)) {
           steps.add(step);
@@ -374,7 +376,7 @@ public final class MirrorWriter {
   }
 
   /** All rows of changes of one shape; of several with one key the last, in its first's place. */
-  private static List<String[]> rows(List<RowChange> changes) {
+  private List<String[]> rows(Connection mirror, List<RowChange> changes) throws SQLException {
     RowChange first = changes.get(0);
     if ((changes.size() == 1 && first.rows().length <= 1)
         || first.kind() == Kind.INSERT
@@ -387,15 +389,11 @@ public final class MirrorWriter {
       changes.forEach(c -> all.addAll(Arrays.asList(c.rows())));
       return all;
     }
-    int[] key = first.keyColumns().stream().mapToInt(k -> first.columns().indexOf(k)).toArray();
+    Function<String[], List<String>> key = key(mirror, first);
     Map<List<String>, String[]> byKey = new LinkedHashMap<>();
     for (RowChange c : changes) {
       for (String[] row : c.rows()) {
-        String[] k = new String[key.length];
-        for (int i = 0; i < k.length; i++) {
-          k[i] = row[key[i]];
-        }
-        byKey.put(Arrays.asList(k), row);
+        byKey.put(key.apply(row), row);
       }
     }
     return new ArrayList<>(byKey.values());
@@ -415,22 +413,42 @@ public final class MirrorWriter {
       return null;
     }
     Set<List<String>> keys = new HashSet<>();
-    disjoint(keys, change);
+    disjoint(mirror, keys, change);
     return keys;
   }
 
   /** Adds the change's keys; false, and nothing is added, if one is there already. */
-  private static boolean disjoint(Set<List<String>> keys, RowChange change) {
-    int[] at = change.keyColumns().stream().mapToInt(k -> change.columns().indexOf(k)).toArray();
-    List<List<String>> its = new ArrayList<>();
-    for (String[] row : change.rows()) {
-      its.add(Arrays.asList(Arrays.stream(at).mapToObj(j -> row[j]).toArray(String[]::new)));
-    }
+  private boolean disjoint(Connection mirror, Set<List<String>> keys, RowChange change)
+      throws SQLException {
+    List<List<String>> its = Stream.of(change.rows()).map(key(mirror, change)).toList();
     if (its.stream().anyMatch(keys::contains)) {
       return false;
     }
     keys.addAll(its);
     return true;
+  }
+
+  /** What the rows' keys are compared by. */
+  private Function<String[], List<String>> key(Connection mirror, RowChange change)
+      throws SQLException {
+    Table table = table(mirror, change.table());
+    int n = change.keyColumns().size();
+    int[] at = new int[n];
+    Column[] spelt = new Column[n];
+    for (int i = 0; i < n; i++) {
+      at[i] = change.columns().indexOf(change.keyColumns().get(i));
+      Column c = table.column(change.keyColumns().get(i)).orElse(null);
+      spelt[i] = c == null || KeyText.unique(c.type()) ? null : c;
+    }
+    return row -> {
+      String[] key = new String[n];
+      for (int i = 0; i < n; i++) {
+        Column c = spelt[i];
+        String text = row[at[i]];
+        key[i] = c == null ? text : KeyText.of(c.type(), c.declaredType(), text);
+      }
+      return Arrays.asList(key);
+    };
   }
 
   /**
