@@ -8,6 +8,7 @@ import java.util.Collections;
 import java.util.HashSet;
 import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Set;
 
 /**
@@ -1176,7 +1177,7 @@ final class Parser {
       at = close + 1;
       return word() == Word.TO && kind(Kind.COPY_OUT);
     }
-    take(Word.BINARY);
+    boolean binary = take(Word.BINARY);
     if (!target()) {
       return false;
     }
@@ -1195,7 +1196,87 @@ final class Parser {
     }
     s.fromStdin = word() == Word.STDIN;
     scan(at, to);
+    if (s.fromStdin && !binary) {
+      at++;
+      s.copyFormat = copyFormat();
+    }
     return kind(Kind.COPY_IN);
+  }
+
+  /** The options of a COPY, in parentheses or as before PostgreSQL 9; null if one is unusual. */
+  private CopyFormat copyFormat() {
+    take(Word.WITH);
+    boolean list = take('(');
+    if (list && t.link(at - 1) != to - 1) {
+      return null; // WHERE
+    }
+    int end = list ? to - 1 : to;
+    boolean csv = false;
+    boolean header = false;
+    String delimiter = null;
+    String nullText = null;
+    String quote = null;
+    String escape = null;
+    while (at < end) {
+      if (!t.isIdentifier(at)) {
+        return null;
+      }
+      String option = t.name(at++);
+      String value = null;
+      boolean flag = !list && (option.equals("csv") || option.equals("header"));
+      if (!flag && at < end && !is(',')) {
+        if (!list) {
+          take(Word.AS);
+        }
+        value =
+            operand(at, at + 1) instanceof Operand.Literal l && l.text() != null
+                ? l.text()
+                : t.isIdentifier(at) ? t.name(at) : null;
+        at++;
+        if (value == null) {
+          return null;
+        }
+      }
+      if (list && at < end && !take(',')) {
+        return null;
+      }
+      switch (option) {
+        case "csv" -> csv = true;
+        case "format" -> {
+          csv = "csv".equals(value);
+          if (!csv && !"text".equals(value)) {
+            return null;
+          }
+        }
+        case "header" -> {
+          header =
+              value == null
+                  || !List.of("false", "off", "0").contains(value.toLowerCase(Locale.ROOT));
+        }
+        case "delimiter" -> delimiter = value;
+        case "null" -> nullText = value;
+        case "quote" -> quote = value;
+        case "escape" -> escape = value;
+        default -> {
+          return null;
+        }
+      }
+    }
+    if (!isCharacter(delimiter) || !isCharacter(quote) || !isCharacter(escape)) {
+      return null;
+    }
+    char quotes = quote == null ? '"' : quote.charAt(0);
+    return new CopyFormat(
+        csv,
+        delimiter != null ? delimiter.charAt(0) : csv ? ',' : '\t',
+        nullText != null ? nullText : csv ? "" : "\\N",
+        quotes,
+        escape == null ? quotes : escape.charAt(0),
+        header);
+  }
+
+  private static boolean isCharacter(String option) {
+    return option == null || option.length() == 1 && option.charAt(0) < 128;
   }
 
   private boolean create() {

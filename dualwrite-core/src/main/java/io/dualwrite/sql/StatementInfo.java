@@ -37,6 +37,7 @@ public final class StatementInfo {
   boolean onConflictDoNothing;
   boolean overriding;
   boolean fromStdin;
+  CopyFormat copyFormat;
   List<String> setColumns = List.of();
   boolean from;
   boolean where;
@@ -207,6 +208,14 @@ public final class StatementInfo {
   /** Whether a COPY … FROM reads the connection and not a file or program of the server. */
   public boolean fromStdin() {
     return fromStdin;
+  }
+
+  /**
+   * How the rows of a COPY … FROM STDIN are written; null for the binary form, and if it has an
+   * option that changes more than where values begin and end (WHERE, ON_ERROR, ENCODING, …).
+   */
+  public CopyFormat copyFormat() {
+    return copyFormat;
   }
 
   /**

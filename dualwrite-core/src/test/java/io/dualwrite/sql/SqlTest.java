@@ -348,6 +348,45 @@ class SqlTest {
   }
 
   @Test
+  void readsHowTheRowsOfACopyAreWritten() {
+    CopyFormat text = new CopyFormat(false, '\t', "\\N", '"', '"', false);
+    CopyFormat csv = new CopyFormat(true, ',', "", '"', '"', false);
+    assertEquals(text, one("copy t from stdin").copyFormat());
+    assertEquals(text, one("copy t (a, b) from stdin with (format text)").copyFormat());
+    assertEquals(csv, one("copy t from stdin (format 'csv')").copyFormat());
+    assertEquals(csv, one("copy t from stdin csv").copyFormat());
+    assertEquals(csv, one("COPY t FROM STDIN WITH CSV; ").copyFormat());
+    assertEquals(
+        new CopyFormat(true, ';', "x'y", '\'', '\\', true),
+        one("copy t from stdin (format csv, delimiter ';', null 'x''y', quote '''', escape E'\\\\', header)")
+            .copyFormat());
+    assertEquals(
+        new CopyFormat(true, '\t', "N", 'q', 'e', true),
+        one("copy t from stdin with delimiter as E'\t' null as 'N' csv header quote as 'q' escape as 'e'")
+            .copyFormat());
+    assertTrue(one("copy t from stdin (header match)").copyFormat().header());
+    assertFalse(one("copy t from stdin (header off)").copyFormat().header());
+    for (String unusual :
+        List.of(
+            "copy binary t from stdin",
+            "copy t from stdin binary",
+            "copy t from stdin (format binary)",
+            "copy t from stdin where a > 1",
+            "copy t from stdin (format csv) where a > 1",
+            "copy t from stdin (freeze)",
+            "copy t from stdin (on_error ignore)",
+            "copy t from stdin (encoding 'latin1')",
+            "copy t from stdin (format csv, force_null (a))",
+            "copy t from stdin csv force not null a",
+            "copy t from stdin (default 'd')",
+            "copy t from stdin (delimiter '--')",
+            "copy t from '/tmp/x'",
+            "copy t to stdout")) {
+      assertNull(one(unusual).copyFormat(), unusual);
+    }
+  }
+
+  @Test
   void readsCopy() {
     StatementInfo in = one("COPY s.t (A, \"B\") FROM STDIN WITH (FORMAT csv)");
     assertTrue(in.fromStdin());

@@ -254,7 +254,9 @@ final class DualWriter implements AutoCloseable {
             ? o.kind()
             : plan instanceof Plan.Truncate
                 ? Unmirrored.TRUNCATE
-                : plan instanceof Plan.Refuse r ? r.kind() : null;
+                : plan instanceof Plan.Copy
+                    ? Unmirrored.COPY
+                    : plan instanceof Plan.Refuse r ? r.kind() : null;
     return kind == null ? plan : byPolicy(plan, kind);
   }
 
@@ -275,12 +277,16 @@ final class DualWriter implements AutoCloseable {
   }
 
   UnitOfWork newUnit(Epoch epoch, Connection primary) {
-    return new UnitOfWork(unitMaxBytes, changes -> spill(epoch, primary, changes));
+    return new UnitOfWork(unitMaxBytes, (unit, changes) -> spill(epoch, primary, unit, changes));
   }
 
   /** See {@link UnitOfWork}: a part of a large transaction, which is still open. */
-  private long spill(Epoch epoch, Connection primary, List<RowChange> changes) throws SQLException {
-    Xact x = xact(primary);
+  private long spill(Epoch epoch, Connection primary, UnitOfWork unit, List<RowChange> changes)
+      throws SQLException {
+    Xact x =
+        unit.incarnation() == null
+            ? xact(primary)
+            : new Xact(unit.xid(), unit.pid(), unit.incarnation(), true);
     long sequence = journal.nextSequence();
     try {
       if (journal.append(intent(epoch, sequence, x, changes))) {
@@ -535,7 +541,15 @@ final class DualWriter implements AutoCloseable {
   private record Xact(long xid, int pid, String incarnation, boolean asKnown) {}
 
   private Xact xact(Connection primary) throws SQLException {
-    return xact(primary, new UnitOfWork(unitMaxBytes, c -> -1));
+    return xact(primary, new UnitOfWork(unitMaxBytes, (u, c) -> -1));
+  }
+
+  /** Asks now for what an intent needs to know: later the connection may be busy with a COPY. */
+  void identify(Connection primary, UnitOfWork unit) throws SQLException {
+    if (unit.incarnation() == null) {
+      Xact x = xact(primary);
+      unit.identify(x.xid, x.pid, x.incarnation);
+    }
   }
 
   private Xact xact(Connection primary, UnitOfWork unit) throws SQLException {
@@ -744,6 +758,14 @@ final class DualWriter implements AutoCloseable {
 
   int catalogVersion() {
     return catalogVersion.get();
+  }
+
+  /** The mirror numbers its jobs otherwise, and they rest until it is the primary. */
+  void jobsChanged() {
+    counters.primaryOnly(Unmirrored.ROUTINE);
+    log.warn(
+        "a transaction added, changed or deleted jobs or policies of TimescaleDB; that is not mirrored:"
+            + " do the same on the target");
   }
 
   /** DDL has been committed: what is known of the tables, and every plan, is old. */

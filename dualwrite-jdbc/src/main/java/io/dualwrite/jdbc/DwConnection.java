@@ -444,8 +444,8 @@ final class DwConnection extends ForwardingConnection {
         } catch (SQLException e) {
           if (plan instanceof Plan.Observed o
               && o.kind() == Unmirrored.ROUTINE
-              && "2D000".equals(e.getSQLState())) {
-            return committingRoutine(x, plan); // it ends transactions itself; nothing has happened
+              && endsTransactions(e)) {
+            return committingRoutine(x, plan); // nothing has happened
           }
           throw e;
         }
@@ -456,6 +456,11 @@ final class DwConnection extends ForwardingConnection {
         leave();
       }
     }
+  }
+
+  /** Whether a routine complains that it is not alone: it begins and ends transactions itself. */
+  private static boolean endsTransactions(SQLException e) {
+    return "2D000".equals(e.getSQLState()) || "25001".equals(e.getSQLState());
   }
 
   // ---- what a statement's text does not tell
@@ -744,9 +749,17 @@ final class DwConnection extends ForwardingConnection {
         writer.counters.refused(Unmirrored.FORM);
         throw Refusal.of("dualwrite refuses to begin a COPY with a text that is not one COPY");
       }
+      Plan.Copy known = plan instanceof Plan.Copy c && epoch.capturing() ? c : null;
+      if (known != null && !driver.getEncoding().name().equals("UTF-8")) {
+        known = null;
+        plan = new Plan.Observed(Unmirrored.COPY, null, false);
+      }
       boolean observed = epoch.capturing() && plan instanceof Plan.Observed;
-      if (alone && observed) {
+      if (alone && (observed || known != null)) {
         raw.setAutoCommit(false);
+      }
+      if (known != null) {
+        return copy(known, sql);
       }
       CopyOperation copy = dispatch(planned, plan, new Copy(driver, sql));
       if (observed || copy instanceof CopyIn) {
@@ -757,6 +770,33 @@ final class DwConnection extends ForwardingConnection {
     } catch (SQLException | RuntimeException | Error e) {
       copied(false, e);
       throw e;
+    }
+  }
+
+  /** Begins a COPY that is captured from what it sends. */
+  private CopyOperation copy(Plan.Copy plan, String sql) throws SQLException {
+    writer.counters.observed(Unmirrored.COPY);
+    if (unit == null) {
+      unit = writer.newUnit(epoch, raw);
+    }
+    unit.rely(plan.table());
+    writer.identify(raw, unit);
+    CopyIn copy = (CopyIn) new Copy(driver, sql).pass(plan);
+    return DwCopy.of(copy, this, new CopyCapture(this, plan, unit.mark()));
+  }
+
+  /** Rows that go by. */
+  void copied(Plan.Copy plan, List<String[]> rows) throws SQLException {
+    writer.counters.values.add(rows.size());
+    wrote(Kind.INSERT, CopyCapture.change(plan, rows));
+  }
+
+  /** The primary has all that was sent. */
+  void sent(CopyCapture capture, long rows) throws SQLException {
+    String why = capture.end(raw, rows);
+    if (why != null) {
+      writer.dropped(unit.truncate(capture.mark()));
+      suspect(capture.table(), why);
     }
   }
 

@@ -1,10 +1,14 @@
 package io.dualwrite.jdbc;
 
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
 import java.sql.SQLException;
 import org.postgresql.copy.CopyIn;
 import org.postgresql.copy.CopyOperation;
 import org.postgresql.copy.CopyOut;
 import org.postgresql.util.ByteStreamWriter;
+import org.postgresql.util.PSQLException;
+import org.postgresql.util.PSQLState;
 
 /**
  * A COPY that may write. In autocommit it is a transaction of ours, which ends when the copy does:
@@ -25,7 +29,14 @@ abstract class DwCopy<C extends CopyOperation> implements CopyOperation {
       in.cancelCopy();
       throw Refusal.of(DwQueryExecutor.REPLICATION);
     }
-    return raw instanceof CopyIn in ? new In(in, connection) : new Out((CopyOut) raw, connection);
+    return raw instanceof CopyIn in
+        ? new In(in, connection, null)
+        : new Out((CopyOut) raw, connection);
+  }
+
+  /** Of a COPY that is captured from what it sends. */
+  static CopyOperation of(CopyIn raw, DwConnection connection, CopyCapture capture) {
+    return new In(raw, connection, capture);
   }
 
   /** One step of the protocol. */
@@ -40,10 +51,19 @@ abstract class DwCopy<C extends CopyOperation> implements CopyOperation {
       return step.take();
     } catch (SQLException | RuntimeException e) {
       if (!raw.isActive()) {
-        connection.copied(false, e);
+        failed(e);
       }
       throw e;
     }
+  }
+
+  /** It came to nothing. */
+  final void failed(Throwable because) throws SQLException {
+    connection.copied(false, because);
+  }
+
+  final void sent(CopyCapture capture, long rows) throws SQLException {
+    connection.sent(capture, rows);
   }
 
   /** The copy is over. */
@@ -79,8 +99,11 @@ abstract class DwCopy<C extends CopyOperation> implements CopyOperation {
   /** COPY … FROM STDIN. */
   private static final class In extends DwCopy<CopyIn> implements CopyIn {
 
-    In(CopyIn raw, DwConnection connection) {
+    private final CopyCapture capture;
+
+    In(CopyIn raw, DwConnection connection, CopyCapture capture) {
       super(raw, connection);
+      this.capture = capture;
     }
 
     @Override
@@ -90,15 +113,51 @@ abstract class DwCopy<C extends CopyOperation> implements CopyOperation {
             raw.writeToCopy(buffer, offset, size);
             return null;
           });
+      if (capture != null) {
+        capture(buffer, offset, size);
+      }
     }
 
     @Override
     public void writeToCopy(ByteStreamWriter from) throws SQLException {
+      if (capture != null) {
+        Bytes all = new Bytes();
+        try {
+          from.writeTo(() -> all);
+        } catch (IOException e) {
+          throw new PSQLException(
+              "the rows of a COPY could not be written", PSQLState.CONNECTION_FAILURE, e);
+        }
+        writeToCopy(all.array(), 0, all.size());
+        return;
+      }
       step(
           () -> {
             raw.writeToCopy(from);
             return null;
           });
+    }
+
+    private void capture(byte[] buffer, int offset, int size) throws SQLException {
+      try {
+        capture.write(buffer, offset, size);
+      } catch (SQLException | RuntimeException e) {
+        // it could not be recorded: then it must not be
+        try {
+          raw.cancelCopy();
+        } catch (SQLException second) {
+          e.addSuppressed(second);
+        }
+        failed(e);
+        throw e;
+      }
+    }
+
+    /** Its own array, not a copy of it. */
+    private static final class Bytes extends ByteArrayOutputStream {
+      byte[] array() {
+        return buf;
+      }
     }
 
     @Override
@@ -113,6 +172,14 @@ abstract class DwCopy<C extends CopyOperation> implements CopyOperation {
     @Override
     public long endCopy() throws SQLException {
       long rows = step(raw::endCopy);
+      if (capture != null) {
+        try {
+          sent(capture, rows);
+        } catch (SQLException | RuntimeException e) {
+          failed(e);
+          throw e;
+        }
+      }
       end();
       return rows;
     }

@@ -4,6 +4,7 @@ import io.dualwrite.catalog.Column;
 import io.dualwrite.catalog.Table;
 import io.dualwrite.catalog.TableName;
 import io.dualwrite.journal.RowChange;
+import io.dualwrite.sql.CopyFormat;
 import io.dualwrite.sql.Kind;
 import io.dualwrite.sql.Operand;
 import io.dualwrite.sql.RowOrder;
@@ -58,6 +59,15 @@ sealed interface Plan {
    *     function)
    */
   record Observed(Unmirrored kind, Plan then, boolean text) implements Plan {}
+
+  /**
+   * COPY … FROM STDIN of rows that are known from what is sent. See {@link CopyCapture}.
+   *
+   * @param given the columns of a row as sent
+   * @param columns the columns of a row as shipped; those that are not given have a constant
+   */
+  record Copy(CopyFormat format, Table table, List<Column> given, List<Column> columns)
+      implements Plan {}
 
   /**
    * DDL: travels as text, in its order among the rows.

@@ -465,7 +465,42 @@ final class Planner {
     if (t.isPresent() && t.get().kind() == Table.Kind.FOREIGN) {
       return foreign(t.get());
     }
-    return new Plan.Observed(Unmirrored.COPY, null, false);
+    Plan.Copy known = t.isPresent() ? copied(s, t.get()) : null;
+    return known != null ? known : new Plan.Observed(Unmirrored.COPY, null, false);
+  }
+
+  /** Null if what is sent does not tell the rows. */
+  private Plan.Copy copied(StatementInfo s, Table t) {
+    boolean rows =
+        switch (t.kind()) {
+          case PLAIN, PARTITIONED, PARTITION, INHERITED -> true;
+          default -> false;
+        };
+    if (s.copyFormat() == null
+        || !rows
+        || t.rules()
+        || !t.userTriggers().isEmpty()
+        || stale(t, s)
+        || !sameOnMirror.test(t.name())) {
+      return null;
+    }
+    List<Column> columns = t.writableColumns();
+    List<Column> given = columns;
+    if (s.insertColumns() != null) {
+      given = new ArrayList<>();
+      for (String c : s.insertColumns()) {
+        given.add(t.column(c).orElseThrow());
+      }
+    }
+    for (Column c : columns) {
+      boolean sent = given.contains(c);
+      if (sent
+          ? !CopyValues.readable(c.type())
+          : c.def() == Column.Default.COMPUTED || c.def() == Column.Default.ROUTINE) {
+        return null;
+      }
+    }
+    return columns.containsAll(given) ? new Plan.Copy(s.copyFormat(), t, given, columns) : null;
   }
 
   private static Plan session(Sql sql, StatementInfo s) {

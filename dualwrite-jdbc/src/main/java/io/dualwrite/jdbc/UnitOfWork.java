@@ -28,7 +28,7 @@ final class UnitOfWork {
   @FunctionalInterface
   interface Spill {
     /** Appends an intent; returns its sequence, or -1 if tables were made suspects instead. */
-    long append(List<RowChange> changes) throws SQLException;
+    long append(UnitOfWork unit, List<RowChange> changes) throws SQLException;
   }
 
   /** A part in the journal: the changes with the numbers from (inclusive) to (exclusive). */
@@ -53,6 +53,7 @@ final class UnitOfWork {
   private boolean doubted;
   private long xid;
   private int pid;
+  private String incarnation;
 
   /** How many changes went to the journal already. */
   private int gone;
@@ -110,12 +111,24 @@ final class UnitOfWork {
     return !doubted && !proven.isEmpty() && proven.size() == relied.size();
   }
 
-  /** The transaction's id, if {@link #proven()}. */
+  /** What an intent needs to know, so that it can be appended while the connection is busy. */
+  void identify(long xid, int pid, String incarnation) {
+    this.xid = xid;
+    this.pid = pid;
+    this.incarnation = incarnation;
+  }
+
+  /** The primary's incarnation; null if it was not asked for. */
+  String incarnation() {
+    return incarnation;
+  }
+
+  /** The transaction's id; 0 if it is not known. */
   long xid() {
     return xid;
   }
 
-  /** The primary's process, if {@link #proven()}. */
+  /** The primary's process, if the id is known. */
   int pid() {
     return pid;
   }
@@ -156,7 +169,7 @@ final class UnitOfWork {
         previous = c;
       }
       List<RowChange> part = changes.subList(0, n);
-      long sequence = spill.append(part);
+      long sequence = spill.append(this, part);
       if (sequence >= 0) {
         parts.add(new Part(sequence, gone, gone + n, tables));
       }

@@ -17,6 +17,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import java.util.concurrent.TimeUnit;
@@ -67,6 +68,19 @@ final class Fixture implements AutoCloseable {
     return f.open(b -> {});
   }
 
+  /** On servers with TimescaleDB, if there are any, in databases of its own. */
+  static Optional<Fixture> timescale(List<String> ddl) throws SQLException {
+    Optional<PgPair> pair = PgPair.timescale();
+    if (pair.isEmpty()) {
+      return Optional.empty();
+    }
+    Fixture f = new Fixture(pair.get(), true);
+    for (String sql : ddl) { // most functions of TimescaleDB are to be alone
+      f.pair.execute(sql);
+    }
+    return Optional.of(f.open(b -> {}));
+  }
+
   /** Opens the DataSource (again). */
   Fixture open(Consumer<DualWriteDataSource.Builder> more) {
     return openTo(pair.targetUrl(), more);
@@ -103,6 +117,15 @@ final class Fixture implements AutoCloseable {
     try (Connection c = connect();
         Statement s = c.createStatement()) {
       s.execute(sql);
+    }
+  }
+
+  /** The query's only value. */
+  static String value(Connection c, String query) throws SQLException {
+    try (Statement s = c.createStatement();
+        ResultSet r = s.executeQuery(query)) {
+      r.next();
+      return r.getString(1);
     }
   }
 

@@ -16,7 +16,7 @@ class UnitOfWorkTest {
   private final UnitOfWork unit =
       new UnitOfWork(
           20 << 20,
-          changes -> {
+          (u, changes) -> {
             written.add(List.copyOf(changes));
             return written.size();
           });
