@@ -83,8 +83,8 @@ final class Observation {
           + " union all select 'proc' || x.ctid::text from pg_catalog.pg_proc x where $"
           + " union all select 'enum' || x.ctid::text from pg_catalog.pg_enum x where $"
           + " union all select 'constraint' || x.ctid::text from pg_catalog.pg_constraint x join nsp on nsp.oid = x.connamespace where $"
-          + " union all select 'trigger' || x.ctid::text from pg_catalog.pg_trigger x join pg_catalog.pg_class c on c.oid = x.tgrelid where $ and c.relpersistence <> 't'"
-          + " union all select 'default' || x.ctid::text from pg_catalog.pg_attrdef x join pg_catalog.pg_class c on c.oid = x.adrelid where $ and c.relpersistence <> 't'"
+          + " union all select 'trigger' || x.ctid::text from pg_catalog.pg_trigger x join pg_catalog.pg_class c on c.oid = x.tgrelid join nsp on nsp.oid = c.relnamespace where $ and c.relpersistence <> 't'"
+          + " union all select 'default' || x.ctid::text from pg_catalog.pg_attrdef x join pg_catalog.pg_class c on c.oid = x.adrelid join nsp on nsp.oid = c.relnamespace where $ and c.relpersistence <> 't'"
           + " union all select 'schema' || x.ctid::text from nsp x where $"
           + " union all select 'extension' || x.ctid::text from pg_catalog.pg_extension x where $) changes(k)";
 
@@ -118,6 +118,9 @@ final class Observation {
           + " from up join pg_catalog.pg_class c on c.oid = up.oid join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
           + " join pg_catalog.pg_class l on l.oid = up.leaf join pg_catalog.pg_namespace ln on ln.oid = l.relnamespace"
           + " order by up.leaf, up.n desc";
+
+  /** What the schemas of TimescaleDB's own tables begin with. */
+  private static final String TIMESCALEDB = "_timescaledb_";
 
   private record Counts(TableName name, long ins, long upd, long del, long hot, boolean system) {
     Counts minus(Counts before) {
@@ -380,6 +383,8 @@ final class Observation {
       if (d.system) {
         system |= structural(d);
         dropped |= drops(d);
+      } else if (d.name.schema().startsWith(TIMESCALEDB) && d.name.name().equals("bgw_job")) {
+        writer.jobsChanged();
       } else {
         changed.put(e.getKey(), d);
       }
@@ -489,6 +494,9 @@ final class Observation {
       s.setArray(1, raw.createArrayOf("oid", oids.toArray()));
       try (ResultSet r = s.executeQuery()) {
         while (r.next()) {
+          if (r.getString(4).startsWith(TIMESCALEDB)) {
+            continue; // its own books, and compressed batches, whose rows are the chunk's
+          }
           Place p =
               result.computeIfAbsent(new TableName(r.getString(4), r.getString(5)), Place::new);
           Counts c = changed.get(r.getLong(1));

@@ -1,0 +1,173 @@
+package io.dualwrite.jdbc;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import io.dualwrite.embedded.Installation;
+import io.dualwrite.embedded.PgPair;
+import java.io.StringReader;
+import java.sql.Connection;
+import java.sql.SQLException;
+import java.sql.Statement;
+import java.util.List;
+import java.util.Optional;
+import java.util.TreeSet;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.postgresql.PGConnection;
+
+/**
+ * Writes to hypertables that their statements do not tell, with TimescaleDB: it writes to its own
+ * tables meanwhile, which are none of the application's.
+ */
+class HypertableWritesTest {
+
+  private static final List<String> DDL =
+      List.of(
+          PgPair.CREATE_TIMESCALEDB,
+          "create table metrics(at timestamptz not null default clock_timestamp(), device int, v float8 default random(), primary key (at, device))",
+          "select create_hypertable('metrics', 'at', chunk_time_interval => interval '1 day')",
+          "alter table metrics set (timescaledb.compress, timescaledb.compress_segmentby = 'device')",
+          "create table events(at timestamptz not null, line text, n float8 default random())",
+          "select create_hypertable('events', 'at', chunk_time_interval => interval '1 day')",
+          "alter table events set (timescaledb.compress)",
+          // the first chunk changes the table's own entry in the catalog
+          "insert into metrics values ('2025-12-31Z', 0, 0)",
+          "insert into events values ('2025-12-31Z', 'first', 0)",
+          "create materialized view daily with (timescaledb.continuous) as select time_bucket('1 day', at) d, device, sum(v) from metrics group by 1, 2 with no data",
+          "create function add_rows(day timestamptz, d int) returns int language sql as 'insert into metrics(at, device) select day + i * interval ''1 minute'', d from generate_series(1, 5) i; insert into events(at, line) select day, i::text from generate_series(1, 3) i returning 1'",
+          "create function change_rows(d int) returns int language sql as 'update metrics set v = v + 1 where device = d; select 1'",
+          "create function remove_rows(d int) returns int language sql as 'delete from metrics where device = d; select 1'",
+          "create function remove_events() returns int language sql as 'delete from events where line = ''2''; select 1'");
+
+  private Fixture fixture;
+
+  @BeforeEach
+  void start() throws SQLException {
+    Optional<Fixture> found = Fixture.timescale(DDL);
+    assumeTrue(found.isPresent(), Installation.NO_TIMESCALEDB);
+    fixture = found.get().ready();
+  }
+
+  @AfterEach
+  void stop() {
+    if (fixture != null) {
+      fixture.close();
+    }
+  }
+
+  private void assertMirrored() throws SQLException {
+    fixture.assertDrained();
+    assertEquals(List.of(), fixture.ds.status().parked());
+    Fixture.await("reconciled", () -> fixture.ds.status().suspects().isEmpty());
+    for (String table : List.of("metrics", "events")) {
+      String rows =
+          "select count(*) || ' ' || coalesce(md5(string_agg(x::text, ',' order by x::text)), '') from "
+              + table
+              + " x";
+      try (Connection s = fixture.pair.source();
+          Connection t = fixture.pair.target()) {
+        assertEquals(Fixture.value(s, rows), Fixture.value(t, rows), table);
+      }
+    }
+  }
+
+  private void call(Statement s, String function) throws SQLException {
+    s.execute("select " + function);
+  }
+
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void whatFunctionsWriteThere(boolean compressed) throws Exception {
+    try (Connection c = fixture.connect();
+        Statement s = c.createStatement()) {
+      for (int d = 1; d <= 3; d++) {
+        call(s, "add_rows('2026-01-0" + d + "Z', " + d + ")"); // makes chunks
+      }
+      assertMirrored();
+      assertEquals(0, fixture.counter("suspects.opened"), "new chunks");
+      if (compressed) {
+        fixture.pair.execute("select compress_chunk(c) from show_chunks('metrics') c");
+        fixture.pair.execute("select compress_chunk(c) from show_chunks('events') c");
+      }
+      call(s, "add_rows('2026-01-01 12:00Z', 1)");
+      call(s, "change_rows(2)");
+      call(s, "remove_rows(3)");
+      call(s, "remove_events()");
+    }
+    assertMirrored();
+  }
+
+  @Test
+  void whatACopyWithDefaultsWritesThere() throws Exception {
+    try (Connection c = fixture.connect()) {
+      for (int i = 0; i < 2; i++) {
+        c.unwrap(PGConnection.class)
+            .getCopyAPI()
+            .copyIn(
+                "copy metrics(at, device) from stdin",
+                new StringReader("2026-01-02 00:0" + i + ":00+00\t1\n"));
+        c.unwrap(PGConnection.class)
+            .getCopyAPI()
+            .copyIn(
+                "copy events(at, line) from stdin",
+                new StringReader("2026-01-02 00:00:00+00\tx\n"));
+        fixture.pair.execute("select compress_chunk(c, true) from show_chunks('metrics') c");
+      }
+    }
+    assertMirrored();
+    assertEquals(0, fixture.counter("suspects.opened"));
+  }
+
+  /** By the name of a chunk, which is another one on the mirror; and what rows go with. */
+  @Test
+  void chunksThatTheApplicationCompressesAndDrops() throws Exception {
+    try (Connection c = fixture.connect();
+        Statement s = c.createStatement()) {
+      for (int d = 1; d <= 3; d++) {
+        s.executeUpdate("insert into metrics values ('2026-01-0" + d + "Z', 1, 1)");
+      }
+      for (int i = 0; i < 4; i++) {
+        String chunk =
+            Fixture.value(
+                c, "select c::text from show_chunks('metrics') c order by 1 limit 1 offset " + i);
+        s.execute("select compress_chunk('" + chunk + "')");
+      }
+      assertMirrored();
+      s.execute("select drop_chunks('metrics', older_than => timestamptz '2026-01-02Z')");
+      assertMirrored();
+      assertEquals("2", Fixture.value(c, "select count(*) from metrics"));
+    }
+    assertEquals(0, fixture.counter("suspects.opened"));
+  }
+
+  @Test
+  void policiesAreNotMirroredAndSaidSo() throws Exception {
+    try (Connection c = fixture.connect();
+        Statement s = c.createStatement()) {
+      s.execute("select add_retention_policy('metrics', interval '100 years')");
+    }
+    assertMirrored();
+    assertEquals(1, fixture.counter("primary-only.routine"));
+    assertEquals(0, fixture.counter("suspects.opened"));
+  }
+
+  /** Procedures of TimescaleDB that commit by themselves. */
+  @Test
+  void aRefreshThroughTheApplicationLeavesTheTablesAlone() throws Exception {
+    try (Connection c = fixture.connect();
+        Statement s = c.createStatement()) {
+      call(s, "add_rows('2026-01-01Z', 1)");
+      s.execute("call refresh_continuous_aggregate('daily', null, '2026-02-01Z')");
+      assertEquals("2", Fixture.value(c, "select count(*) from daily"));
+      TreeSet<String> suspects = new TreeSet<>();
+      fixture.ds.status().suspects().forEach(x -> suspects.add(x.table().toString()));
+      suspects.removeIf(x -> !x.contains("_timescaledb"));
+      assertEquals(new TreeSet<>(), suspects);
+    }
+    assertMirrored();
+  }
+}
