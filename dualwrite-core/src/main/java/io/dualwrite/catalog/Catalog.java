@@ -449,11 +449,20 @@ public final class Catalog {
     return result;
   }
 
-  private record Index(List<String> columns, boolean primary, boolean deferrable) {
+  /**
+   * A unique index.
+   *
+   * @param doubtful whether a NOT NULL of its columns is NOT VALID: older rows may hold NULL
+   */
+  private record Index(
+      List<String> columns, boolean primary, boolean deferrable, boolean doubtful) {
     boolean usableAsKey(List<Column> of) {
-      return columns.stream()
-          .allMatch(
-              k -> of.stream().anyMatch(c -> c.name().equals(k) && c.notNull() && !c.generated()));
+      return !doubtful
+          && columns.stream()
+              .allMatch(
+                  k ->
+                      of.stream()
+                          .anyMatch(c -> c.name().equals(k) && c.notNull() && !c.generated()));
     }
   }
 
@@ -464,15 +473,21 @@ public final class Catalog {
         connection.prepareStatement(
             "select i.indrelid, i.indisprimary, not i.indimmediate,"
                 + " (select pg_catalog.array_agg(a.attname::text order by u.n) from unnest(i.indkey::int2[]) with ordinality u(k, n)"
-                + " join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = u.k where u.n <= i.indnkeyatts)"
-                + " from pg_catalog.pg_index i where i.indrelid = any(?) and i.indisunique and i.indisvalid and i.indpred is null"
-                + " and i.indexprs is null order by i.indrelid, i.indexrelid")) {
+                + " join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = u.k where u.n <= i.indnkeyatts),"
+                + " exists (select from pg_catalog.pg_constraint k where k.conrelid = i.indrelid and k.contype = 'n' and not k.convalidated"
+                + " and k.conkey[1] = any((i.indkey::int2[])[:i.indnkeyatts - 1]))" // it counts
+                // from 0
+                // ON CONFLICT takes no WITHOUT OVERLAPS
+                + " from pg_catalog.pg_index i where i.indrelid = any(?) and i.indisunique and not i.indisexclusion and i.indisvalid"
+                + " and i.indpred is null and i.indexprs is null order by i.indrelid, i.indexrelid")) {
       s.setArray(1, oids);
       try (ResultSet r = s.executeQuery()) {
         while (r.next()) {
           result
               .computeIfAbsent(r.getLong(1), k -> new ArrayList<>())
-              .add(new Index(strings(r.getArray(4)), r.getBoolean(2), r.getBoolean(3)));
+              .add(
+                  new Index(
+                      strings(r.getArray(4)), r.getBoolean(2), r.getBoolean(3), r.getBoolean(5)));
         }
       }
     }

@@ -3,8 +3,10 @@ package io.dualwrite.catalog;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.dualwrite.embedded.PgPair;
+import io.dualwrite.embedded.PgServer;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Proxy;
 import java.sql.Connection;
@@ -12,6 +14,7 @@ import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
+import java.util.List;
 import java.util.Set;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -121,6 +124,30 @@ class CatalogTest {
         assertEquals(
             done[0] ? 2 : 1, catalog.table(c, T).orElseThrow().columns().size(), "query " + query);
       }
+    }
+  }
+
+  /** Unique indexes by which a row can be neither found again nor upserted. */
+  @Test
+  void whatPostgres18CallsUniqueIsNotAlwaysAKey() throws SQLException {
+    assumeTrue(PgServer.majors().contains(18));
+    try (PgPair newer = PgPair.shared(18);
+        Connection c = newer.source()) {
+      newer.executeSource(
+          "create table t(a int unique, b int not null unique); insert into t values (null, 1);"
+              + "alter table t add constraint later not null a not valid;"
+              + "create table w(k int4range, during int4range, id int unique not null, primary key (k, during without overlaps))");
+      Table t = catalog.table(c, T).orElseThrow();
+      assertEquals(List.of("b"), t.key());
+      assertEquals(List.of(List.of("a")), t.uniques());
+      Table w = catalog.table(c, new TableName("public", "w")).orElseThrow();
+      assertEquals(List.of("id"), w.key());
+      assertEquals(List.of(), w.uniques());
+      newer.executeSource(
+          "delete from t; alter table t validate constraint later; alter table w drop column id");
+      catalog.invalidate();
+      assertEquals(List.of("a"), catalog.table(c, T).orElseThrow().key());
+      assertFalse(catalog.table(c, w.name()).orElseThrow().keyed());
     }
   }
 

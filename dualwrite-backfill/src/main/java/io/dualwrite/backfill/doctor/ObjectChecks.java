@@ -84,7 +84,9 @@ final class ObjectChecks {
                 "Constraints are NOT VALID on the source: older rows may violate them, and the target, where every copied row is new, would refuse those.",
                 "ALTER TABLE … VALIDATE CONSTRAINT on the source, or drop them on the target until the copy is done.",
                 "select n.nspname || '.' || c.relname || ': ' || k.conname from pg_constraint k join pg_class c on c.oid = k.conrelid"
-                    + " join pg_namespace n on n.oid = c.relnamespace where not k.convalidated and k.contype in ('c', 'f', 'n') and "
+                    + " join pg_namespace n on n.oid = c.relnamespace where not k.convalidated and k.contype in ('c', 'f', 'n')"
+                    // one that is NOT ENFORCED (from 18 on) refuses nothing
+                    + " and coalesce(to_jsonb(k) ->> 'conenforced', 'true') = 'true' and "
                     + Probe.USERS
                     + " order by 1"));
     out.step(

@@ -266,6 +266,22 @@ class FindingsTest {
   }
 
   @Test
+  void constraintsThatAreNotEnforcedAreNotNotValid() throws SQLException {
+    assumeTrue(PgServer.majors().contains(18));
+    try (PgPair pair = PgPair.shared(18)) {
+      pair.execute(
+          "create table t(id int primary key, v int constraint unenforced check (v > 0) not enforced);"
+              + "alter table t add constraint later not null v not valid");
+      DataSource source = as(pair.sourceServer(), pair, "postgres", "");
+      DataSource target = as(pair.targetServer(), pair, "postgres", "");
+      List<Finding> found =
+          DoctorTest.of(Doctor.examine(source, target, DoctorOptions.defaults()), "not-valid");
+      assertEquals(1, found.size(), found.toString());
+      assertEquals(List.of("public.t: later"), found.get(0).objects());
+    }
+  }
+
+  @Test
   void otherVersionsEncodingsAndLocales() throws SQLException {
     assumeTrue(PgServer.majors().containsAll(List.of(18, 15)));
     try (PgPair pair = PgPair.shared(18);
