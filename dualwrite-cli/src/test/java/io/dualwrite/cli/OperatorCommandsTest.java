@@ -52,6 +52,9 @@ class OperatorCommandsTest {
     out.reset();
     err.getBuffer().setLength(0);
     List<String> all = new ArrayList<>(List.of(args));
+    if (args[0].equals("schema") && !all.contains("--pg-bin")) {
+      Installation.given().ifPresent(bin -> all.addAll(List.of("--pg-bin", bin.toString())));
+    }
     for (PgServer s : List.of(pair.sourceServer(), pair.targetServer())) {
       all.add(s == pair.sourceServer() ? "--source" : "--target");
       all.add("postgres://postgres:postgres@localhost:" + s.port() + "/" + pair.database());

@@ -74,6 +74,9 @@ class TimescaleCommandsTest {
     out.reset();
     err.getBuffer().setLength(0);
     List<String> all = new ArrayList<>(List.of(command.split(" ")));
+    if (all.get(0).equals("schema")) {
+      Installation.given().ifPresent(bin -> all.addAll(List.of("--pg-bin", bin.toString())));
+    }
     for (PgServer s : List.of(pair.sourceServer(), pair.targetServer())) {
       all.add(s == pair.sourceServer() ? "--source" : "--target");
       all.add("postgres://postgres:postgres@localhost:" + s.port() + "/" + pair.database());

@@ -35,10 +35,15 @@ public record Installation(Path bin) {
     return all().stream().filter(i -> i.offers(extension)).findFirst();
   }
 
+  /** The directory that the system property {@code dualwrite.test.bin} names: for --pg-bin. */
+  public static Optional<Path> given() {
+    return Optional.ofNullable(System.getProperty("dualwrite.test.bin")).map(Path::of);
+  }
+
   private static List<Installation> all() {
-    String given = System.getProperty("dualwrite.test.bin");
-    if (given != null) {
-      return List.of(new Installation(Path.of(given)));
+    Optional<Path> given = given();
+    if (given.isPresent()) {
+      return List.of(new Installation(given.get()));
     }
     List<Installation> result = new ArrayList<>();
     for (Path parent : List.of(Path.of("/usr/lib/postgresql"), Path.of("/usr"))) {

@@ -91,7 +91,18 @@ public final class PgPair implements AutoCloseable {
 
   /** Two fresh databases on the two servers of a major version that all tests of this JVM share. */
   public static PgPair shared(int major) {
-    return SHARED.computeIfAbsent(major, m -> new Shared(Servers.start(m, QUIET))).take();
+    return ofMajor(major).take();
+  }
+
+  /**
+   * Two fresh databases on two servers, of a major version each, that all tests of this JVM share.
+   */
+  public static PgPair shared(int source, int target) {
+    return with(new Servers(ofMajor(source).servers.source(), ofMajor(target).servers.target()));
+  }
+
+  private static Shared ofMajor(int major) {
+    return SHARED.computeIfAbsent(major, m -> new Shared(Servers.start(m, QUIET)));
   }
 
   /** Two fresh databases on two servers of their own, which may be killed. */

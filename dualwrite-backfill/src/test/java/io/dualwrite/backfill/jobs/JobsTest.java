@@ -100,6 +100,7 @@ class JobsTest {
   }
 
   private static SchemaRestore.Result migrate(PgPair pair, Path dir) throws SQLException {
+    SchemaOptions options = new SchemaOptions(Installation.given(), true, false, false);
     try (Connection c = pair.source()) {
       SchemaFiles files =
           SchemaDump.dump(
@@ -107,13 +108,10 @@ class JobsTest {
                   uri(pair.sourceServer(), pair),
                   c.getMetaData().getDatabaseMajorVersion(),
                   dir,
-                  SchemaOptions.defaults())
+                  options)
               .files();
       return SchemaRestore.restore(
-          database(pair.targetServer(), pair),
-          uri(pair.targetServer(), pair),
-          files,
-          SchemaOptions.defaults());
+          database(pair.targetServer(), pair), uri(pair.targetServer(), pair), files, options);
     }
   }
 

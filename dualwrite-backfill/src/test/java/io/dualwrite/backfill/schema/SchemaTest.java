@@ -21,14 +21,79 @@ import java.sql.Connection;
 import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.TreeMap;
+import java.util.TreeSet;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.postgresql.ds.PGSimpleDataSource;
 
-/** On servers for which pg_dump of their version is installed. */
+/** From and to every version of the server for which a pg_dump is installed, by each of those. */
 class SchemaTest {
+
+  /**
+   * A move.
+   *
+   * @param tools null if none can dump the source
+   */
+  private record Move(int source, int target, PgTools tools) {
+    @Override
+    public String toString() {
+      return source
+          + " to "
+          + target
+          + (tools == null ? ", which nothing here can dump" : " by pg_dump " + tools.major());
+    }
+
+    PgPair begin() {
+      assumeTrue(
+          tools != null,
+          "skipped: no pg_dump of PostgreSQL "
+              + source
+              + " or later on the PATH, in the usual places or in -Ddualwrite.test.bin=DIR");
+      return PgPair.shared(source, target);
+    }
+
+    SchemaOptions options() {
+      return new SchemaOptions(Optional.of(tools.bin()), true, false, false);
+    }
+
+    SchemaDump.Result dump(PgPair pair, Path dir) throws SQLException {
+      try (Connection c = pair.source()) {
+        return SchemaDump.dump(c, uri(pair.sourceServer(), pair), target, dir, options());
+      }
+    }
+
+    SchemaRestore.Result restore(PgPair pair, SchemaFiles files) throws SQLException {
+      return SchemaRestore.restore(
+          SchemaTest.target(pair), uri(pair.targetServer(), pair), files, options());
+    }
+  }
+
+  static List<Move> moves() {
+    Map<Integer, PgTools> tools = new TreeMap<>();
+    Installation.given()
+        .map(bin -> PgTools.find(Optional.of(bin), 0, 0))
+        .ifPresent(t -> tools.put(t.major(), t));
+    PgTools.installed().forEach(t -> tools.putIfAbsent(t.major(), t));
+    List<Integer> majors = PgServer.majors().stream().sorted().toList();
+    List<Move> result = new ArrayList<>();
+    for (int source : majors) {
+      for (int target : new TreeSet<>(List.of(source, majors.get(majors.size() - 1)))) {
+        List<PgTools> able = tools.values().stream().filter(t -> t.major() >= source).toList();
+        able.forEach(t -> result.add(new Move(source, target, t)));
+        if (able.isEmpty()) {
+          result.add(new Move(source, target, null));
+        }
+      }
+    }
+    return result;
+  }
 
   private static final String SCHEMA =
       """
@@ -52,11 +117,19 @@ class SchemaTest {
       create publication p for table customer
       """;
 
-  private static PgPair pair() {
-    Optional<PgPair> pair = PgPair.local();
-    assumeTrue(pair.isPresent(), Installation.NONE);
-    return pair.get();
-  }
+  private static final String SCHEMA_18 =
+      """
+      ;create table virt(id int primary key, a int constraint a_is_there not null, b int generated always as (a * 2) virtual);
+      alter table virt add c int, add constraint c_later not null c not valid;
+      create table loose(id int primary key, v int check (v > 0) not enforced, c bigint references customer not enforced);
+      create table temporal(k int4range, during daterange, primary key (k, during without overlaps));
+      create table refers(k int4range, during daterange, foreign key (k, period during) references temporal (k, period during));
+      insert into virt(id, a, c) values (1, 1, 1)
+      """;
+
+  private static final String CONSTRAINTS =
+      "select string_agg(concat_ws(' ', conrelid::regclass, conname, contype, convalidated, pg_get_constraintdef(oid)), '; ' order by conrelid::regclass::text, conname)"
+          + " from pg_constraint where connamespace::regnamespace::text in ('public', '\"Odd.one\"') and contype in ('c', 'f', 'p', 'u'";
 
   static PgUri uri(PgServer server, PgPair pair) {
     return PgUri.parse(server.url(pair.database()))
@@ -71,22 +144,6 @@ class SchemaTest {
     return d;
   }
 
-  static SchemaDump.Result dump(PgPair pair, Path dir) throws SQLException {
-    try (Connection c = pair.source()) {
-      return SchemaDump.dump(
-          c,
-          uri(pair.sourceServer(), pair),
-          c.getMetaData().getDatabaseMajorVersion(),
-          dir,
-          SchemaOptions.defaults());
-    }
-  }
-
-  static SchemaRestore.Result restore(PgPair pair, SchemaFiles files) throws SQLException {
-    return SchemaRestore.restore(
-        target(pair), uri(pair.targetServer(), pair), files, SchemaOptions.defaults());
-  }
-
   static String value(Connection c, String sql) throws SQLException {
     try (Statement s = c.createStatement();
         ResultSet r = s.executeQuery(sql)) {
@@ -95,18 +152,19 @@ class SchemaTest {
     }
   }
 
-  @Test
-  void theSchemaComesOverAndNoRow(@TempDir Path dir) throws SQLException, IOException {
-    try (PgPair pair = pair();
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("moves")
+  void theSchemaComesOverAndNoRow(Move move, @TempDir Path dir) throws SQLException, IOException {
+    try (PgPair pair = move.begin();
         Connection s = pair.source();
         Connection t = pair.target()) {
-      pair.executeSource(SCHEMA);
+      pair.executeSource(move.source < 18 ? SCHEMA : SCHEMA + SCHEMA_18);
       pair.executeSource(
           """
           alter table customer disable trigger all; insert into customer(email) values ('a');
           alter table customer enable trigger all; alter table customer enable always trigger two; alter table customer disable trigger off;
-          insert into "Odd.one"."T x"(customer) values (1); refresh materialized view mv""");
-      SchemaDump.Result dumped = dump(pair, dir);
+          insert into "Odd.one"."T x"(customer) values (1); refresh materialized view mv; analyze""");
+      SchemaDump.Result dumped = move.dump(pair, dir);
       assertTrue(
           dumped.notes().stream().anyMatch(n -> n.contains("event trigger left out: et")),
           dumped.notes().toString());
@@ -117,23 +175,35 @@ class SchemaTest {
       assertEquals(dumped.files(), files);
 
       assertEquals(
-          4, restore(pair, files).triggers()); // one, two, three, and three's of the partition
+          4, move.restore(pair, files).triggers()); // one, two, three, and three's of the partition
       StageCheck check = StageCheck.of(s, t, null);
-      assertEquals(3, check.tables().size(), check.toString());
+      assertEquals(move.source < 18 ? 3 : 7, check.tables().size(), check.toString());
       assertEquals(List.of(), check.missing());
       assertTrue(check.problems().isEmpty() && check.triggers().isEmpty(), check.toString());
       assertEquals("0", value(t, "select count(*) from customer"));
       assertEquals("0", value(t, "select count(*) from \"Odd.one\".\"T x\""));
       assertEquals("f", value(t, "select is_called from \"Odd.one\".\"T x_id_seq\""));
       assertEquals("0", value(t, "select count(*) from pg_publication"));
+      assertEquals("0", value(t, "select count(*) from pg_stats where schemaname = 'public'"));
+      // NOT NULL is one from 18 on
+      String constraints = CONSTRAINTS + (move.source < 18 ? ")" : ", 'n')");
+      assertEquals(value(s, constraints), value(t, constraints));
+      if (move.source >= 18) {
+        assertEquals(
+            "v (a * 2)",
+            value(
+                t,
+                "select concat(attgenerated, ' ', pg_get_expr(adbin, adrelid)) from pg_attribute join pg_attrdef on adrelid = attrelid and adnum = attnum"
+                    + " where attrelid = 'virt'::regclass and attname = 'b'"));
+      }
       pair.executeTarget("insert into customer(email) values ('x')"); // no trigger fires
 
       // again: nothing is done
-      SchemaRestore.Result again = restore(pair, dump(pair, dir).files());
+      SchemaRestore.Result again = move.restore(pair, move.dump(pair, dir).files());
       assertTrue(again.already().isPresent());
       assertEquals(List.of(), again.notes());
       pair.executeSource("create table later(id int)");
-      again = restore(pair, dump(pair, dir).files());
+      again = move.restore(pair, move.dump(pair, dir).files());
       assertTrue(again.already().isPresent() && again.notes().get(0).contains("doctor"));
       assertEquals(4, TargetTriggers.enable(t));
       assertEquals(
@@ -147,14 +217,16 @@ class SchemaTest {
     }
   }
 
-  @Test
-  void aFailureLeavesTheTargetAsItWas(@TempDir Path dir) throws SQLException {
-    try (PgPair pair = pair();
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("moves")
+  void aFailureLeavesTheTargetAsItWas(Move move, @TempDir Path dir) throws SQLException {
+    try (PgPair pair = move.begin();
         Connection t = pair.target()) {
       pair.executeSource("create table a(id int primary key); create table b(id int primary key)");
       pair.executeTarget("create table b(id int)");
-      SchemaFiles files = dump(pair, dir).files();
-      String m = assertThrows(BackfillException.class, () -> restore(pair, files)).getMessage();
+      SchemaFiles files = move.dump(pair, dir).files();
+      String m =
+          assertThrows(BackfillException.class, () -> move.restore(pair, files)).getMessage();
       assertTrue(
           m.contains("psql failed: line ")
               && m.contains("relation \"b\" already exists")
@@ -163,24 +235,25 @@ class SchemaTest {
       assertEquals("t", value(t, "select to_regclass('a') is null"));
       // the obstacle is gone: the same call goes through
       pair.executeTarget("drop table b");
-      assertTrue(restore(pair, files).already().isEmpty());
+      assertTrue(move.restore(pair, files).already().isEmpty());
       assertEquals("t", value(t, "select to_regclass('a') is not null"));
     }
   }
 
-  @Test
-  void rolesComeOverOnce(@TempDir Path dir) throws SQLException, IOException {
-    try (PgPair pair = pair();
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("moves")
+  void rolesComeOverOnce(Move move, @TempDir Path dir) throws SQLException, IOException {
+    try (PgPair pair = move.begin();
         Connection t = pair.target()) {
       String role = "role_of_" + pair.database();
       pair.executeSource(
           "create role "
               + role
               + " login superuser createdb password 'secret'; create table a(id int primary key)");
-      SchemaDump.Result d = dump(pair, dir);
+      SchemaDump.Result d = move.dump(pair, dir);
       assertFalse(Files.readString(d.files().roles()).contains("SCRAM"), "a password was dumped");
       assertTrue(d.notes().stream().anyMatch(n -> n.contains(role + " had SUPERUSER")));
-      assertEquals(List.of(), restore(pair, d.files()).notes());
+      assertEquals(List.of(), move.restore(pair, d.files()).notes());
       assertEquals(
           "f t t",
           value(
@@ -193,26 +266,63 @@ class SchemaTest {
     }
   }
 
-  @Test
-  void theScriptIsWhatTheCommandDoes(@TempDir Path dir) throws SQLException, IOException {
-    try (PgPair pair = pair();
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("moves")
+  void theScriptIsWhatTheCommandDoes(Move move, @TempDir Path dir)
+      throws SQLException, IOException {
+    try (PgPair pair = move.begin();
         Connection t = pair.target()) {
       pair.executeSource(SCHEMA);
-      SchemaFiles files = dump(pair, dir).files();
+      SchemaFiles files = move.dump(pair, dir).files();
       StringWriter text = new StringWriter();
       SchemaRestore.script(files, SchemaOptions.defaults(), text);
       Path script = dir.resolve("all.sql");
       Files.writeString(script, text.toString());
-      PgTools.find(Optional.empty(), files.sourceVersion(), files.sourceVersion())
-          .run(
-              LibpqEnvironment.of(uri(pair.targetServer(), pair)),
-              "psql",
-              List.of("-X", "-q", "-f", script.toString()));
+      move.tools.run(
+          LibpqEnvironment.of(uri(pair.targetServer(), pair)),
+          "psql",
+          List.of("-X", "-q", "-f", script.toString()));
       assertEquals("t", value(t, "select to_regclass('\"Odd.one\".\"T x\"') is not null"));
       // the command sees that it is there, and does what is left
-      SchemaRestore.Result r = restore(pair, files);
+      SchemaRestore.Result r = move.restore(pair, files);
       assertTrue(r.already().isEmpty());
       assertEquals(4, r.triggers());
+    }
+  }
+
+  /** A column's mark that PostgreSQL 17.12 makes is put there by hand. */
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("moves")
+  void theServersOwnMarksOfColumnsStayBehind(Move move, @TempDir Path dir) throws SQLException {
+    try (PgPair pair = move.begin();
+        Connection t = pair.target()) {
+      pair.executeSource(
+          "create table \"o)dd\"(a int primary key, \"b SET (\" int, c text); alter table \"o)dd\" alter \"b SET (\" set (n_distinct = 5);"
+              + "create function f() returns text language sql as $$select 'pg_attver=1);'$$;"
+              + "set allow_system_table_mods = on; update pg_attribute set attoptions = array['pg_attver=27406960'] || coalesce(attoptions, '{}')"
+              + " where attrelid = '\"o)dd\"'::regclass and attnum > 0");
+      move.restore(pair, move.dump(pair, dir).files());
+      assertEquals(
+          "b SET ( {n_distinct=5}",
+          value(
+              t,
+              "select string_agg(attname || ' ' || attoptions::text, '; ') from pg_attribute where attrelid = '\"o)dd\"'::regclass"));
+      assertEquals("pg_attver=1);", value(t, "select f()"));
+    }
+  }
+
+  @Test
+  void programsThatAreTooOldAreNamed() {
+    for (PgTools old : PgTools.installed()) {
+      String m =
+          assertThrows(
+                  BackfillException.class,
+                  () -> PgTools.find(Optional.of(old.bin()), old.major() + 1, old.major() + 1))
+              .getMessage();
+      assertTrue(
+          m.contains("of PostgreSQL " + (old.major() + 1) + " or later are needed; --pg-bin")
+              && m.contains(" has PostgreSQL " + old.major() + " in " + old.bin()),
+          m);
     }
   }
 
