@@ -29,14 +29,18 @@ public final class PgPair implements AutoCloseable {
 
     /** A new database's name. */
     String create() {
-      String database = "t" + NUMBER.incrementAndGet();
-      try {
-        source.createDatabase(database);
-        target.createDatabase(database);
-      } catch (SQLException e) {
-        throw new IllegalStateException(e);
+      while (true) {
+        String database = "t" + NUMBER.incrementAndGet();
+        try {
+          source.createDatabase(database);
+          target.createDatabase(database);
+          return database;
+        } catch (SQLException e) {
+          if (!"42P04".equals(e.getSQLState())) { // a given server has those of earlier runs
+            throw new IllegalStateException(e);
+          }
+        }
       }
-      return database;
     }
   }
 

@@ -232,9 +232,8 @@ public final class SchemaDump {
   }
 
   /**
-   * Servers with the corrections of November 2026 keep a mark of their own among a column's
-   * options, and other servers refuse it; only a pg_dump of the same version and date leaves it
-   * out.
+   * PostgreSQL 17.12 keeps a mark of its own among a column's options, which other servers refuse;
+   * its own pg_dump leaves it out, that of 18.6 does not.
    *
    * @return null if nothing is left
    */
