@@ -277,7 +277,7 @@ final class Copier {
       ChunkCopy.finish(w.target, task.finish());
       copied = Copied.NOTHING;
     } else if (task.kind() == Task.Kind.INDEX) {
-      Indexes.build(targets, w.target, task);
+      Indexes.build(targets, w.target, task, options.lockTimeout());
       copied = Copied.NOTHING;
     } else if (task.kind() == Task.Kind.CHUNK) {
       copied = w.chunks.run(w.source, w.target, task);

@@ -23,7 +23,7 @@ import java.util.Map;
  * @param chunkRows rows per chunk of a keyed table, at most
  * @param deferIndexes whether indexes of the target that nothing but queries needs are dropped, and
  *     built again when their table is copied: a copy into a table without them is faster. Those of
- *     plain tables that are not unique and whose first column is in no foreign key
+ *     plain and partitioned tables that are not unique and whose first column is in no foreign key
  * @param first which chunks of a hypertable are copied first
  */
 public record StageOptions(

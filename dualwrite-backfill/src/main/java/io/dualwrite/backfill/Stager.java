@@ -327,7 +327,7 @@ final class Stager {
         drafts.size(),
         already,
         leftOut,
-        indexes.stream().map(TaskStore.Draft::from).toList(),
+        indexes.stream().filter(d -> d.level() == 0).map(TaskStore.Draft::from).toList(),
         warnings);
   }
 

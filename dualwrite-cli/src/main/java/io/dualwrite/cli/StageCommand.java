@@ -110,7 +110,7 @@ final class StageCommand implements Callable<Integer> {
       names = "--defer-indexes",
       description =
           "Drop the target's indexes that only queries need, and build them again when their table"
-              + " is copied, which is faster. Those of plain tables; not unique ones, nor those"
+              + " is copied, which is faster. Those of plain and partitioned tables; not unique ones, nor those"
               + " under a foreign key.")
   private boolean deferIndexes;
 
