@@ -165,6 +165,25 @@ public final class Convergence {
     return result;
   }
 
+  /** Those of these keys of a table that {@link #resync} may have something to do for. */
+  List<List<String>> differing(TableName table, List<List<String>> keys)
+      throws SQLException, ConvergenceException {
+    Connection p = null;
+    Connection m = null;
+    try {
+      p = Session.open(primary);
+      m = Session.open(mirror);
+      Resync resync = new Resync(this, p, m);
+      for (List<String> k : keys) {
+        resync.add(table, k, false);
+      }
+      return resync.differing();
+    } finally {
+      Session.close(p);
+      Session.close(m);
+    }
+  }
+
   /**
    * First look at keys. What a delete did not find is left over, in {@code unsettled}, with the
    * mirror transactions that may yet bring it.

@@ -6,6 +6,7 @@ import io.dualwrite.catalog.TableName;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 
 /**
@@ -27,6 +28,9 @@ final class Dml {
       return "cast(" + text + " as " + (type == null ? column.type() : type) + ")";
     }
   }
+
+  private static final Pattern DIMENSION =
+      Pattern.compile("smallint|integer|bigint|date|timestamp.*|uuid");
 
   /** {@code unnest(?::text[], …)}. */
   static String unnest(int columns) {
@@ -57,6 +61,22 @@ final class Dml {
             .map(i -> alias + "." + i.column.sql())
             .collect(Collectors.joining(", ", " order by ", " limit "))
         + most;
+  }
+
+  /**
+   * A condition that is true of every row with one of the keys, and that tells TimescaleDB which
+   * chunks have none: between the first and the last of a column of the types that it divides by.
+   */
+  static String chunks(List<In> key) {
+    StringBuilder b = new StringBuilder();
+    for (int i = 0; i < key.size(); i++) {
+      if (DIMENSION.matcher(key.get(i).column.type()).matches()) {
+        String value = "(select " + key.get(i).cast("a" + i) + " from u order by 1";
+        b.append(" and t.").append(key.get(i).column.sql()).append(" between ").append(value);
+        b.append(" limit 1) and ").append(value).append(" desc limit 1)");
+      }
+    }
+    return b.toString();
   }
 
   private static String names(List<In> in) {

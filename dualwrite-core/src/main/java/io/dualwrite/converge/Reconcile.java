@@ -37,6 +37,7 @@ public final class Reconcile {
 
   private final Convergence convergence;
   private final Journal journal;
+  private long waited;
 
   /** Is told how far it is, in the caller's thread. */
   public interface Progress {
@@ -97,6 +98,11 @@ public final class Reconcile {
     return closed;
   }
 
+  /** For how long this one's runs only waited for others' transactions to end. */
+  public Duration waited() {
+    return Duration.ofNanos(waited);
+  }
+
   private void heal(Suspect s, Progress progress) throws SQLException {
     if (!s.table().equals(RowChange.NO_TABLE)) {
       Optional<Table> t = table(s.table());
@@ -150,7 +156,9 @@ public final class Reconcile {
           return true;
         }
       }
+      long asked = System.nanoTime();
       LockSupport.parkNanos(this, TimeUnit.MILLISECONDS.toNanos(50));
+      waited += System.nanoTime() - asked;
     } while (System.nanoTime() - end < 0 && !Thread.currentThread().isInterrupted());
     return false;
   }
@@ -204,7 +212,12 @@ public final class Reconcile {
       }
       // LIST_AFTER_INFLIGHT: a row that is on its way to the mirror is in no list of keys yet
       if (Rules.on(Rules.Rule.LIST_AFTER_INFLIGHT)) {
-        convergence.awaitInFlight(t.name());
+        long asked = System.nanoTime();
+        try {
+          convergence.awaitInFlight(t.name());
+        } finally {
+          waited += System.nanoTime() - asked;
+        }
       }
       long[] rows = {0};
       LongConsumer more = n -> progress.at(suspect, t.name(), rows[0] += n);
@@ -235,9 +248,14 @@ public final class Reconcile {
         rate.book(keys.size());
       }
       if (!keys.isEmpty()) {
-        convergence.resync(Map.of(t.name(), keys));
-        progress.accept(keys.size());
         last = keys.get(keys.size() - 1);
+        // a resync takes the batches of its rows apart, be they equal or not
+        List<List<String>> some =
+            there.compresses() || t.compresses() ? convergence.differing(t.name(), keys) : keys;
+        if (!some.isEmpty()) {
+          convergence.resync(Map.of(t.name(), some));
+        }
+        progress.accept(keys.size());
       }
       if (keys.size() < most) {
         return;

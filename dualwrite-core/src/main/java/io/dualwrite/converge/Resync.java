@@ -465,36 +465,54 @@ final class Resync {
 
   /** Reads the primary's rows for these keys under a new snapshot, in a transaction of its own. */
   private void look(Part part, Collection<Row> rows, Seen seen) throws SQLException, Again {
+    look(primary, part.primary, part.columns, part.primaryKey, part, rows, seen);
+  }
+
+  private void look(
+      Connection side,
+      Table table,
+      List<Column> columns,
+      List<Dml.In> key,
+      Part part,
+      Collection<Row> rows,
+      Seen seen)
+      throws SQLException, Again {
     String sql =
         Convergence.primaryRead()
-            + Session.BY_KEY
-            + ";\nselect u.o, t."
-            + part.primaryKey.get(0).column().sql()
+            // of batches that are compressed each row would be compared with each key
+            + (table.compresses()
+                ? ";\nwith u as materialized (select * from " + part.keys() + ") "
+                : Session.BY_KEY + ";\n")
+            + "select u.o, t."
+            + key.get(0).column().sql()
             + " is not null, "
-            + part.columns.stream().map(Columns::text).collect(Collectors.joining(", "))
+            + columns.stream().map(Columns::text).collect(Collectors.joining(", "))
             + " from "
-            + part.keys()
+            + (table.compresses() ? "u" : part.keys())
             + " left join "
-            + part.primary.own()
+            + table.own()
             + " t on "
-            + part.join(part.primaryKey);
-    primary.rollback(); // reading the catalog may have begun a transaction
+            + part.join(key)
+            + (table.compresses() ? Dml.chunks(key) : "");
+    side.rollback(); // reading the catalog may have begun a transaction
     try {
       for (List<Row> slice : slices(rows)) {
-        try (PreparedStatement s = primary.prepareStatement(sql)) {
+        try (PreparedStatement s = side.prepareStatement(sql)) {
           int p =
               MirrorWriter.pins(
-                  s, engine.options().resyncLimits(), Session.searchPath(List.of(part.primary)));
-          bind(primary, s, p, keys(slice, part.key.size()));
+                  s, engine.options().resyncLimits(), Session.searchPath(List.of(table)));
+          bind(side, s, p, keys(slice, part.key.size()));
           s.execute();
-          engine.rate().book(slice.size());
+          if (side == primary) {
+            engine.rate().book(slice.size());
+          }
           Convergence.checkPrimary(s);
           s.getMoreResults();
           try (ResultSet r = s.getResultSet()) {
             while (r.next()) {
               String[] image = null;
               if (r.getBoolean(2)) {
-                image = new String[part.columns.size()];
+                image = new String[columns.size()];
                 for (int i = 0; i < image.length; i++) {
                   image[i] = r.getString(i + 3);
                 }
@@ -503,12 +521,44 @@ final class Resync {
             }
           }
         }
-        primary.rollback();
+        side.rollback();
       }
     } catch (SQLException | Again e) {
-      Session.rollback(primary);
+      Session.rollback(side);
       throw e;
     }
+  }
+
+  /**
+   * The keys whose rows were not seen to be the same on both sides. What was is equal from then on,
+   * whichever side was read first: what changes it later is captured, and brings the mirror what it
+   * brought the primary. A row that neither side has is not seen.
+   */
+  List<List<String>> differing() throws SQLException {
+    List<List<String>> result = new ArrayList<>();
+    try {
+      for (Part part : all()) {
+        Collection<Row> rows = part.rows.values();
+        look(part, rows, (row, image) -> row.image = image);
+        List<Column> there =
+            part.columns.stream().map(c -> part.mirror.column(c.name()).orElseThrow()).toList();
+        look(
+            mirror,
+            part.mirror,
+            there,
+            part.key,
+            part,
+            rows,
+            (row, image) -> {
+              if (image == null || !Arrays.equals(row.image, image)) {
+                result.add(row.key);
+              }
+            });
+      }
+    } catch (Again e) {
+      throw new IllegalStateException(e); // neither says so
+    }
+    return result;
   }
 
   // ---- writing the mirror

@@ -12,13 +12,16 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import com.zaxxer.hikari.HikariDataSource;
 import io.dualwrite.catalog.TableName;
+import io.dualwrite.control.Incarnation;
 import io.dualwrite.embedded.Installation;
 import io.dualwrite.embedded.PgPair;
 import io.dualwrite.journal.Intent;
 import io.dualwrite.journal.Outcome;
 import io.dualwrite.journal.RowChange;
 import io.dualwrite.journal.RowChange.Kind;
+import io.dualwrite.journal.Suspect;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.sql.SQLTransientException;
@@ -431,5 +434,72 @@ class ChunksTest {
     }
     finish(jobs.get(0));
     f.assertEqual("k");
+  }
+
+  // ----------------------------------------------------------------------------------------------
+  // suspects
+
+  @Test
+  void aSuspectLeavesTheBatchesOfEqualRowsAlone() throws Exception {
+    hypertable("k", "id int primary key, v text, n numeric", "");
+    f.pair.execute("insert into k select i, 'v' || i, i / 7.0 from generate_series(0, 3999) i");
+    f.pair.execute(compress("k"));
+    f.pair.executeTarget(
+        "update k set v = 'other' where id = 5; delete from k where id = 1007;"
+            + " insert into k values (2500, 'extra', 0) on conflict do nothing; insert into k values (-7, 'extra', 0)");
+    f.pair.executeSource("delete from k where id = 3000");
+    f.pair.executeTarget(compress("k"));
+    f.pair.executeSource(compress("k"));
+    List<Step> looks = new ArrayList<>();
+    f.engine.hook = looks::add;
+    suspect(RowChange.NO_TABLE);
+    f.assertEqual("k");
+    assertEquals(3, looks.stream().filter(s -> s == Step.FIRST_READ).count()); // of 4 pages
+    // those that were written
+    assertEquals("1", mirror("select count(*) from only " + chunk("k", 5) + " where id = 5"));
+    looks.clear();
+    f.pair.executeTarget(compress("k"));
+    suspect(table("k"));
+    assertEquals(List.of(), looks);
+    assertEquals(0, loose("k"));
+  }
+
+  @Test
+  void keysAreLookedForInTheirOwnChunksAlone() throws Exception {
+    hypertable("k", "id int primary key, v text", "");
+    f.pair.execute("insert into k select i, 'v' || i from generate_series(0, 3999) i");
+    f.pair.executeSource(compress("k"));
+    String scans =
+        "select string_agg((coalesce(seq_scan, 0) + coalesce(idx_scan, 0))::text, ',' order by h.id)"
+            + " from _timescaledb_catalog.chunk h join _timescaledb_catalog.chunk d on d.id = h.compressed_chunk_id"
+            + " join pg_stat_all_tables s on (s.schemaname, s.relname) = (d.schema_name, d.table_name)";
+    String[] before = primary(scans).split(",", -1);
+    resync("k", 1005, 1500, 2999);
+    ((HikariDataSource) f.engine.primary()).getHikariPoolMXBean().softEvictConnections();
+    try (Connection p = f.pair.source()) { // what a session did counts for others when it ends
+      await(
+          "the end of its session",
+          () ->
+              value(
+                      p,
+                      "select count(*) from pg_stat_activity where datname = current_database()"
+                          + " and backend_type = 'client backend' and pid <> pg_backend_pid()")
+                  .equals("0"));
+      String[] after = value(p, scans).split(",", -1);
+      assertEquals(
+          List.of(true, false, false, true),
+          IntStream.range(0, 4).mapToObj(i -> before[i].equals(after[i])).toList());
+    }
+  }
+
+  private String chunk(String table, int id) throws SQLException {
+    return mirror("select tableoid::regclass from " + table + " where id = " + id);
+  }
+
+  private void suspect(TableName table) throws SQLException {
+    try (Connection p = f.pair.source()) {
+      f.journal.suspect(new Suspect(table, "test", 1, Incarnation.of(p), 0));
+    }
+    assertEquals(1, new Reconcile(f.engine, f.journal).run());
   }
 }

@@ -11,7 +11,9 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.dualwrite.control.Incarnation;
 import io.dualwrite.converge.Rules.Rule;
+import io.dualwrite.journal.Suspect;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.util.ArrayList;
@@ -507,5 +509,37 @@ class ResyncTest {
       a.get(60, java.util.concurrent.TimeUnit.SECONDS);
     }
     f.assertEqual("t");
+  }
+
+  // ----------------------------------------------------------------------------------------------
+  // suspects
+
+  @ParameterizedTest
+  @ValueSource(booleans = {true, false})
+  void aSuspectKnowsHowLongItOnlyWaited(boolean primary) throws Exception {
+    // without a key nothing is waited for on the mirror
+    f.with("create table t(id int" + (primary ? "" : " primary key") + ", v text)");
+    Connection other = primary ? f.primary() : f.mirror();
+    execute(other, "insert into t values (1, 'v')");
+    try (Connection p = f.pair.source()) {
+      long xid = primary ? Long.parseLong(value(other, "select pg_current_xact_id()::text")) : 0;
+      f.journal.suspect(new Suspect(table("t"), "test", 1, Incarnation.of(p), xid));
+    }
+    Reconcile reconcile = new Reconcile(f.engine, f.journal);
+    Future<?> run = f.start(() -> assertEquals(1, reconcile.run()));
+    try (Connection c = primary ? f.pair.source() : f.pair.target()) {
+      Fixture.await(
+          "it looks and waits",
+          () ->
+              !value(
+                      c,
+                      "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and query ~ '"
+                          + (primary ? "pg_snapshot_xmin" : "RowExclusiveLock")
+                          + "'")
+                  .equals("0"));
+    }
+    other.commit();
+    finish(run);
+    assertFalse(reconcile.waited().isZero());
   }
 }

@@ -53,13 +53,17 @@ final class Healer implements AutoCloseable {
 
   /** Goes through the open suspects once; returns how many were closed. */
   int run() throws SQLException {
+    return run(new Reconcile(writer.now().convergence(), writer.journal));
+  }
+
+  private int run(Reconcile reconcile) throws SQLException {
     running.lock();
     try {
-      return new Reconcile(writer.now().convergence(), writer.journal)
+      return reconcile
           // while a routine runs that commits by itself, everything may become different once more
           .run(
-              s -> !s.table().equals(RowChange.NO_TABLE) || !writer.routineRuns(),
-              (suspect, table, rows) -> {});
+          s -> !s.table().equals(RowChange.NO_TABLE) || !writer.routineRuns(),
+          (suspect, table, rows) -> {});
     } finally {
       running.unlock();
     }
@@ -71,8 +75,9 @@ final class Healer implements AutoCloseable {
       long rest = SHORTEST;
       if (!writer.journal.suspects().isEmpty() && writer.now().capturing() && writer.ready()) {
         long start = System.nanoTime();
+        Reconcile reconcile = new Reconcile(writer.now().convergence(), writer.journal);
         try {
-          run();
+          run(reconcile);
           told = false;
         } catch (SQLException | RuntimeException e) {
           if (isClosed()) {
@@ -84,7 +89,10 @@ final class Healer implements AutoCloseable {
             told = true;
           }
         }
-        rest = Math.max(rest, Math.min(LONGEST, times * (System.nanoTime() - start)));
+        // to wait for a transaction, of which there may always be one, costs the primary next to
+        // nothing
+        long worked = System.nanoTime() - start - reconcile.waited().toNanos();
+        rest = Math.max(rest, Math.min(LONGEST, times * worked));
       }
       if (!sleep(rest)) {
         return;
