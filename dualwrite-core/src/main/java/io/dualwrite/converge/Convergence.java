@@ -63,6 +63,7 @@ public final class Convergence {
   private final ConvergenceOptions options;
   private final MirrorWriter writer;
   private final SourceRate rate;
+  private final Widths widths = new Widths();
   volatile Hook hook = Step.fromSystemProperty();
 
   /** With {@link ConvergenceOptions#DEFAULT}. */
@@ -173,11 +174,17 @@ public final class Convergence {
     try {
       p = Session.open(primary);
       m = Session.open(mirror);
-      Resync resync = new Resync(this, p, m);
-      for (List<String> k : keys) {
-        resync.add(table, k, false);
+      List<List<String>> result = new ArrayList<>();
+      for (int i = 0, end; i < keys.size(); i = end) {
+        end = Math.min(keys.size(), i + Math.max(1, Widths.BATCH / widths.of(table)));
+        Resync resync = new Resync(this, p, m);
+        for (List<String> k : keys.subList(i, end)) {
+          resync.add(table, k, false);
+        }
+        result.addAll(resync.differing());
+        resync.measure(widths);
       }
-      return resync.differing();
+      return result;
     } finally {
       Session.close(p);
       Session.close(m);
@@ -208,12 +215,17 @@ public final class Convergence {
       }
       for (int i = 0, end; i < flat.size(); i = end) {
         rate.await(); // before the mirror's rows are locked, never while
-        end = Math.min(flat.size(), i + rate.batch(options.batchKeys()));
+        int most = rate.batch(options.batchKeys());
+        int room = Widths.BATCH;
+        for (end = i; end < flat.size() && end - i < most && room > 0; end++) {
+          room -= widths.of(flat.get(end).table);
+        }
         Resync resync = new Resync(this, p, m);
         for (Key k : flat.subList(i, end)) {
           resync.add(k.table, k.key, k.deleted);
         }
         resync.run();
+        resync.measure(widths);
         ResyncResult r = resync.result();
         looked += r.keys();
         upserted += r.upserted();

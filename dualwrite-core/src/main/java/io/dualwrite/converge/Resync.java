@@ -1108,6 +1108,25 @@ final class Resync {
     return progress;
   }
 
+  /** Notes how wide the rows were. */
+  void measure(Widths widths) {
+    for (Part p : all()) {
+      long rows = 0;
+      long chars = 0;
+      for (Row r : p.rows.values()) {
+        if (r.image != null) {
+          rows++;
+          for (String value : r.image) {
+            chars += value == null ? 0 : value.length();
+          }
+        }
+      }
+      if (rows > 0) {
+        widths.note(p.primary.name(), rows, chars);
+      }
+    }
+  }
+
   // ---- what is left
 
   /** The keys that a delete did not find, and which are absent on the primary. */

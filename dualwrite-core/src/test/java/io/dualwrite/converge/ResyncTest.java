@@ -71,6 +71,29 @@ class ResyncTest {
     f.assertEqual("t");
   }
 
+  @Test
+  void wideRowsGoFewAtATime() throws Exception {
+    f.with("create table t(id int primary key, v text)");
+    f.pair.executeSource(
+        "insert into t select i, repeat('v', 1000000) from generate_series(0, 19) i;"
+            + " insert into t select i, 'v' from generate_series(100, 3099) i");
+    AtomicInteger commits = new AtomicInteger();
+    f.engine.hook =
+        s -> {
+          if (s == Step.COMMITTED) {
+            commits.incrementAndGet();
+          }
+        };
+    resync("t", IntStream.range(0, 20).mapToObj(Integer::toString).toArray(String[]::new));
+    assertEquals(7, commits.getAndSet(0)); // four to begin with, then three
+    String[] narrow = IntStream.range(100, 3100).mapToObj(Integer::toString).toArray(String[]::new);
+    resync("t", narrow);
+    commits.set(0);
+    resync("t", narrow);
+    assertEquals(3, commits.get());
+    f.assertEqual("t");
+  }
+
   /** An upsert leaves a key as it is written; rows that refer to it are not deleted with it. */
   @Test
   void keysThatAreEqualAndWrittenOtherwise() throws Exception {
