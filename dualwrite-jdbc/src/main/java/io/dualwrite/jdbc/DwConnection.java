@@ -403,6 +403,9 @@ final class DwConnection extends ForwardingConnection {
     if (unit == null) {
       unit = writer.newUnit(epoch, raw);
     }
+    if (observation != null) {
+      observation.settle(raw, unit); // what a function made comes before its rows
+    }
     if (plan instanceof Plan.Values v) {
       unit.rely(v.table());
     } else if (plan instanceof Plan.Rows r) {
@@ -446,6 +449,9 @@ final class DwConnection extends ForwardingConnection {
               && o.kind() == Unmirrored.ROUTINE
               && endsTransactions(e)) {
             return committingRoutine(x, plan); // nothing has happened
+          }
+          if (plan instanceof Plan.Ddl && "25001".equals(e.getSQLState())) {
+            return aloneOnServer(x, plan); // some extension's
           }
           throw e;
         }
@@ -778,6 +784,9 @@ final class DwConnection extends ForwardingConnection {
     writer.counters.observed(Unmirrored.COPY);
     if (unit == null) {
       unit = writer.newUnit(epoch, raw);
+    }
+    if (observation != null) {
+      observation.settle(raw, unit);
     }
     unit.rely(plan.table());
     writer.identify(raw, unit);

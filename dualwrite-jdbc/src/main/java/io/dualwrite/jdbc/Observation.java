@@ -119,6 +119,12 @@ final class Observation {
           + " join pg_catalog.pg_class l on l.oid = up.leaf join pg_catalog.pg_namespace ln on ln.oid = l.relnamespace"
           + " order by up.leaf, up.n desc";
 
+  /** What {@code create_hypertable}, {@code set_chunk_time_interval} and the like write to. */
+  private static final Set<TableName> HYPERTABLES =
+      Set.of(
+          new TableName("_timescaledb_catalog", "hypertable"),
+          new TableName("_timescaledb_catalog", "dimension"));
+
   /** What the schemas of TimescaleDB's own tables begin with. */
   private static final String TIMESCALEDB = "_timescaledb_";
 
@@ -302,16 +308,18 @@ final class Observation {
   private void settle(Connection raw, Map<Long, Counts> now, UnitOfWork unit) throws SQLException {
     boolean system = false;
     boolean dropped = false;
+    boolean hypertables = false;
     for (Map.Entry<Long, Counts> e : now.entrySet()) {
       Counts d = e.getValue().minus(base.get(e.getKey()));
-      if (e.getKey() != 0 && d.system && d.any()) {
-        system |= structural(d);
-        dropped |= drops(d);
+      if (e.getKey() != 0 && d.any()) {
+        system |= d.system && structural(d);
+        dropped |= d.system && drops(d);
+        hypertables |= HYPERTABLES.contains(d.name);
       }
     }
-    if (system) {
+    if (system || hypertables) {
       String changes = catalogChanges(raw);
-      if (!changes.equals(baseChanges) || dropped && droppedForGood(raw)) {
+      if (!changes.equals(baseChanges) || hypertables || dropped && droppedForGood(raw)) {
         String[] session = DdlCapture.session(raw);
         for (String text : texts) {
           unit.add(RowChange.statement(text, session[0], session[1], false));
@@ -375,6 +383,7 @@ final class Observation {
     Map<Long, Counts> changed = new LinkedHashMap<>();
     boolean system = false;
     boolean dropped = false;
+    boolean hypertables = false;
     for (Map.Entry<Long, Counts> e : after.entrySet()) {
       Counts d = e.getValue().minus(before.get(e.getKey()));
       if (!d.any()) {
@@ -383,6 +392,8 @@ final class Observation {
       if (d.system) {
         system |= structural(d);
         dropped |= drops(d);
+      } else if (HYPERTABLES.contains(d.name)) {
+        hypertables = true;
       } else if (d.name.schema().startsWith(TIMESCALEDB) && d.name.name().equals("bgw_job")) {
         writer.jobsChanged();
       } else {
@@ -392,10 +403,10 @@ final class Observation {
     Set<Long> touched = Set.of();
     Set<Long> made = Set.of();
     OwnXids xids = new OwnXids(raw);
+    if ((system || hypertables) && !texts.isEmpty()) {
+      settle(raw, after, unit);
+    }
     if (system) {
-      if (!texts.isEmpty()) {
-        settle(raw, after, unit);
-      }
       String mine = xids.mineInCatalog("x.xmin");
       catalogChanged = !catalogChanges(raw).equals(NO_CHANGES) || dropped && droppedForGood(raw);
       touched = oids(raw, TOUCHED_IN_CATALOG.replace("$", mine));

@@ -1,6 +1,7 @@
 package io.dualwrite.jdbc;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.dualwrite.embedded.Installation;
@@ -142,6 +143,44 @@ class HypertableWritesTest {
       assertEquals("2", Fixture.value(c, "select count(*) from metrics"));
     }
     assertEquals(0, fixture.counter("suspects.opened"));
+  }
+
+  /** As a tool for schema migrations does it, in a transaction and without one. */
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void hypertablesThatTheApplicationMakes(boolean autoCommit) throws Exception {
+    try (Connection c = fixture.connect();
+        Statement s = c.createStatement()) {
+      c.setAutoCommit(autoCommit);
+      s.execute("create table own(at timestamptz not null, v float8, primary key (at))");
+      s.execute("select create_hypertable('own', 'at')");
+      s.execute(
+          "insert into own select timestamptz '2026-01-01Z' + i * interval '5 days', i from generate_series(1, 5) i");
+      s.execute("alter table own set (timescaledb.compress)");
+      s.execute("alter table own add w int default 7");
+      if (autoCommit) {
+        s.execute(
+            "create materialized view weekly with (timescaledb.continuous) as select time_bucket('7 days', at) b, sum(v) from own group by 1");
+      } else {
+        s.execute(
+            "create materialized view weekly with (timescaledb.continuous) as select time_bucket('7 days', at) b, sum(v) from own group by 1 with no data");
+        c.commit();
+      }
+      c.setAutoCommit(true);
+      s.executeUpdate("insert into own values ('2026-03-01Z', 6, 8)");
+    }
+    assertMirrored();
+    for (String what :
+        List.of(
+            "select string_agg(x::text, ',' order by x::text) from own x",
+            "select count(*)::text from timescaledb_information.hypertables where hypertable_name = 'own' and compression_enabled",
+            "select count(*)::text from timescaledb_information.continuous_aggregates where view_name = 'weekly'")) {
+      try (Connection s = fixture.pair.source();
+          Connection t = fixture.pair.target()) {
+        assertEquals(Fixture.value(s, what), Fixture.value(t, what), what);
+        assertNotEquals("0", Fixture.value(s, what), what);
+      }
+    }
   }
 
   @Test
