@@ -50,9 +50,9 @@ final class KeyText {
       case "real" -> isNumber(text) ? Float.toString(Float.parseFloat(text) + 0f) : text;
       case "double precision" ->
           isNumber(text) ? Double.toString(Double.parseDouble(text) + 0d) : text;
-      case "boolean" -> text.substring(0, 1);
+      case "boolean" -> text.equals("true") ? "t" : text.equals("false") ? "f" : text;
       case "uuid" -> text.toLowerCase(Locale.ROOT);
-      case "bpchar" -> text.stripTrailing();
+      case "bpchar" -> withoutSpaces(text);
       case "date" -> isDate(text) ? text.substring(0, DATE) : text;
       case "timestamp without time zone" -> moment(text, false);
       case "timestamp with time zone" -> moment(text, true);
@@ -71,6 +71,14 @@ final class KeyText {
       n = n.scale() > scale ? n.setScale(scale, RoundingMode.HALF_UP) : n;
     }
     return n.signum() == 0 ? "0" : n.stripTrailingZeros().toString();
+  }
+
+  private static String withoutSpaces(String text) {
+    int end = text.length();
+    while (end > 0 && text.charAt(end - 1) == ' ') { // and nothing else
+      end--;
+    }
+    return text.substring(0, end);
   }
 
   private static boolean isNumber(String text) {
@@ -135,6 +143,9 @@ final class KeyText {
     if (at < text.length() && text.charAt(at) == '.') {
       at++;
       for (long unit = MICROS / 10; at < text.length() && isDigit(text.charAt(at)); at++) {
+        if (unit == 0) {
+          return text; // the server rounds
+        }
         micros += unit * (text.charAt(at) - '0');
         unit /= 10;
       }

@@ -1,5 +1,6 @@
 package io.dualwrite.converge;
 
+import io.dualwrite.catalog.Column;
 import io.dualwrite.catalog.ForeignKey;
 import io.dualwrite.catalog.Table;
 import io.dualwrite.catalog.TableName;
@@ -1130,8 +1131,10 @@ public final class Replayer implements AutoCloseable {
       boolean deleted)
       throws SQLException {
     boolean typed = false;
-    for (int j : at) {
-      typed |= change.type(j) != null;
+    for (int i = 0; i < at.length; i++) {
+      Column k = table.column(table.key().get(i)).orElseThrow();
+      // a parameter's text may be longer than what the column keeps of it
+      typed |= change.type(at[i]) != null || !k.declaredType().equals(k.type());
     }
     List<List<String>> keys = new ArrayList<>();
     for (String[] row : change.rows()) {
@@ -1145,7 +1148,7 @@ public final class Replayer implements AutoCloseable {
     }
   }
 
-  /** Key values as the server converted them, when they were shipped as another type. */
+  /** Key values as the server converted them, to the column's type and length. */
   private static List<List<String>> converted(
       Connection c, Table table, RowChange change, int[] at, List<List<String>> keys)
       throws SQLException {
@@ -1156,7 +1159,7 @@ public final class Replayer implements AutoCloseable {
           .append("cast(")
           .append(in.cast("u.a" + i))
           .append(" as ")
-          .append(in.column().type())
+          .append(in.column().declaredType())
           .append(")::text");
     }
     sql.append(" from ").append(Dml.unnest(at.length)).append(Dml.alias(at.length, true));

@@ -1,5 +1,6 @@
 package io.dualwrite.sql;
 
+import io.dualwrite.sql.CopyFormat.Form;
 import io.dualwrite.sql.TransactionCommand.Action;
 import java.math.BigInteger;
 import java.util.ArrayList;
@@ -1196,22 +1197,22 @@ final class Parser {
     }
     s.fromStdin = word() == Word.STDIN;
     scan(at, to);
-    if (s.fromStdin && !binary) {
+    if (s.fromStdin) {
       at++;
-      s.copyFormat = copyFormat();
+      s.copyFormat = copyFormat(binary ? Form.BINARY : Form.TEXT);
     }
     return kind(Kind.COPY_IN);
   }
 
   /** The options of a COPY, in parentheses or as before PostgreSQL 9; null if one is unusual. */
-  private CopyFormat copyFormat() {
+  private CopyFormat copyFormat(Form before) {
     take(Word.WITH);
     boolean list = take('(');
     if (list && t.link(at - 1) != to - 1) {
       return null; // WHERE
     }
     int end = list ? to - 1 : to;
-    boolean csv = false;
+    Form form = before;
     boolean header = false;
     String delimiter = null;
     String nullText = null;
@@ -1223,7 +1224,7 @@ final class Parser {
       }
       String option = t.name(at++);
       String value = null;
-      boolean flag = !list && (option.equals("csv") || option.equals("header"));
+      boolean flag = !list && List.of("csv", "binary", "header").contains(option);
       if (!flag && at < end && !is(',')) {
         if (!list) {
           take(Word.AS);
@@ -1241,12 +1242,13 @@ final class Parser {
         return null;
       }
       switch (option) {
-        case "csv" -> csv = true;
+        case "csv" -> form = Form.CSV;
+        case "binary" -> form = Form.BINARY;
         case "format" -> {
-          csv = "csv".equals(value);
-          if (!csv && !"text".equals(value)) {
+          if (value == null || !List.of("text", "csv", "binary").contains(value)) {
             return null;
           }
+          form = Form.valueOf(value.toUpperCase(Locale.ROOT));
         }
         case "header" -> {
           header =
@@ -1266,8 +1268,9 @@ final class Parser {
       return null;
     }
     char quotes = quote == null ? '"' : quote.charAt(0);
+    boolean csv = form == Form.CSV;
     return new CopyFormat(
-        csv,
+        form,
         delimiter != null ? delimiter.charAt(0) : csv ? ',' : '\t',
         nullText != null ? nullText : csv ? "" : "\\N",
         quotes,

@@ -211,8 +211,8 @@ public final class StatementInfo {
   }
 
   /**
-   * How the rows of a COPY … FROM STDIN are written; null for the binary form, and if it has an
-   * option that changes more than where values begin and end (WHERE, ON_ERROR, ENCODING, …).
+   * How the rows of a COPY … FROM STDIN are written; null if it has an option that changes more
+   * than where values begin and end (WHERE, ON_ERROR, ENCODING, …).
    */
   public CopyFormat copyFormat() {
     return copyFormat;

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.dualwrite.sql.CopyFormat.Form;
 import io.dualwrite.sql.Operand.Default;
 import io.dualwrite.sql.Operand.Literal;
 import io.dualwrite.sql.Operand.Other;
@@ -349,28 +350,32 @@ class SqlTest {
 
   @Test
   void readsHowTheRowsOfACopyAreWritten() {
-    CopyFormat text = new CopyFormat(false, '\t', "\\N", '"', '"', false);
-    CopyFormat csv = new CopyFormat(true, ',', "", '"', '"', false);
+    CopyFormat text = new CopyFormat(Form.TEXT, '\t', "\\N", '"', '"', false);
+    CopyFormat csv = new CopyFormat(Form.CSV, ',', "", '"', '"', false);
     assertEquals(text, one("copy t from stdin").copyFormat());
     assertEquals(text, one("copy t (a, b) from stdin with (format text)").copyFormat());
     assertEquals(csv, one("copy t from stdin (format 'csv')").copyFormat());
     assertEquals(csv, one("copy t from stdin csv").copyFormat());
     assertEquals(csv, one("COPY t FROM STDIN WITH CSV; ").copyFormat());
     assertEquals(
-        new CopyFormat(true, ';', "x'y", '\'', '\\', true),
+        new CopyFormat(Form.CSV, ';', "x'y", '\'', '\\', true),
         one("copy t from stdin (format csv, delimiter ';', null 'x''y', quote '''', escape E'\\\\', header)")
             .copyFormat());
     assertEquals(
-        new CopyFormat(true, '\t', "N", 'q', 'e', true),
+        new CopyFormat(Form.CSV, '\t', "N", 'q', 'e', true),
         one("copy t from stdin with delimiter as E'\t' null as 'N' csv header quote as 'q' escape as 'e'")
             .copyFormat());
+    for (String binary :
+        List.of(
+            "copy binary t from stdin",
+            "copy t from stdin binary",
+            "copy t from stdin with (format 'binary')")) {
+      assertEquals(Form.BINARY, one(binary).copyFormat().form(), binary);
+    }
     assertTrue(one("copy t from stdin (header match)").copyFormat().header());
     assertFalse(one("copy t from stdin (header off)").copyFormat().header());
     for (String unusual :
         List.of(
-            "copy binary t from stdin",
-            "copy t from stdin binary",
-            "copy t from stdin (format binary)",
             "copy t from stdin where a > 1",
             "copy t from stdin (format csv) where a > 1",
             "copy t from stdin (freeze)",

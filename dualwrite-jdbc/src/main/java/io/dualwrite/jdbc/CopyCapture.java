@@ -3,6 +3,7 @@ package io.dualwrite.jdbc;
 import io.dualwrite.catalog.Column;
 import io.dualwrite.catalog.TableName;
 import io.dualwrite.journal.RowChange;
+import io.dualwrite.sql.CopyFormat;
 import java.sql.Array;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
@@ -20,6 +21,7 @@ import java.util.List;
 final class CopyCapture {
 
   private static final int ROWS_AT_ONCE = 1000;
+  private static final int MAX_LENGTH = 1 << 20;
   private static final int VALUES_AT_ONCE = 10_000;
 
   /** Rows that wait for the primary's reading: so many characters at most. */
@@ -28,7 +30,9 @@ final class CopyCapture {
   private final DwConnection connection;
   private final Plan.Copy plan;
   private final int mark;
-  private final CopyRows reader;
+  private final boolean utc;
+  private final boolean binary;
+  private final CopyReader reader;
   private final List<String> columns;
   private final String[] template;
   private final int[] places;
@@ -38,13 +42,16 @@ final class CopyCapture {
 
   private final List<String[]> held = new ArrayList<>();
   private List<String[]> ready = new ArrayList<>(ROWS_AT_ONCE);
+  private long readyLength;
   private long heldLength;
   private boolean lost;
 
   /**
    * @param mark what the unit held before
+   * @param utc whether the session reads times without a zone as those of UTC
    */
-  CopyCapture(DwConnection connection, Plan.Copy plan, int mark) {
+  CopyCapture(DwConnection connection, Plan.Copy plan, int mark, boolean utc) {
+    this.utc = utc;
     this.mark = mark;
     this.connection = connection;
     this.plan = plan;
@@ -54,7 +61,11 @@ final class CopyCapture {
     for (int i = 0; i < places.length; i++) {
       odd.add(new ArrayList<>());
     }
-    reader = new CopyRows(plan.format(), places.length, this::row);
+    binary = plan.format().form() == CopyFormat.Form.BINARY;
+    reader =
+        binary
+            ? new CopyBinary(plan.given().stream().map(Column::type).toList(), this::row)
+            : new CopyRows(plan.format(), places.length, this::row);
   }
 
   /** What is sent to the primary. */
@@ -103,9 +114,15 @@ final class CopyCapture {
     boolean exact = true;
     for (int i = 0; i < places.length; i++) {
       row[places[i]] = given[i];
-      if (given[i] != null && !CopyValues.exact(plan.given().get(i).type(), given[i])) {
-        exact = false;
-        odd.get(i).add(row);
+      if (!binary && given[i] != null && !CopyValues.exact(plan.given().get(i).type(), given[i])) {
+        if (utc
+            && plan.given().get(i).type().equals("timestamp with time zone")
+            && CopyValues.isWithoutZone(given[i])) {
+          row[places[i]] = given[i] + "+00";
+        } else {
+          exact = false;
+          odd.get(i).add(row);
+        }
       }
     }
     if (exact) {
@@ -125,7 +142,10 @@ final class CopyCapture {
 
   private void ready(String[] row) throws SQLException {
     ready.add(row);
-    if (ready.size() == ROWS_AT_ONCE) {
+    for (String value : row) {
+      readyLength += value == null ? 0 : value.length();
+    }
+    if (ready.size() == ROWS_AT_ONCE || readyLength > MAX_LENGTH) {
       flush();
     }
   }
@@ -134,6 +154,7 @@ final class CopyCapture {
     if (!ready.isEmpty()) {
       connection.copied(plan, ready);
       ready = new ArrayList<>(ROWS_AT_ONCE);
+      readyLength = 0;
     }
   }
 

@@ -11,14 +11,7 @@ import java.util.Arrays;
  * copyfromparse.c} does: in the client's encoding UTF-8, in pieces of any length. What the server
  * would refuse is not noticed here: the server refuses it. Memory: one row.
  */
-final class CopyRows {
-
-  /** Is given the rows. */
-  @FunctionalInterface
-  interface Sink {
-    /** A row that stays the receiver's. */
-    void row(String[] values) throws SQLException;
-  }
+final class CopyRows implements CopyReader {
 
   private static final byte[] END = {'\\', '.'};
 
@@ -59,7 +52,7 @@ final class CopyRows {
    * @param columns how many values a row has
    */
   CopyRows(CopyFormat format, int columns, Sink sink) {
-    csv = format.csv();
+    csv = format.form() == CopyFormat.Form.CSV;
     delimiter = (byte) format.delimiter();
     quote = (byte) format.quote();
     escape = (byte) format.escape();
@@ -69,18 +62,18 @@ final class CopyRows {
     this.sink = sink;
   }
 
-  /** How many there were. */
-  long rows() {
+  @Override
+  public long rows() {
     return rows;
   }
 
-  /** Whether there was something that is not understood. */
-  boolean lost() {
+  @Override
+  public boolean lost() {
     return lost;
   }
 
-  /** The next bytes. */
-  void write(byte[] bytes, int offset, int size) throws SQLException {
+  @Override
+  public void write(byte[] bytes, int offset, int size) throws SQLException {
     for (int i = offset; i < offset + size && !ended && !lost; i++) {
       if (csv) {
         csv(bytes[i]);
@@ -90,8 +83,9 @@ final class CopyRows {
     }
   }
 
-  /** There are no more: the last line need not have an end. */
-  void end() throws SQLException {
+  /** The last line need not have an end. */
+  @Override
+  public void end() throws SQLException {
     if (begun && !ended && !lost) {
       if (escaped) {
         escaped = false;
@@ -173,6 +167,10 @@ final class CopyRows {
   }
 
   private void add(byte b) {
+    if (length == MAX_VALUE) {
+      lost = true;
+      return;
+    }
     if (length == raw.length) {
       raw = Arrays.copyOf(raw, length * 2);
     }

@@ -39,7 +39,7 @@ final class CopyValues {
           text.equals("t") || text.equals("f") || text.equals("true") || text.equals("false");
       case "uuid" -> isUuid(text);
       case "date" -> text.length() == DATE && isDate(text);
-      case "timestamp without time zone" -> isTimestamp(text) == text.length();
+      case "timestamp without time zone" -> isWithoutZone(text);
       case "timestamp with time zone" -> isOffset(text, isTimestamp(text));
       case "bytea" -> text.startsWith("\\x");
       default -> true;
@@ -87,7 +87,7 @@ final class CopyValues {
   private static int isTimestamp(String text) {
     if (text.length() < SECONDS
         || !isDate(text)
-        || text.charAt(10) != ' '
+        || text.charAt(10) != ' ' && text.charAt(10) != 'T'
         || !isDigits(text, 11, 13)
         || text.charAt(13) != ':'
         || !isDigits(text, 14, 16)
@@ -102,7 +102,12 @@ final class CopyValues {
         end++;
       }
     }
-    return end;
+    return end - SECONDS > 1 + 6 ? -1 : end; // the server rounds
+  }
+
+  /** Whether it is a date with a time, and no offset from UTC. */
+  static boolean isWithoutZone(String text) {
+    return isTimestamp(text) == text.length();
   }
 
   /** Whether nothing but an offset from UTC follows: +hh, +hhmm, +hh:mm, Z. */

@@ -35,6 +35,7 @@ import org.postgresql.copy.CopyIn;
 import org.postgresql.copy.CopyOperation;
 import org.postgresql.core.BaseConnection;
 import org.postgresql.core.TransactionState;
+import org.postgresql.jdbc.AutoSave;
 import org.postgresql.jdbc.PgConnection;
 import org.postgresql.util.GT;
 import org.postgresql.util.PSQLException;
@@ -275,7 +276,10 @@ final class DwConnection extends ForwardingConnection {
     try {
       plan = found(planned);
     } catch (SQLException e) {
-      if (failed && writer.texts.get(planned.sql).statements().size() == 1) {
+      if (failed
+          // with autosave the driver has gone back to its savepoint by now
+          && driver.getTransactionState() == TransactionState.FAILED
+          && writer.texts.get(planned.sql).statements().size() == 1) {
         return Planner.PASS; // the server runs nothing now, and is to say so in its own way
       }
       throw e;
@@ -710,6 +714,8 @@ final class DwConnection extends ForwardingConnection {
 
   // ---- COPY
 
+  private static final Set<String> UTC = Set.of("UTC", "Etc/UTC", "GMT", "Etc/GMT");
+
   /** COPY has no result but a stream: there is nothing to capture in its statement. */
   private record Copy(BaseConnection driver, String text) implements Execution<CopyOperation> {
     @Override
@@ -756,13 +762,20 @@ final class DwConnection extends ForwardingConnection {
         throw Refusal.of("dualwrite refuses to begin a COPY with a text that is not one COPY");
       }
       Plan.Copy known = plan instanceof Plan.Copy c && epoch.capturing() ? c : null;
-      if (known != null && !driver.getEncoding().name().equals("UTF-8")) {
+      if (known != null
+          && !(driver.getEncoding().name().equals("UTF-8")
+              && "UTF8".equals(driver.getParameterStatus("server_encoding")))) {
         known = null;
         plan = new Plan.Observed(Unmirrored.COPY, null, false);
       }
       boolean observed = epoch.capturing() && plan instanceof Plan.Observed;
       if (alone && (observed || known != null)) {
         raw.setAutoCommit(false);
+      } else if (driver.getAutosave() != AutoSave.NEVER) {
+        // the driver sets no savepoint for a COPY: to the one before it goes back what fails next
+        try (Statement s = raw.createStatement()) {
+          s.execute("select 1");
+        }
       }
       if (known != null) {
         return copy(known, sql);
@@ -791,21 +804,40 @@ final class DwConnection extends ForwardingConnection {
     unit.rely(plan.table());
     writer.identify(raw, unit);
     CopyIn copy = (CopyIn) new Copy(driver, sql).pass(plan);
-    return DwCopy.of(copy, this, new CopyCapture(this, plan, unit.mark()));
+    return DwCopy.of(
+        copy,
+        this,
+        new CopyCapture(
+            this, plan, unit.mark(), UTC.contains(driver.getParameterStatus("TimeZone"))));
   }
 
   /** Rows that go by. */
   void copied(Plan.Copy plan, List<String[]> rows) throws SQLException {
-    writer.counters.values.add(rows.size());
-    wrote(Kind.INSERT, CopyCapture.change(plan, rows));
+    unit.add(CopyCapture.change(plan, rows));
   }
 
   /** The primary has all that was sent. */
   void sent(CopyCapture capture, long rows) throws SQLException {
-    String why = capture.end(raw, rows);
-    if (why != null) {
+    String why = "it is not known what a COPY sent";
+    try {
+      why = capture.end(raw, rows);
+    } finally {
+      if (why == null) {
+        writer.counters.values.add(rows);
+        if (observation != null) {
+          observation.captured(capture.table(), rows);
+        }
+      } else {
+        notCopied(capture);
+        suspect(capture.table(), why);
+      }
+    }
+  }
+
+  /** Rows that went by have come to nothing, or are not known. */
+  void notCopied(CopyCapture capture) {
+    if (unit != null) {
       writer.dropped(unit.truncate(capture.mark()));
-      suspect(capture.table(), why);
     }
   }
 

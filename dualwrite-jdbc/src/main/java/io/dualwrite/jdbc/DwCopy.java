@@ -1,14 +1,12 @@
 package io.dualwrite.jdbc;
 
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.io.OutputStream;
 import java.sql.SQLException;
 import org.postgresql.copy.CopyIn;
 import org.postgresql.copy.CopyOperation;
 import org.postgresql.copy.CopyOut;
 import org.postgresql.util.ByteStreamWriter;
-import org.postgresql.util.PSQLException;
-import org.postgresql.util.PSQLState;
 
 /**
  * A COPY that may write. In autocommit it is a transaction of ours, which ends when the copy does:
@@ -58,8 +56,12 @@ abstract class DwCopy<C extends CopyOperation> implements CopyOperation {
   }
 
   /** It came to nothing. */
-  final void failed(Throwable because) throws SQLException {
+  void failed(Throwable because) throws SQLException {
     connection.copied(false, because);
+  }
+
+  final void notCopied(CopyCapture capture) {
+    connection.notCopied(capture);
   }
 
   final void sent(CopyCapture capture, long rows) throws SQLException {
@@ -99,7 +101,8 @@ abstract class DwCopy<C extends CopyOperation> implements CopyOperation {
   /** COPY … FROM STDIN. */
   private static final class In extends DwCopy<CopyIn> implements CopyIn {
 
-    private final CopyCapture capture;
+    /** Null when it is over, too. */
+    private CopyCapture capture;
 
     In(CopyIn raw, DwConnection connection, CopyCapture capture) {
       super(raw, connection);
@@ -121,14 +124,16 @@ abstract class DwCopy<C extends CopyOperation> implements CopyOperation {
     @Override
     public void writeToCopy(ByteStreamWriter from) throws SQLException {
       if (capture != null) {
-        Bytes all = new Bytes();
-        try {
-          from.writeTo(() -> all);
-        } catch (IOException e) {
-          throw new PSQLException(
-              "the rows of a COPY could not be written", PSQLState.CONNECTION_FAILURE, e);
+        Tee tee = new Tee(from, capture);
+        step(
+            () -> {
+              raw.writeToCopy(tee);
+              return null;
+            });
+        if (tee.failure != null) {
+          cancel(tee.failure);
+          throw tee.failure;
         }
-        writeToCopy(all.array(), 0, all.size());
         return;
       }
       step(
@@ -142,21 +147,79 @@ abstract class DwCopy<C extends CopyOperation> implements CopyOperation {
       try {
         capture.write(buffer, offset, size);
       } catch (SQLException | RuntimeException e) {
-        // it could not be recorded: then it must not be
-        try {
-          raw.cancelCopy();
-        } catch (SQLException second) {
-          e.addSuppressed(second);
-        }
-        failed(e);
+        cancel(e);
         throw e;
       }
     }
 
-    /** Its own array, not a copy of it. */
-    private static final class Bytes extends ByteArrayOutputStream {
-      byte[] array() {
-        return buf;
+    /** It could not be recorded: then it must not be. */
+    private void cancel(Exception because) throws SQLException {
+      try {
+        raw.cancelCopy();
+      } catch (SQLException second) {
+        because.addSuppressed(second);
+      }
+      failed(because);
+    }
+
+    @Override
+    void failed(Throwable because) throws SQLException {
+      forget();
+      super.failed(because);
+    }
+
+    @Override
+    void cancelled() throws SQLException {
+      forget();
+      super.cancelled();
+    }
+
+    private void forget() {
+      if (capture != null) {
+        notCopied(capture);
+        capture = null;
+      }
+    }
+
+    /** Hands bytes to the primary and to the capture, which may fail: not in the middle of them. */
+    private static final class Tee implements ByteStreamWriter {
+      private final ByteStreamWriter from;
+      private final CopyCapture capture;
+      private SQLException failure;
+
+      Tee(ByteStreamWriter from, CopyCapture capture) {
+        this.from = from;
+        this.capture = capture;
+      }
+
+      @Override
+      public int getLength() {
+        return from.getLength();
+      }
+
+      @Override
+      public void writeTo(ByteStreamTarget target) throws IOException {
+        OutputStream out = target.getOutputStream();
+        OutputStream both =
+            new OutputStream() {
+              @Override
+              public void write(int b) throws IOException {
+                write(new byte[] {(byte) b}, 0, 1);
+              }
+
+              @Override
+              public void write(byte[] bytes, int offset, int size) throws IOException {
+                out.write(bytes, offset, size);
+                try {
+                  if (failure == null) {
+                    capture.write(bytes, offset, size);
+                  }
+                } catch (SQLException e) {
+                  failure = e;
+                }
+              }
+            };
+        from.writeTo(() -> both);
       }
     }
 
@@ -175,6 +238,7 @@ abstract class DwCopy<C extends CopyOperation> implements CopyOperation {
       if (capture != null) {
         try {
           sent(capture, rows);
+          capture = null;
         } catch (SQLException | RuntimeException e) {
           failed(e);
           throw e;
@@ -230,7 +294,7 @@ abstract class DwCopy<C extends CopyOperation> implements CopyOperation {
     }
   }
 
-  final void cancelled() throws SQLException {
+  void cancelled() throws SQLException {
     connection.copied(false, null);
   }
 }

@@ -13,6 +13,7 @@ import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -118,6 +119,12 @@ final class Observation {
           + " from up join pg_catalog.pg_class c on c.oid = up.oid join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
           + " join pg_catalog.pg_class l on l.oid = up.leaf join pg_catalog.pg_namespace ln on ln.oid = l.relnamespace"
           + " order by up.leaf, up.n desc";
+
+  private static final String OF_BATCHES =
+      "select distinct h.schema_name, h.table_name from _timescaledb_catalog.chunk b"
+          + " join _timescaledb_catalog.chunk k on k.compressed_chunk_id = b.id"
+          + " join _timescaledb_catalog.hypertable h on h.id = k.hypertable_id"
+          + " where b.schema_name || '.' || b.table_name = any(?)";
 
   /** What {@code create_hypertable}, {@code set_chunk_time_interval} and the like write to. */
   private static final Set<TableName> HYPERTABLES =
@@ -250,6 +257,11 @@ final class Observation {
 
   private Captured of(TableName table) {
     return captured.computeIfAbsent(table, t -> new Captured());
+  }
+
+  /** As many new rows of the table. */
+  void captured(TableName table, long rows) {
+    of(table).written += rows;
   }
 
   /** Rows of which no more needs to be found out. */
@@ -429,6 +441,12 @@ final class Observation {
         p.names.add(t);
       }
     }
+    for (TableName t : decompressed(raw, changed.values())) {
+      suspect(
+          unit,
+          t,
+          "compressed batches of it were deleted or taken apart by a statement whose text does not say which");
+    }
     boolean pinned = false;
     for (Place p : places.values()) {
       if (explained(p) && p.leaves.stream().noneMatch(Leaf::altered)) {
@@ -468,9 +486,39 @@ final class Observation {
         changed.put(e.getKey(), d);
       }
     }
-    return changed.isEmpty()
-        ? Set.of()
-        : places(raw, changed.keySet(), changed, Set.of(), Set.of()).keySet();
+    if (changed.isEmpty()) {
+      return Set.of();
+    }
+    Set<TableName> result =
+        new LinkedHashSet<>(places(raw, changed.keySet(), changed, Set.of(), Set.of()).keySet());
+    result.addAll(decompressed(raw, changed.values()));
+    return result;
+  }
+
+  /**
+   * Hypertables of whose compressed batches some are gone: TimescaleDB may delete them as they are,
+   * and then no row of a chunk counts as deleted.
+   */
+  private static Set<TableName> decompressed(Connection raw, Collection<Counts> changed)
+      throws SQLException {
+    List<String> batches =
+        changed.stream()
+            .filter(c -> c.del > 0 && c.name.schema().startsWith(TIMESCALEDB))
+            .map(c -> c.name.schema() + '.' + c.name.name())
+            .toList();
+    if (batches.isEmpty()) {
+      return Set.of();
+    }
+    Set<TableName> result = new LinkedHashSet<>();
+    try (PreparedStatement s = raw.prepareStatement(OF_BATCHES)) {
+      s.setArray(1, raw.createArrayOf("text", batches.toArray()));
+      try (ResultSet r = s.executeQuery()) {
+        while (r.next()) {
+          result.add(new TableName(r.getString(1), r.getString(2)));
+        }
+      }
+    }
+    return result;
   }
 
   private void suspect(UnitOfWork unit, TableName table, String why) {

@@ -124,7 +124,7 @@ final class Recapture {
       Column c = t.column(t.key().get(i)).orElseThrow();
       sql.append(i == 0 ? "" : ", ").append("?::text[]");
       on.append(i == 0 ? "" : " and ").append("t.").append(c.sql()).append(" = cast(u.a");
-      on.append(i).append(" as ").append(c.type()).append(')');
+      on.append(i).append(" as ").append(c.declaredType()).append(')');
     }
     sql.append(") u(");
     for (int i = 0; i < t.key().size(); i++) {

@@ -64,6 +64,8 @@ class CaptureTest {
       create function reload(n int) returns void language plpgsql as
         'begin truncate fresh_copy; insert into fresh_copy select g, g from generate_series(1, n) g; end';
       insert into fresh_copy select g, 0 from generate_series(100, 110) g;
+      create function make() returns int language plpgsql as
+        'begin create table by_function(id int primary key, v int); return 1; end';
       """;
 
   private static final String ROWS =
@@ -94,6 +96,21 @@ class CaptureTest {
   @AfterAll
   static void stop() {
     fixture.close();
+  }
+
+  @Test
+  void rowsOfATableThatAFunctionMadeComeBehindIt() throws SQLException {
+    long left = fixture.counter("units.left-to-replay");
+    try (Connection c = fixture.connect();
+        Statement s = c.createStatement()) {
+      c.setAutoCommit(false);
+      s.execute("select make()");
+      s.executeUpdate("insert into by_function values (1, 1), (2, 2)");
+      s.executeUpdate("update by_function set v = 3 where id = 2");
+      c.commit();
+    }
+    fixture.assertEqual();
+    assertEquals(left, fixture.counter("units.left-to-replay"));
   }
 
   @ParameterizedTest

@@ -35,6 +35,10 @@ class HypertableWritesTest {
           "create table events(at timestamptz not null, line text, n float8 default random())",
           "select create_hypertable('events', 'at', chunk_time_interval => interval '1 day')",
           "alter table events set (timescaledb.compress)",
+          "create table plain(at timestamptz not null, device int, v float8, primary key (at, device))",
+          "select create_hypertable('plain', 'at')",
+          "alter table plain set (timescaledb.compress, timescaledb.compress_segmentby = 'device')",
+          "insert into plain select timestamptz '2026-01-01Z' + i * interval '1 minute', i % 5, i from generate_series(1, 100) i",
           // the first chunk changes the table's own entry in the catalog
           "insert into metrics values ('2025-12-31Z', 0, 0)",
           "insert into events values ('2025-12-31Z', 'first', 0)",
@@ -64,7 +68,7 @@ class HypertableWritesTest {
     fixture.assertDrained();
     assertEquals(List.of(), fixture.ds.status().parked());
     Fixture.await("reconciled", () -> fixture.ds.status().suspects().isEmpty());
-    for (String table : List.of("metrics", "events")) {
+    for (String table : List.of("metrics", "events", "plain")) {
       String rows =
           "select count(*) || ' ' || coalesce(md5(string_agg(x::text, ',' order by x::text)), '') from "
               + table
@@ -93,11 +97,14 @@ class HypertableWritesTest {
       if (compressed) {
         fixture.pair.execute("select compress_chunk(c) from show_chunks('metrics') c");
         fixture.pair.execute("select compress_chunk(c) from show_chunks('events') c");
+        fixture.pair.execute("select compress_chunk(c) from show_chunks('plain') c");
       }
       call(s, "add_rows('2026-01-01 12:00Z', 1)");
       call(s, "change_rows(2)");
       call(s, "remove_rows(3)");
       call(s, "remove_events()");
+      // whole batches, without a look into them
+      s.execute("do $$ begin delete from plain where device = 2; end $$");
     }
     assertMirrored();
   }
@@ -143,6 +150,57 @@ class HypertableWritesTest {
       assertEquals("2", Fixture.value(c, "select count(*) from metrics"));
     }
     assertEquals(0, fixture.counter("suspects.opened"));
+  }
+
+  /** Statements of every kind, each in autocommit and in a transaction with others. */
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void whatStatementsWriteThere(boolean compressed) throws Exception {
+    String rows = " from generate_series(0, 99) i";
+    fixture.execute(
+        "insert into metrics select timestamptz '2026-01-01Z' + i * interval '1 hour', i % 3, i"
+            + rows);
+    fixture.execute(
+        "insert into events select timestamptz '2026-01-01Z' + i * interval '1 hour', i % 7, i"
+            + rows);
+    assertMirrored();
+    if (compressed) {
+      fixture.pair.execute("select compress_chunk(c) from show_chunks('metrics') c");
+      fixture.pair.execute("select compress_chunk(c) from show_chunks('events') c");
+    }
+    String[] statements = {
+      "insert into metrics values ('2026-01-01 00:30Z', 1, 1), ('2026-02-01Z', 1, 1)",
+      "insert into metrics values ('2026-01-01Z', 0, -1) on conflict (at, device) do update set v = excluded.v",
+      "insert into metrics values ('2026-01-01Z', 0, -2) on conflict do nothing",
+      "update metrics set v = v * 2 where at = '2026-01-01 01:00Z' and device = 1",
+      "update metrics set v = 0 where device = 2 and at < '2026-01-02Z'",
+      "update metrics set device = 5 where device = 1 and at = '2026-01-01 04:00Z'",
+      "delete from metrics where at = '2026-01-02 00:00Z' and device = 0",
+      "delete from metrics where device = 0 and at < '2026-01-01 12:00Z'",
+      "with gone as (delete from metrics where device = 1 and at < '2026-01-01 06:00Z' returning *) insert into events select at, 'gone', v from gone",
+      "insert into events select at, line, n + 1000 from events where line = '3'",
+      "update events set n = -1 where line = '4'",
+      "delete from events where line = '5'",
+      "truncate events",
+      "insert into events values ('2026-01-01Z', 'again', 1)",
+    };
+    try (Connection c = fixture.connect();
+        Statement s = c.createStatement()) {
+      for (String sql : statements) {
+        s.execute(sql);
+        assertEquals(List.of(), fixture.ds.status().parked(), sql);
+      }
+      assertMirrored();
+      c.setAutoCommit(false);
+      fixture.pair.execute("select compress_chunk(c, true) from show_chunks('metrics') c");
+      for (String sql : statements) {
+        if (!sql.contains("values ('2026-01-01 00:30Z'")) { // they are there
+          s.execute(sql);
+        }
+      }
+      c.commit();
+    }
+    assertMirrored();
   }
 
   /** As a tool for schema migrations does it, in a transaction and without one. */
