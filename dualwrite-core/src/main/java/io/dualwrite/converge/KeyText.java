@@ -14,7 +14,7 @@ final class KeyText {
 
   private static final int LONGEST_NUMBER = 200;
   private static final int DATE = "2001-02-03".length();
-  private static final int SECONDS = "2001-02-03 04:05:06".length();
+  private static final int MINUTES = "2001-02-03 04:05".length();
   private static final long MICROS = 1_000_000;
 
   private KeyText() {}
@@ -121,12 +121,17 @@ final class KeyText {
 
   /** Microseconds since 1970, as a text. */
   private static String moment(String text, boolean zoned) {
-    if (text.length() < SECONDS || !isDate(text)) {
+    if (text.length() < MINUTES || !isDate(text)) {
       return text;
     }
     long hours = number(text, 11, 13);
     long minutes = number(text, 14, 16);
-    long seconds = number(text, 17, 19);
+    int at = MINUTES;
+    long seconds = 0;
+    if (at < text.length() && text.charAt(at) == ':') {
+      seconds = number(text, 17, 19);
+      at += 3;
+    }
     long month = number(text, 5, 7);
     long day = number(text, 8, 10);
     if (hours < 0
@@ -139,7 +144,6 @@ final class KeyText {
       return text;
     }
     long micros = 0;
-    int at = SECONDS;
     if (at < text.length() && text.charAt(at) == '.') {
       at++;
       for (long unit = MICROS / 10; at < text.length() && isDigit(text.charAt(at)); at++) {
@@ -151,7 +155,9 @@ final class KeyText {
       }
     }
     long offset = 0;
-    if (at < text.length()) {
+    if (zoned && text.endsWith("Z") && at == text.length() - 1) {
+      at = text.length();
+    } else if (at < text.length()) {
       char sign = text.charAt(at);
       if (!zoned || sign != '+' && sign != '-') {
         return text;

@@ -33,6 +33,8 @@ class KeyTextTest {
           timestamp without time zone | 2001-02-03 04:05:06.500       | 2001-02-03 04:05:06.5
           timestamp without time zone | 2001-02-03 24:00:00           | 2001-02-04 00:00:00
           timestamp with time zone    | 2001-02-03 04:05:06+05:30     | 2001-02-02 22:35:06+00
+          timestamp with time zone    | 2001-02-03T04:05Z             | 2001-02-03 04:05:00+00
+          timestamp without time zone | 2001-02-03T04:05              | 2001-02-03 04:05:00
           timestamp with time zone    | 1937-01-01 00:00:00+00:19:32  | 1936-12-31 23:40:28+00
           timestamp with time zone    | 1969-12-31 23:59:59.9-03      | 1970-01-01 02:59:59.900000+00
           """)

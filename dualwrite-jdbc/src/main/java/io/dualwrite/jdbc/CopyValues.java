@@ -7,7 +7,7 @@ package io.dualwrite.jdbc;
 final class CopyValues {
 
   private static final int DATE = "2001-02-03".length();
-  private static final int SECONDS = "2001-02-03 04:05:06".length();
+  private static final int MINUTES = "2001-02-03 04:05".length();
 
   private CopyValues() {}
 
@@ -83,26 +83,30 @@ final class CopyValues {
         && isDigits(text, 8, 10);
   }
 
-  /** Where a date with a time ends; -1 if it is none. */
+  /** Where a date with a time, with seconds or without, ends; -1 if it is none. */
   private static int isTimestamp(String text) {
-    if (text.length() < SECONDS
+    if (text.length() < MINUTES
         || !isDate(text)
         || text.charAt(10) != ' ' && text.charAt(10) != 'T'
         || !isDigits(text, 11, 13)
         || text.charAt(13) != ':'
-        || !isDigits(text, 14, 16)
-        || text.charAt(16) != ':'
-        || !isDigits(text, 17, 19)) {
+        || !isDigits(text, 14, 16)) {
       return -1;
     }
-    int end = SECONDS;
-    if (end < text.length() && text.charAt(end) == '.') {
-      end++;
-      while (end < text.length() && isDigits(text, end, end + 1)) {
+    int end = MINUTES;
+    if (end < text.length() && text.charAt(end) == ':') {
+      if (!isDigits(text, end + 1, end + 3)) {
+        return -1;
+      }
+      end += 3;
+      if (end < text.length() && text.charAt(end) == '.') {
         end++;
+        while (end < text.length() && isDigits(text, end, end + 1)) {
+          end++;
+        }
       }
     }
-    return end - SECONDS > 1 + 6 ? -1 : end; // the server rounds
+    return end;
   }
 
   /** Whether it is a date with a time, and no offset from UTC. */
