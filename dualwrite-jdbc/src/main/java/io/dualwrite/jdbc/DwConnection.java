@@ -111,6 +111,9 @@ final class DwConnection extends ForwardingConnection {
   /** Whether that is so beyond the transaction. */
   private boolean ownPath;
 
+  /** In this transaction: what is planned in it may not be so behind it. */
+  private boolean pathTouched;
+
   /** A COPY in autocommit is under way: until it ends it is a transaction of ours. */
   private boolean copying;
 
@@ -383,8 +386,7 @@ final class DwConnection extends ForwardingConnection {
       }
     }
     if (plan instanceof Plan.PrimaryOnly p) {
-      ownPath = true; // it may have been DDL: names may mean something else now
-      ownPlans = Epoch.cache(256);
+      namesChanged(); // it may have been DDL
       if (epoch.capturing()) {
         writer.counters.primaryOnly(p.kind());
       }
@@ -689,6 +691,11 @@ final class DwConnection extends ForwardingConnection {
     }
   }
 
+  /** Whether the application's statement runs in a transaction that it did not begin. */
+  boolean alone() throws SQLException {
+    return autoCommit && !raw.getAutoCommit();
+  }
+
   /** Something that is done within one transaction. */
   @FunctionalInterface
   interface Work<T> {
@@ -946,11 +953,22 @@ final class DwConnection extends ForwardingConnection {
     }
   }
 
+  /** A name may mean another table from here on, to this connection alone. */
+  private void namesChanged() {
+    ownPath = true;
+    pathTouched |= inTransaction || !autoCommit;
+    ownPlans = Epoch.cache(256);
+  }
+
   /** After a transaction: what only it saw of the catalog is gone, or everybody sees it. */
   private void ended(boolean committed) {
     if (ownCatalog != null) {
       ownCatalog = null;
       ownPlans = ownPath ? Epoch.cache(256) : null;
+    }
+    if (pathTouched) {
+      namesChanged();
+      pathTouched = false;
     }
     if (catalogTouched) {
       catalogTouched = false;
@@ -970,6 +988,9 @@ final class DwConnection extends ForwardingConnection {
       if (!failed && observation != null) {
         observation.complete(raw, catalog(), unit);
         catalogTouched |= observation.catalogChanged();
+        if (observation.namesChanged()) {
+          namesChanged();
+        }
       }
       UnitOfWork u = unit;
       if (u == null || u.isEmpty() || failed) {
@@ -1155,6 +1176,9 @@ final class DwConnection extends ForwardingConnection {
     if (unit != null) {
       writer.dropped(unit.truncate(namedSavepoints.get(at).mark));
     }
+    if (pathTouched) {
+      namesChanged();
+    }
     namedSavepoints.subList(at + 1, namedSavepoints.size()).clear();
     if (observation != null) {
       observation.undone(raw);
@@ -1305,8 +1329,7 @@ final class DwConnection extends ForwardingConnection {
         "extra_float_digits".equals(plan.setting())
             || plan.text() == null && plan.setting() == null && roundsFloats(sql);
     if (plan.forgetPlans()) {
-      ownPath = true;
-      ownPlans = Epoch.cache(256);
+      namesChanged();
     }
     if (plan.remember() && plan.text() != null) {
       sessionTexts.remove(plan.text());
@@ -1379,8 +1402,7 @@ final class DwConnection extends ForwardingConnection {
   @Override
   public void setSchema(String schema) throws SQLException {
     remember("schema", c -> c.setSchema(schema));
-    ownPath = true;
-    ownPlans = Epoch.cache(256);
+    namesChanged();
   }
 
   @Override

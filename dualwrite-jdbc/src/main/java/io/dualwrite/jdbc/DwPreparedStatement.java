@@ -99,7 +99,7 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
       PreparedStatement s = raw();
       parameters.apply(s);
       state.running(s);
-      return asGiven.call(s, plan);
+      return state.whole(connection, s, () -> asGiven.call(s, plan));
     }
 
     @Override
@@ -158,7 +158,7 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
     PreparedStatement s = raw();
     parameters.apply(s);
     state.running(s);
-    boolean result = s.execute();
+    boolean result = state.whole(s, s::execute);
     ResultSet returned = result ? DwResultSet.of(s.getResultSet(), this) : null;
     long count = result ? rows.size() : s.getLargeUpdateCount();
     if (count > 0) { // ZERO_NOT_SHIPPED
@@ -380,6 +380,8 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
     try (PreparedStatement s =
         state.configure(
             connection.raw().prepareStatement(plan.sql(), Statement.RETURN_GENERATED_KEYS))) {
+      s.setMaxRows(0); // every row that was written has to be seen
+      s.setFetchSize(0);
       long[] counts;
       try {
         counts = onDriver(s, all);

@@ -55,7 +55,7 @@ final class DwStatement extends AbstractStatement {
     public T pass(Plan plan) throws SQLException {
       Statement s = raw();
       state.running(s);
-      return asGiven.call(s, plan);
+      return state.whole(connection, s, () -> asGiven.call(s, plan));
     }
 
     @Override
@@ -110,14 +110,15 @@ final class DwStatement extends AbstractStatement {
 
   private Executed values(Plan.Values plan, List<String[]> rows, Planned planned, Statement s)
       throws SQLException {
-    boolean result;
-    if (planned.keys == null) {
-      result = s.execute(planned.sql);
-    } else if (planned.keys.isEmpty()) {
-      result = s.execute(planned.sql, Statement.RETURN_GENERATED_KEYS);
-    } else {
-      result = s.execute(planned.sql, planned.keys.toArray(new String[0]));
-    }
+    boolean result =
+        state.whole(
+            s,
+            () ->
+                planned.keys == null
+                    ? s.execute(planned.sql)
+                    : planned.keys.isEmpty()
+                        ? s.execute(planned.sql, Statement.RETURN_GENERATED_KEYS)
+                        : s.execute(planned.sql, planned.keys.toArray(new String[0])));
     ResultSet returned = result ? DwResultSet.of(s.getResultSet(), this) : null;
     long count = result ? rows.size() : s.getLargeUpdateCount();
     if (count > 0) {

@@ -62,8 +62,9 @@ final class Observation {
           + " where c.relkind in ('r', 'm') and c.relpersistence <> 't' offset 0) c"
           + " join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.ins + c.upd + c.del > 0"
           + " and n.nspname not in ('information_schema', 'pg_toast', 'dualwrite')"
-          // one row that is always there, for the setting
-          + " union all select 0, '', '', 0, 0, 0, 0, false, pg_catalog.current_setting('track_counts') = 'on'";
+          // one row that is always there, for the settings
+          + " union all select 0, '', pg_catalog.current_setting('search_path') || ' ' || current_user, 0, 0, 0, 0, false,"
+          + " pg_catalog.current_setting('track_counts') = 'on'";
 
   /** The same with the counts of all sessions added. */
   private static final String TOTALS =
@@ -185,6 +186,7 @@ final class Observation {
   private final DualWriter writer;
   private final Map<Long, Counts> before;
   private final boolean counting;
+  private final String path;
   private final Map<TableName, Captured> captured = new HashMap<>();
   private final List<String> texts = new ArrayList<>();
   private final Set<TableName> rewritten = new LinkedHashSet<>();
@@ -195,11 +197,14 @@ final class Observation {
 
   private boolean shipped;
   private boolean catalogChanged;
+  private boolean namesChanged;
 
   private Observation(DualWriter writer, Map<Long, Counts> before) {
     this.writer = writer;
     this.before = before;
-    this.counting = before.remove(0L) != null;
+    Counts settings = before.remove(0L);
+    this.counting = settings != null;
+    this.path = settings == null ? null : settings.name.name();
     this.base = before;
   }
 
@@ -372,6 +377,11 @@ final class Observation {
     return catalogChanged;
   }
 
+  /** Whether {@link #complete} found that names may mean other tables than before. */
+  boolean namesChanged() {
+    return namesChanged;
+  }
+
   /** DDL rewrote the table's rows, and may have made values anew. */
   void rewritten(TableName table) {
     rewritten.add(table);
@@ -391,7 +401,7 @@ final class Observation {
       return;
     }
     Map<Long, Counts> after = counts(raw, COUNTS);
-    after.remove(0L);
+    Counts settings = after.remove(0L);
     Map<Long, Counts> changed = new LinkedHashMap<>();
     boolean system = false;
     boolean dropped = false;
@@ -412,6 +422,8 @@ final class Observation {
         changed.put(e.getKey(), d);
       }
     }
+    // temporary tables, too, are made in the catalog
+    namesChanged = system || !settings.name.name().equals(path);
     Set<Long> touched = Set.of();
     Set<Long> made = Set.of();
     OwnXids xids = new OwnXids(raw);

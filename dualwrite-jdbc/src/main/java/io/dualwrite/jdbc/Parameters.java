@@ -243,9 +243,12 @@ final class Parameters {
       case BYTES:
         return r == null ? null : type.equals("bytea") ? hex((byte[]) r) : UNKNOWN;
       case TIMESTAMP:
+        // the driver's own class may bring a calendar along
         return r == null
             ? null
-            : type.startsWith("timestamp") ? clock.text((Timestamp) r) : UNKNOWN;
+            : type.startsWith("timestamp") && r.getClass() == Timestamp.class
+                ? clock.text((Timestamp) r)
+                : UNKNOWN;
       case DATE:
         return r == null ? null : type.equals("date") ? clock.text((Date) r) : UNKNOWN;
       case OBJECT:

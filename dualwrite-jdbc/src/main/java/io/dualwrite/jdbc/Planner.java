@@ -509,7 +509,9 @@ final class Planner {
         setting == null
             || setting.equals("search_path")
             || setting.equals("schema")
-            || setting.equals("role");
+            || setting.equals("role")
+            || setting.equals("session_authorization")
+            || setting.equals("all");
     return new Plan.Session(
         path, !s.local() && !"constraints".equals(setting), sql.text(), setting);
   }
@@ -723,6 +725,9 @@ final class Planner {
     if (primary.getMetaData().getDatabaseMajorVersion() < 18) {
       return rekeyed(sql, s, t, keys);
     }
+    if (namesOld(sql.text())) {
+      return new Plan.Observed(Unmirrored.FORM, null, false);
+    }
     List<String> columns = new ArrayList<>(t.key());
     columns.addAll(names(t.writableColumns()));
     StringBuilder old = new StringBuilder();
@@ -732,11 +737,23 @@ final class Planner {
     return rows(sql, s, t, RowChange.Kind.REKEY, columns, keys, old.toString());
   }
 
+  /** Whether something may have the name by which RETURNING shows the old row; then it does not. */
+  private static boolean namesOld(String text) {
+    for (int i = 0; i + 3 <= text.length(); i++) {
+      if (text.regionMatches(true, i, "old", 0, 3)
+          && (i == 0 || !Character.isJavaIdentifierPart(text.charAt(i - 1)))
+          && (i + 3 == text.length() || !Character.isJavaIdentifierPart(text.charAt(i + 3)))) {
+        return true;
+      }
+    }
+    return false;
+  }
+
   /** Old and new rows as a whole, where the primary shows the old ones. */
   private static Plan keyless(
       Sql sql, StatementInfo s, Table t, List<String> keys, Connection primary)
       throws SQLException {
-    if (primary.getMetaData().getDatabaseMajorVersion() < 18) {
+    if (primary.getMetaData().getDatabaseMajorVersion() < 18 || namesOld(sql.text())) {
       return new Plan.Observed(Unmirrored.KEYLESS, null, false);
     }
     List<String> columns = new ArrayList<>(names(t.writableColumns()));
@@ -860,7 +877,9 @@ final class Planner {
    */
   private Plan merge(Sql sql, StatementInfo s, Table t, List<String> keys, Connection primary)
       throws SQLException {
-    if (!t.keyed() || primary.getMetaData().getDatabaseMajorVersion() < 18) {
+    if (!t.keyed()
+        || primary.getMetaData().getDatabaseMajorVersion() < 18
+        || namesOld(sql.text())) {
       return new Plan.Observed(Unmirrored.FORM, null, false);
     }
     List<String> columns = new ArrayList<>();
@@ -882,7 +901,9 @@ final class Planner {
     }
     Plan.Rows rows = rows(sql, s, t, RowChange.Kind.DELETE, t.key(), keys, "");
     List<KeyTerm> terms = s.equalities();
+    // where it deletes nothing, a result does not tell that, and nothing may be shipped
     if (terms == null
+        || s.returning() >= 0
         || s.from()
         || s.with()
         || terms.size() != t.key().size()

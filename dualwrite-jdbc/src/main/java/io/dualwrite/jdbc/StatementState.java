@@ -319,6 +319,43 @@ final class StatementState {
   // ---- captured writes
 
   /**
+   * Executes without the limits that the application set: a statement that the driver executes in
+   * portions is over only when the last one has been asked for, and does not tell how many rows it
+   * wrote.
+   */
+  <T> T whole(Statement s, DwConnection.Work<T> execution) throws SQLException {
+    int fetchSize = s.getFetchSize();
+    int maxRows = s.getMaxRows();
+    if (fetchSize == 0 && maxRows == 0) {
+      return execution.run();
+    }
+    s.setFetchSize(0);
+    s.setMaxRows(0);
+    try {
+      return execution.run();
+    } finally {
+      s.setFetchSize(fetchSize);
+      s.setMaxRows(maxRows);
+    }
+  }
+
+  /**
+   * In portions only in the application's own transaction: the driver fetches none in autocommit.
+   */
+  <T> T whole(DwConnection c, Statement s, DwConnection.Work<T> execution) throws SQLException {
+    int fetchSize = s.getFetchSize();
+    if (fetchSize == 0 || !c.alone()) {
+      return execution.run();
+    }
+    s.setFetchSize(0);
+    try {
+      return execution.run();
+    } finally {
+      s.setFetchSize(fetchSize);
+    }
+  }
+
+  /**
    * A text for the driver, executed; null parameters: it has none. Where the application sees
    * nothing of the rows they are fetched in portions, and never all of them in memory.
    */

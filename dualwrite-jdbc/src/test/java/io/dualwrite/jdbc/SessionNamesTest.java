@@ -1,0 +1,203 @@
+package io.dualwrite.jdbc;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import java.sql.Connection;
+import java.sql.PreparedStatement;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.sql.Savepoint;
+import java.sql.Statement;
+import java.sql.Timestamp;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.postgresql.util.PGTimestamp;
+
+/**
+ * One text on one connection that means one table first and another one later, and statements that
+ * the application has set limits for.
+ */
+class SessionNamesTest {
+
+  private static final String INSERT = "insert into t values (?, ?)";
+
+  private Fixture fixture;
+  private int id;
+
+  @BeforeEach
+  void start() throws SQLException {
+    fixture =
+        Fixture.shared(
+                """
+                create table t(id int primary key, v text);
+                create schema a;
+                create table a.t(id int primary key, v text);
+                create table log(id int primary key);
+                create table at_time(t timestamptz primary key);
+                create function tenant(s text) returns text language plpgsql as 'begin return set_config(''search_path'', s, false); end';
+                create function log_it(n int) returns int language plpgsql as 'begin insert into log values (n); return n; end';
+                """)
+            .ready();
+  }
+
+  @AfterEach
+  void stop() {
+    fixture.close();
+  }
+
+  private void insert(Connection c) throws SQLException {
+    try (PreparedStatement s = c.prepareStatement(INSERT)) {
+      s.setInt(1, ++id);
+      s.setString(2, "x");
+      s.executeUpdate();
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "set local search_path = a",
+        "set search_path = a",
+        "select set_config('search_path', 'a', false)",
+        "select tenant('a')",
+        "do $$ begin perform set_config('search_path', 'a', false); end $$",
+        "do $$ begin create temp table t(id int primary key, v text); end $$",
+        "create temp table t(id int primary key, v text) on commit drop",
+      })
+  void namesThatATransactionChanges(String change) throws SQLException {
+    for (String end :
+        new String[] {"commit", "rollback", "rollback to", "discard all", "reset all"}) {
+      try (Connection c = fixture.connect();
+          Statement s = c.createStatement()) {
+        insert(c); // as everybody plans it
+        c.setAutoCommit(false);
+        Savepoint before = c.setSavepoint();
+        s.execute(change);
+        insert(c);
+        insert(c);
+        if (end.equals("rollback to")) {
+          c.rollback(before);
+          insert(c);
+          c.commit();
+        } else if (end.equals("rollback")) {
+          c.rollback();
+        } else {
+          c.commit();
+        }
+        c.setAutoCommit(true);
+        insert(c);
+        if (end.endsWith("all")) {
+          s.execute(end);
+        }
+        insert(c);
+      }
+      fixture.assertEqual();
+    }
+    assertEquals(0, fixture.ds.status().parked().size());
+  }
+
+  @Test
+  void limitsOfTheApplicationAreNotThoseOfTheCapture() throws SQLException {
+    try (Connection c = fixture.connect()) {
+      for (boolean autoCommit : new boolean[] {true, false}) {
+        c.setAutoCommit(autoCommit);
+        try (PreparedStatement s =
+            c.prepareStatement(
+                "insert into t values (?, 'a'), (?, 'b')", Statement.RETURN_GENERATED_KEYS)) {
+          s.setFetchSize(2);
+          s.setInt(1, ++id);
+          s.setInt(2, ++id);
+          assertEquals(2, s.executeUpdate());
+        }
+        try (Statement s = c.createStatement()) {
+          s.setMaxRows(1);
+          assertEquals(
+              1,
+              s.executeUpdate(
+                  "insert into t values (" + ++id + ", 'c')", Statement.RETURN_GENERATED_KEYS));
+          assertEquals(1, s.getMaxRows());
+        }
+        try (PreparedStatement s = c.prepareStatement("update t set v = ? where id >= ?")) {
+          s.setMaxRows(1);
+          for (int i = 1; i <= 2; i++) {
+            s.setString(1, "batch " + i);
+            s.setInt(2, i);
+            s.addBatch();
+          }
+          s.executeBatch();
+        }
+        if (!autoCommit) {
+          c.commit();
+        }
+      }
+    }
+    fixture.assertEqual();
+  }
+
+  /** The driver by itself reads all rows at once in autocommit, whatever the fetch size. */
+  @Test
+  void aFunctionRunsForEveryRow() throws SQLException {
+    try (Connection c = fixture.connect();
+        Statement s = c.createStatement()) {
+      s.setFetchSize(2);
+      try (ResultSet r = s.executeQuery("select log_it(n) from generate_series(1, 5) n")) {
+        r.next();
+      }
+      assertEquals(2, s.getFetchSize());
+      assertEquals("5", Fixture.value(c, "select count(*) from log"));
+    }
+    fixture.assertEqual();
+  }
+
+  /** What another one inserts meanwhile is not this one's to delete. */
+  @Test
+  void aDeleteThatFoundNothingIsNotShipped() throws SQLException {
+    try (Connection c = fixture.connect();
+        Connection other = fixture.connect();
+        PreparedStatement s = c.prepareStatement("delete from t where id = ? returning v")) {
+      c.setAutoCommit(false);
+      other.setAutoCommit(false);
+      insert(other);
+      s.setInt(1, id);
+      try (ResultSet r = s.executeQuery()) {
+        assertEquals(false, r.next());
+      }
+      other.commit();
+      fixture.assertDrained();
+      c.commit();
+    }
+    fixture.assertEqual();
+    assertEquals(0, fixture.counter("units.left-to-replay"));
+  }
+
+  /** By which RETURNING would show the row as it was. */
+  @Test
+  void aTableThatIsCalledOld() throws SQLException {
+    try (Connection c = fixture.connect();
+        Statement s = c.createStatement()) {
+      for (int i = 0; i < 3; i++) {
+        insert(c);
+      }
+      s.executeUpdate("update t as old set id = id + 1000 where id = 1");
+      s.executeUpdate("update t set id = t.id + 1000 from (select 2 as n) as OLD where id = n");
+    }
+    Fixture.await("reconciled", () -> fixture.ds.status().suspects().isEmpty());
+    fixture.assertEqual();
+    assertEquals(0, fixture.ds.status().parked().size());
+  }
+
+  @Test
+  void aTimestampWithACalendarOfItsOwn() throws SQLException {
+    try (Connection c = fixture.connect();
+        Statement s = c.createStatement();
+        PreparedStatement p = c.prepareStatement("insert into at_time values (?)")) {
+      s.execute("set time zone 'Asia/Kathmandu'");
+      p.setTimestamp(1, new PGTimestamp(Timestamp.valueOf("2026-01-02 03:04:05").getTime()));
+      p.executeUpdate();
+    }
+    fixture.assertEqual();
+  }
+}
