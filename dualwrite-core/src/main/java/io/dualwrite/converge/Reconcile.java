@@ -108,8 +108,9 @@ public final class Reconcile {
       Optional<Table> t = table(s.table());
       if (t.isPresent()) {
         heal(s, t.get(), progress);
+        return;
       }
-      return;
+      // dropped, or it has another name now: which of the two nobody can tell
     }
     SQLException failed = null;
     for (Table t : all()) {
