@@ -29,7 +29,8 @@ import java.util.stream.IntStream;
  * <ol>
  *   <li>read the range on the source, into a temporary table, or, where the target has nothing of
  *       the range yet, straight into the table: then a row that comes in between fails the chunk,
- *       which is tried again the other way;
+ *       which is tried again the other way, as does one that goes in between if each side may have
+ *       an order of its own for the keys;
  *   <li>insert what is missing, ON CONFLICT DO NOTHING: what is there was put there by a writer, is
  *       newer, or is waited for while it is in flight;
  *   <li>read the range again. A version that moved meanwhile is corrected if the row is ours, which
@@ -276,6 +277,13 @@ final class KeyedCopy {
       steps.at(Steps.Step.INSERTED, task);
       long corrected = 0;
       if (!unmoved(moved.rows())) {
+        if (!Schema.ordered(into, key)) {
+          // the target's range may not hold all rows that are ours; tried again the other way, that
+          // needs none
+          throw new SQLException(
+              "rows changed while the chunk was copied, and the target may order their keys otherwise",
+              "40001");
+        }
         again();
         read(
             "select " + texts("t") + ", null from " + part + " t where " + Sql.and(range, old()),

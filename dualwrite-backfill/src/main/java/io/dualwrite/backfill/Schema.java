@@ -19,7 +19,26 @@ final class Schema {
 
   private static final Pattern VARCHAR = Pattern.compile("character varying\\((\\d+)\\)");
 
+  /** Types whose order does not depend on a collation or on the server's version. */
+  private static final Set<String> ORDERED =
+      Set.of(
+          "smallint",
+          "integer",
+          "bigint",
+          "numeric",
+          "uuid",
+          "date",
+          "timestamp without time zone",
+          "timestamp with time zone",
+          "boolean",
+          "bytea");
+
   private Schema() {}
+
+  /** Whether a range of these columns means the same rows on every server. */
+  static boolean ordered(Table table, List<String> columns) {
+    return columns.stream().allMatch(c -> ORDERED.contains(Sql.column(table, c).type()));
+  }
 
   /** What is wrong with the target's table, besides its triggers; empty if nothing. */
   static List<String> problems(Table source, Table target) {

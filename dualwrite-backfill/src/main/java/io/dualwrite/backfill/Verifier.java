@@ -37,20 +37,6 @@ import java.util.function.Function;
 /** Compares every table, range by range, on several connections to each side. */
 final class Verifier {
 
-  /** Types whose order does not depend on a collation or on the server's version. */
-  private static final Set<String> ORDERED =
-      Set.of(
-          "smallint",
-          "integer",
-          "bigint",
-          "numeric",
-          "uuid",
-          "date",
-          "timestamp without time zone",
-          "timestamp with time zone",
-          "boolean",
-          "bytea");
-
   /**
    * Chunks of a table that are compared at once, at most: a question for each would cost a tenth.
    */
@@ -529,8 +515,7 @@ final class Verifier {
 
   /** Whether the tasks' key ranges cover all keys and mean the same rows on both sides. */
   private static boolean divided(Table source, List<Task> tasks) {
-    if (tasks.size() < 2
-        || !source.key().stream().allMatch(k -> ORDERED.contains(Sql.column(source, k).type()))) {
+    if (tasks.size() < 2 || !Schema.ordered(source, source.key())) {
       return false;
     }
     List<String> end = null;

@@ -111,4 +111,27 @@ class CopyTest {
       Check.assertEqual(pair);
     }
   }
+
+  /** In the target's order none of the chunk's rows lies in the chunk's range. */
+  @Test
+  void aRowThatIsDeletedUnderAnotherCollationDoesNotComeBack() throws Exception {
+    try (PgPair pair = PgPair.shared()) {
+      pair.executeSource("create table t(k text collate \"en-x-icu\" primary key)");
+      pair.executeTarget("create table t(k text collate \"C\" primary key)");
+      pair.executeSource("insert into t values ('a'), ('b'), ('M'), ('n')");
+      Backfill b =
+          Check.backfill(
+              pair,
+              (step, task) -> {
+                if (step == Steps.Step.INSERTED && task.describe().equals("public.t to M")) {
+                  // a writer whose delete on the target came before the copy's row did
+                  pair.executeSource("delete from t where k = 'b'");
+                }
+              });
+      assertEquals(2, b.stage(StageOptions.defaults().withChunkRows(2)).tasks());
+      Check.copyAll(b);
+      Check.assertEqual(pair);
+      assertEquals("3", Check.target(pair, "select count(*) from t"));
+    }
+  }
 }
