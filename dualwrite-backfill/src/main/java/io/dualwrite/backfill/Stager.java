@@ -158,8 +158,6 @@ final class Stager {
     Set<String> open = openTransactions();
     String snapshot = Sql.value(source, "select pg_catalog.pg_current_snapshot()::text");
 
-    sourceCatalog.invalidate();
-    targetCatalog.invalidate();
     Optional<TaskStore.Staged> before =
         TaskStore.installed(target) ? TaskStore.staged(target) : Optional.empty();
     Until until = Until.parse(options.until());
@@ -171,6 +169,10 @@ final class Stager {
     checkPoints(until);
     checkPoints(since);
     TableFilter filter = TableFilter.of(options.filter());
+    // before anything is listed: the chunks and partitions that they make are not visible yet
+    awaitEnd(open, options.patience());
+    sourceCatalog.invalidate();
+    targetCatalog.invalidate();
     Scope scope = scope(source, sourceCatalog, filter, options.cascadeUp(), options.cascadeDown());
     List<Table> roots = scope.roots();
     Map<TableName, TableName> there = targets(scope);
@@ -289,7 +291,6 @@ final class Stager {
       warnings.add(
           "the target's version of TimescaleDB logs every copied row as changed for its continuous aggregates; their next refresh will take longer");
     }
-    awaitEnd(open, options.patience());
     places.forEach(this::makePlaces);
 
     TaskStore.install(target);

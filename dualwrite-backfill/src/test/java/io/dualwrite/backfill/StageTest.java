@@ -356,20 +356,8 @@ class StageTest {
                     .equals("0"));
         Check.execute(old, "insert into t values (1)");
         assertFalse(staging.isDone());
-        // a transaction that began later is not waited for: later than the first look, which has
-        // ended once a second one is seen
-        Set<String> looks = new HashSet<>();
-        Check.await(
-            "stage to wait",
-            () -> {
-              looks.add(
-                  Check.value(
-                      idle,
-                      "select max(query_start) from pg_stat_activity where query like '%pg_prepared_xacts%'"
-                          + " and application_name = 'dualwrite backfill' and datname = current_database()"));
-              looks.remove(null);
-              return looks.size() > 1;
-            });
+        // a transaction that began later is not waited for
+        awaitSecondLook(idle);
         try (Connection young = pair.source()) {
           young.setAutoCommit(false);
           Check.execute(young, "insert into t values (2)");
@@ -377,6 +365,53 @@ class StageTest {
           assertEquals(1, staging.get(30, TimeUnit.SECONDS).tasks());
           young.rollback();
         }
+      }
+      Check.copyAll(b);
+      Check.assertEqual(pair);
+    }
+  }
+
+  /**
+   * Later than stage's first look at the open transactions, which has ended once it looks again.
+   */
+  private static void awaitSecondLook(Connection c) throws Exception {
+    Set<String> looks = new HashSet<>();
+    Check.await(
+        "stage to wait",
+        () -> {
+          looks.add(
+              Check.value(
+                  c,
+                  "select max(query_start) from pg_stat_activity where query like '%pg_prepared_xacts%'"
+                      + " and application_name = 'dualwrite backfill' and datname = current_database()"));
+          looks.remove(null);
+          return looks.size() > 1;
+        });
+  }
+
+  @Test
+  void whatATransactionThatWasOpenMakesIsStaged() throws Exception {
+    try (PgPair pair = PgPair.shared()) {
+      pair.execute(
+          "create table p(id int primary key, v text) partition by range (id);"
+              + "create table p_1 partition of p for values from (0) to (10)");
+      pair.executeTarget(
+          "create table p_2 partition of p for values from (10) to (20);"
+              + "create table n(id int primary key)");
+      Backfill b = Check.backfill(pair);
+      try (Connection watch = pair.source();
+          Connection old = pair.source()) {
+        old.setAutoCommit(false);
+        Check.execute(old, "select 1");
+        CompletableFuture<StageResult> staging =
+            CompletableFuture.supplyAsync(() -> b.stage(StageOptions.defaults()), THREADS);
+        awaitSecondLook(watch);
+        Check.execute(
+            old,
+            "create table p_2 partition of p for values from (10) to (20); insert into p values (15, 'old');"
+                + "create table n(id int primary key); insert into n values (1)");
+        old.commit();
+        staging.get(30, TimeUnit.SECONDS);
       }
       Check.copyAll(b);
       Check.assertEqual(pair);
