@@ -281,11 +281,12 @@ final class Copier {
       copied = Copied.NOTHING;
     } else if (task.kind() == Task.Kind.CHUNK) {
       copied = w.chunks.run(w.source, w.target, task);
-    } else if (task.kind() == Task.Kind.KEYED && gone(w.source, task)) {
-      LOG.info("partition {} is no longer on the source: nothing to copy", task.from());
-      copied = Copied.NOTHING;
     } else if (task.kind() == Task.Kind.KEYED) {
-      copied = w.keyed.run(w.source, w.target, task, null);
+      Optional<TableName> from = now(w.source, task);
+      copied =
+          from.isEmpty()
+              ? Copied.NOTHING
+              : w.keyed.run(w.source, w.target, task.at(from.get()), null);
     } else {
       long n = healer.recopy(w.target, task.from(), task.predicate()).rows();
       copied = new Copied(n, 0, n, 0, List.of(), List.of());
@@ -301,12 +302,46 @@ final class Copier {
     }
   }
 
-  /** A partition that was dropped since it was staged (retention) has nothing left to copy. */
-  private static boolean gone(Connection source, Task task) throws SQLException {
-    return !task.from().equals(task.table())
-        && Sql.value(
-                source, "select pg_catalog.to_regclass(" + Sql.literal(task.from().sql()) + ")")
-            == null;
+  /**
+   * What a keyed task's relation is called now; empty if it is a partition that was dropped since
+   * it was staged (retention), or detached: nothing is left to copy into the table then.
+   */
+  private static Optional<TableName> now(Connection source, Task task) throws SQLException {
+    if (task.from().equals(task.table())) {
+      return Optional.of(task.from());
+    }
+    String root = "pg_catalog.to_regclass(" + Sql.literal(task.table().sql()) + ")";
+    String same = "c.oid = " + (task.oid() == null ? "null" : task.oid());
+    List<List<String>> found =
+        Sql.rows(
+            source,
+            "select n.nspname, c.relname, p.part from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
+                // without its root it is for the copy to fail
+                + " cross join lateral (select coalesce(pg_catalog.pg_partition_root(c.oid) = "
+                + root
+                + ", "
+                + root
+                + " is null) as part) p where "
+                + same
+                // one of that name may stand in its place
+                + " or c.oid = pg_catalog.to_regclass("
+                + Sql.literal(task.from().sql())
+                + ") order by p.part desc, ("
+                + same
+                + ") desc nulls last limit 1");
+    if (found.isEmpty()) {
+      LOG.info("partition {} is no longer on the source: nothing to copy", task.from());
+      return Optional.empty();
+    }
+    TableName name = new TableName(found.get(0).get(0), found.get(0).get(1));
+    if (!found.get(0).get(2).equals("t")) {
+      LOG.warn(
+          "{} is no longer a partition of {} on the source and is not copied into it; stage again to copy it as a table of its own",
+          name,
+          task.table());
+      return Optional.empty();
+    }
+    return Optional.of(name);
   }
 
   /**

@@ -113,7 +113,18 @@ final class Indexes {
         }
         result.add(
             new TaskStore.Draft(
-                table, index, Task.Kind.INDEX, null, null, r.get(2), false, 0, 0, level, null));
+                table,
+                index,
+                Task.Kind.INDEX,
+                null,
+                null,
+                r.get(2),
+                false,
+                0,
+                0,
+                level,
+                null,
+                null));
       }
     }
     return result;

@@ -643,7 +643,8 @@ final class Stager {
         Math.max(part.chunk.rows(), 0),
         part.chunk.bytes(),
         order.level(root.name()),
-        order.cycle(root.name()));
+        order.cycle(root.name()),
+        null);
   }
 
   /** The relations of a table that hold rows, each with what T leaves of it. */
@@ -732,12 +733,13 @@ final class Stager {
     List<List<String>> size =
         Sql.rows(
             source,
-            "select pg_catalog.pg_table_size(c.oid), c.reltuples::bigint from pg_catalog.pg_class c where c.oid ="
+            "select pg_catalog.pg_table_size(c.oid), c.reltuples::bigint, c.oid from pg_catalog.pg_class c where c.oid ="
                 + " pg_catalog.to_regclass("
                 + Sql.literal(part.from.name().sql())
                 + ")");
     long bytes = size.isEmpty() ? 0 : Long.parseLong(size.get(0).get(0));
     long rows = size.isEmpty() ? 0 : Long.parseLong(size.get(0).get(1));
+    Long oid = size.isEmpty() ? null : Long.valueOf(size.get(0).get(2));
     if (!root.keyed()) {
       return List.of(
           new TaskStore.Draft(
@@ -751,7 +753,8 @@ final class Stager {
               Math.max(rows, 0),
               bytes,
               order.level(root.name()),
-              order.cycle(root.name())));
+              order.cycle(root.name()),
+              null));
     }
     long width = rows > 0 ? Math.max(1, bytes / rows) : 100;
     long step = Math.max(1, Math.min(chunkRows, Math.max(500, CHUNK_BYTES / width)));
@@ -778,7 +781,8 @@ final class Stager {
               last && rows >= 0 ? Math.max(0, Math.min(step, rows - i * step)) : step,
               bytes / boundaries.size(),
               order.level(root.name()),
-              order.cycle(root.name())));
+              order.cycle(root.name()),
+              oid));
     }
     return result;
   }

@@ -24,6 +24,7 @@ import java.util.Locale;
  * @param cycle the cycle of foreign keys that the table is in, or null
  * @param finish a chunk of a hypertable that is copied: schema and name of the target's chunk, then
  *     what is left to do with it: {@code compress}, {@code freeze}; else empty
+ * @param oid keyed: what {@code from} was when it was staged, whatever it is called now; or null
  */
 record Task(
     long id,
@@ -38,7 +39,8 @@ record Task(
     int attempts,
     List<List<String>> resync,
     String cycle,
-    List<String> finish) {
+    List<String> finish,
+    Long oid) {
 
   /** How a chunk is copied. */
   enum Kind {
@@ -54,6 +56,13 @@ record Task(
     String label() {
       return name().toLowerCase(Locale.ROOT);
     }
+  }
+
+  /** The same rows, where they are now. */
+  Task at(TableName name) {
+    return new Task(
+        id, table, name, kind, low, high, predicate, rows, bytes, attempts, resync, cycle, finish,
+        oid);
   }
 
   /** Which rows, for people. */

@@ -7,6 +7,7 @@ import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
+import java.sql.Types;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
@@ -61,6 +62,7 @@ final class TaskStore {
         worker text,
         resync text[],
         finish text[],
+        from_oid bigint,
         rows bigint not null default 0,
         bytes bigint not null default 0,
         inserted bigint not null default 0,
@@ -71,6 +73,7 @@ final class TaskStore {
         verified_at timestamptz);
       alter table dualwrite.backfill add column if not exists since text[] not null default '{}';
       alter table dualwrite.task add column if not exists finish text[];
+      alter table dualwrite.task add column if not exists from_oid bigint;
       create index if not exists task_pending on dualwrite.task (priority) where state = 'pending';
       create index if not exists task_table on dualwrite.task (table_schema, table_name, priority) where state = 'pending';
       create table if not exists dualwrite.task_after (
@@ -83,7 +86,7 @@ final class TaskStore {
 
   private static final String COLUMNS =
       "t.priority, t.table_schema, t.table_name, t.from_schema, t.from_name, t.kind, t.low, t.high, t.predicate,"
-          + " t.estimated_rows, t.estimated_bytes, t.attempts, t.resync, t.cycle, t.finish";
+          + " t.estimated_rows, t.estimated_bytes, t.attempts, t.resync, t.cycle, t.finish, t.from_oid";
 
   private static final String CLAIM =
       "select "
@@ -181,13 +184,14 @@ final class TaskStore {
       long rows,
       long bytes,
       int level,
-      String cycle) {}
+      String cycle,
+      Long oid) {}
 
   static void add(Connection target, List<Draft> drafts) throws SQLException {
     try (PreparedStatement s =
         target.prepareStatement(
             "insert into dualwrite.task(table_schema, table_name, from_schema, from_name, kind, low, high, predicate, serial,"
-                + " estimated_rows, estimated_bytes, level, cycle) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")) {
+                + " estimated_rows, estimated_bytes, level, cycle, from_oid) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")) {
       for (Draft d : drafts) {
         s.setString(1, d.table.schema());
         s.setString(2, d.table.name());
@@ -202,6 +206,7 @@ final class TaskStore {
         s.setLong(11, d.bytes);
         s.setInt(12, d.level);
         s.setString(13, d.cycle);
+        s.setObject(14, d.oid, Types.BIGINT);
         s.addBatch();
       }
       s.executeBatch();
@@ -288,7 +293,8 @@ final class TaskStore {
         r.getInt(12),
         keys,
         r.getString(14),
-        r.getArray(15) == null ? List.of() : strings(r.getArray(15)));
+        r.getArray(15) == null ? List.of() : strings(r.getArray(15)),
+        r.getObject(16, Long.class));
   }
 
   /**
@@ -444,7 +450,7 @@ final class TaskStore {
         ResultSet r = s.executeQuery()) {
       while (r.next()) {
         Task t = task(r);
-        result.add(new FailedTask(t.id(), t.describe(), t.attempts(), r.getString(16)));
+        result.add(new FailedTask(t.id(), t.describe(), t.attempts(), r.getString(17)));
       }
     }
     return result;

@@ -432,6 +432,40 @@ class StageTest {
   }
 
   @Test
+  void aPartitionThatIsRenamedOrReplacedMeanwhileIsCopied() throws SQLException {
+    try (PgPair pair = PgPair.shared()) {
+      pair.execute(PARTITIONED);
+      fillPartitioned(pair);
+      Backfill b = Check.backfill(pair);
+      b.stage(StageOptions.defaults());
+      pair.executeSource(
+          "create schema \"Else\"; alter table m_1 rename to \"M 1\"; alter table m_2 set schema \"Else\";"
+              + "create table copy as table kinds_b; alter table kinds detach partition kinds_b; drop table kinds_b;"
+              + "create table kinds_b partition of kinds for values in ('b', 'c'); insert into kinds_b table copy; drop table copy");
+      Check.copyAll(b);
+      Check.assertEqual(pair);
+    }
+  }
+
+  @Test
+  void aPartitionThatIsDetachedMeanwhileIsNoPartOfItsTable() throws SQLException {
+    try (PgPair pair = PgPair.shared()) {
+      pair.execute(PARTITIONED);
+      fillPartitioned(pair);
+      Backfill b = Check.backfill(pair);
+      b.stage(StageOptions.defaults());
+      pair.executeSource("alter table kinds detach partition kinds_a");
+      Check.copyAll(b);
+      String rows = "select count(*) from kinds";
+      assertEquals(Check.source(pair, rows), Check.target(pair, rows));
+      pair.executeTarget("alter table kinds detach partition kinds_a");
+      b.stage(StageOptions.defaults());
+      Check.copyAll(b);
+      Check.assertEqual(pair);
+    }
+  }
+
+  @Test
   void tablesAreStagedOnceAndNewOnesLater() throws SQLException {
     try (PgPair pair = PgPair.shared()) {
       pair.execute("create table a(id int primary key)");
