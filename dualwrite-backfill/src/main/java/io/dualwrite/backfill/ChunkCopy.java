@@ -80,6 +80,13 @@ final class ChunkCopy {
     Sql.execute(source, Sessions.searchPath(null));
     Sql.execute(target, Sessions.searchPath(null));
     Optional<Chunk> found = Hypertables.chunk(source, task.from());
+    if (task.slices() != null && !found.map(Chunk::slices).equals(Optional.of(task.slices()))) {
+      TableName hypertable = hypertable(source, target, task.table());
+      List<Chunk> others = Hypertables.overlapping(source, hypertable, task.slices());
+      if (!others.isEmpty()) {
+        return merged(target, task, hypertable, others.get(0));
+      }
+    }
     if (found.isEmpty()) {
       LOG.info("chunk {} is no longer on the source: nothing to copy", task.from());
       return Copied.NOTHING;
@@ -105,6 +112,50 @@ final class ChunkCopy {
     Hypertables.invalidation(target, true);
     Sql.execute(target, Sessions.searchPath(null));
     return copied.withFinish(left(target, task.table(), mine, theirs));
+  }
+
+  /** The source's hypertable; that of a continuous aggregate may have another name there. */
+  private static TableName hypertable(Connection source, Connection target, TableName table)
+      throws SQLException {
+    TableName known =
+        Hypertables.all(target).stream()
+            .filter(h -> h.name().equals(table))
+            .findFirst()
+            .orElseThrow()
+            .known();
+    return Hypertables.all(source).stream()
+        .filter(h -> h.known().equals(known))
+        .findFirst()
+        .orElseThrow(() -> new BackfillException(known + " is no hypertable on the source now"))
+        .name();
+  }
+
+  /**
+   * What was staged as one chunk lies in others since then (merge_chunks): its place is filled from
+   * them.
+   */
+  private Copied merged(Connection target, Task task, TableName hypertable, Chunk mine)
+      throws SQLException {
+    if (!hypertable.equals(task.table())) { // the range is read by the target's name
+      throw new BackfillException(
+          "chunk "
+              + task.from()
+              + " of "
+              + hypertable
+              + " was merged with others after it was staged, and the hypertable is called "
+              + task.table()
+              + " on the target; run clean, drop the target's empty chunks, and stage again");
+    }
+    TableName chunk = Hypertables.create(target, task.table(), task.slices());
+    Chunk theirs = thaw(target, chunk);
+    Hypertables.invalidation(target, false);
+    decompress(target, chunk);
+    RecopyResult r = healer.recopy(target, chunk, task.predicate());
+    steps.at(Steps.Step.INSERTED, task);
+    Hypertables.invalidation(target, true);
+    Sql.execute(target, Sessions.searchPath(null));
+    return new Copied(r.rows(), 0, r.rows(), 0, List.of(), List.of())
+        .withFinish(left(target, task.table(), mine, theirs));
   }
 
   /** Compressed as it is; null if rows have to travel. */

@@ -172,6 +172,24 @@ final class Hypertables {
     return Optional.empty();
   }
 
+  /** The chunks of a hypertable that lie, wholly or in part, in that place. */
+  static List<Chunk> overlapping(Connection c, TableName hypertable, String slices)
+      throws SQLException {
+    List<Chunk> result = new ArrayList<>();
+    for (List<String> r :
+        Sql.rows(
+            c,
+            "select k.schema_name, k.table_name, k.slices::text, 0, 0, _timescaledb_functions.chunk_status(c.c), 0, -1 from "
+                + showChunks(c, Sql.literal(hypertable.sql()))
+                + " c(c) cross join lateral _timescaledb_functions.show_chunk(c.c) k"
+                + " where not exists (select from pg_catalog.jsonb_each(k.slices) a join pg_catalog.jsonb_each("
+                + Sql.literal(slices)
+                + ") b on a.key = b.key where (a.value->>0)::bigint >= (b.value->>1)::bigint or (a.value->>1)::bigint <= (b.value->>0)::bigint)")) {
+      result.add(chunk(r));
+    }
+    return result;
+  }
+
   /** Whether the hypertable's chunks may be compressed. */
   static boolean compression(Connection c, TableName hypertable) throws SQLException {
     return all(c).stream().anyMatch(h -> h.name().equals(hypertable) && h.compression());

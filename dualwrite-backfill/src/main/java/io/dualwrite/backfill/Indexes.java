@@ -124,6 +124,7 @@ final class Indexes {
                 0,
                 level,
                 null,
+                null,
                 null));
       }
     }

@@ -644,7 +644,8 @@ final class Stager {
         part.chunk.bytes(),
         order.level(root.name()),
         order.cycle(root.name()),
-        null);
+        null,
+        part.chunk.slices());
   }
 
   /** The relations of a table that hold rows, each with what T leaves of it. */
@@ -754,6 +755,7 @@ final class Stager {
               bytes,
               order.level(root.name()),
               order.cycle(root.name()),
+              null,
               null));
     }
     long width = rows > 0 ? Math.max(1, bytes / rows) : 100;
@@ -782,7 +784,8 @@ final class Stager {
               bytes / boundaries.size(),
               order.level(root.name()),
               order.cycle(root.name()),
-              oid));
+              oid,
+              null));
     }
     return result;
   }

@@ -25,6 +25,7 @@ import java.util.Locale;
  * @param finish a chunk of a hypertable that is copied: schema and name of the target's chunk, then
  *     what is left to do with it: {@code compress}, {@code freeze}; else empty
  * @param oid keyed: what {@code from} was when it was staged, whatever it is called now; or null
+ * @param slices of a hypertable: the chunk's place when it was staged; or null
  */
 record Task(
     long id,
@@ -40,7 +41,8 @@ record Task(
     List<List<String>> resync,
     String cycle,
     List<String> finish,
-    Long oid) {
+    Long oid,
+    String slices) {
 
   /** How a chunk is copied. */
   enum Kind {
@@ -62,7 +64,7 @@ record Task(
   Task at(TableName name) {
     return new Task(
         id, table, name, kind, low, high, predicate, rows, bytes, attempts, resync, cycle, finish,
-        oid);
+        oid, slices);
   }
 
   /** Which rows, for people. */

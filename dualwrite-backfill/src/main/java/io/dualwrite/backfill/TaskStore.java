@@ -63,6 +63,7 @@ final class TaskStore {
         resync text[],
         finish text[],
         from_oid bigint,
+        slices text,
         rows bigint not null default 0,
         bytes bigint not null default 0,
         inserted bigint not null default 0,
@@ -74,6 +75,7 @@ final class TaskStore {
       alter table dualwrite.backfill add column if not exists since text[] not null default '{}';
       alter table dualwrite.task add column if not exists finish text[];
       alter table dualwrite.task add column if not exists from_oid bigint;
+      alter table dualwrite.task add column if not exists slices text;
       create index if not exists task_pending on dualwrite.task (priority) where state = 'pending';
       create index if not exists task_table on dualwrite.task (table_schema, table_name, priority) where state = 'pending';
       create table if not exists dualwrite.task_after (
@@ -86,7 +88,7 @@ final class TaskStore {
 
   private static final String COLUMNS =
       "t.priority, t.table_schema, t.table_name, t.from_schema, t.from_name, t.kind, t.low, t.high, t.predicate,"
-          + " t.estimated_rows, t.estimated_bytes, t.attempts, t.resync, t.cycle, t.finish, t.from_oid";
+          + " t.estimated_rows, t.estimated_bytes, t.attempts, t.resync, t.cycle, t.finish, t.from_oid, t.slices";
 
   private static final String CLAIM =
       "select "
@@ -185,13 +187,14 @@ final class TaskStore {
       long bytes,
       int level,
       String cycle,
-      Long oid) {}
+      Long oid,
+      String slices) {}
 
   static void add(Connection target, List<Draft> drafts) throws SQLException {
     try (PreparedStatement s =
         target.prepareStatement(
             "insert into dualwrite.task(table_schema, table_name, from_schema, from_name, kind, low, high, predicate, serial,"
-                + " estimated_rows, estimated_bytes, level, cycle, from_oid) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")) {
+                + " estimated_rows, estimated_bytes, level, cycle, from_oid, slices) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")) {
       for (Draft d : drafts) {
         s.setString(1, d.table.schema());
         s.setString(2, d.table.name());
@@ -207,6 +210,7 @@ final class TaskStore {
         s.setInt(12, d.level);
         s.setString(13, d.cycle);
         s.setObject(14, d.oid, Types.BIGINT);
+        s.setString(15, d.slices);
         s.addBatch();
       }
       s.executeBatch();
@@ -294,7 +298,8 @@ final class TaskStore {
         keys,
         r.getString(14),
         r.getArray(15) == null ? List.of() : strings(r.getArray(15)),
-        r.getObject(16, Long.class));
+        r.getObject(16, Long.class),
+        r.getString(17));
   }
 
   /**
@@ -450,7 +455,7 @@ final class TaskStore {
         ResultSet r = s.executeQuery()) {
       while (r.next()) {
         Task t = task(r);
-        result.add(new FailedTask(t.id(), t.describe(), t.attempts(), r.getString(17)));
+        result.add(new FailedTask(t.id(), t.describe(), t.attempts(), r.getString(18)));
       }
     }
     return result;

@@ -4,12 +4,14 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeFalse;
 
 import io.dualwrite.catalog.TableName;
 import io.dualwrite.embedded.PgPair;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
@@ -164,6 +166,50 @@ class HypertableTest {
       b.stage(ALL.withFilter("small"));
       assertTrue(b.copy(CopyOptions.defaults().withParallelism(1), Progress.none()).complete());
       Timescale.assertEqual(pair, "small");
+      assertTrue(b.verify(Timescale.QUICK, Progress.none()).equal());
+    }
+  }
+
+  /** Makes one of the source's chunks of that range; the table's are of 100 or 10. */
+  private static void merge(PgPair pair, String table, int from, int to) throws SQLException {
+    String bound = table.equals("small") ? "00::int" : "0::smallint";
+    pair.executeSource(
+        "do $$ begin execute (select format('call merge_chunks(%L, %L)', min(c::text), max(c::text)) from show_chunks('"
+            + table
+            + "', newer_than => "
+            + from
+            + bound
+            + ", older_than => "
+            + to
+            + bound
+            + ") c); end $$");
+  }
+
+  @Test
+  void chunksThatAreMergedMeanwhileAreCopied() throws SQLException {
+    try (PgPair pair = filled()) {
+      assumeFalse(
+          Check.source(pair, "select count(*) from pg_proc where proname = 'merge_chunks'")
+              .equals("0"),
+          "this version has no merge_chunks");
+      List<String> claimed = new ArrayList<>();
+      Steps steps =
+          (step, task) -> {
+            String table = task.table().name();
+            if (step == Steps.Step.CLAIMED) {
+              claimed.add(table);
+              if (Collections.frequency(claimed, table) == 5) {
+                merge(pair, table, -2, 0); // the newer one is copied, the older one is claimed
+              }
+            }
+          };
+      Backfill b = Check.backfill(pair, steps);
+      b.stage(ALL.withFilter("small|tiny"));
+      for (String table : List.of("small", "tiny")) {
+        merge(pair, table, 0, 2); // neither is copied
+      }
+      assertTrue(b.copy(CopyOptions.defaults().withParallelism(1), Progress.none()).complete());
+      Timescale.assertEqual(pair, "small", "tiny");
       assertTrue(b.verify(Timescale.QUICK, Progress.none()).equal());
     }
   }
