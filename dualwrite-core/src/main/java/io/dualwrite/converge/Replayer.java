@@ -34,6 +34,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Consumer;
+import java.util.function.Predicate;
 import java.util.function.Supplier;
 import java.util.stream.Collectors;
 import org.postgresql.util.PSQLException;
@@ -705,7 +706,7 @@ public final class Replayer implements AutoCloseable {
       suspects.addAll(result.keylessChildren());
     }
     List<KeylessReplay.Unit> keyless = new ArrayList<>();
-    for (Unit u : units) {
+    for (Unit u : withoutNewTables(r.engine, units)) {
       if (u.intent.keyless()) {
         keyless.add(new KeylessReplay.Unit(u.intent, u.doubtful));
       }
@@ -778,15 +779,71 @@ public final class Replayer implements AutoCloseable {
         tables,
         u.intent,
         "a TRUNCATE, or a change of rows without a key, did not reach the mirror at once");
+    return without(
+        u,
+        c ->
+            c.kind() == RowChange.Kind.TRUNCATE
+                || c.kind() == RowChange.Kind.REMOVE
+                || (c.keyless() && tables.contains(c.table())));
+  }
+
+  /**
+   * Rows without a key belong to the table that had the name when they were written. Where the
+   * primary's was made by a later transaction they are not inserted, and it becomes suspect.
+   */
+  private List<Unit> withoutNewTables(Convergence engine, List<Unit> units) throws SQLException {
+    List<Unit> of = new ArrayList<>();
+    List<TableName> tables = new ArrayList<>();
+    for (Unit u : units) {
+      for (TableName t : tables(u.intent)) {
+        of.add(u);
+        tables.add(t);
+      }
+    }
+    if (tables.isEmpty()) {
+      return units;
+    }
+    Map<Long, Set<TableName>> made = new HashMap<>();
+    Connection c = Session.open(engine.primary());
+    // a system column's row is as old as the table, whatever happens to the table
+    try (PreparedStatement s =
+        c.prepareStatement(
+            "select x.n from unnest(?::text[], ?::bigint[]) with ordinality x(t, xid, n)"
+                + " join pg_catalog.pg_attribute a on a.attrelid = pg_catalog.to_regclass(x.t)"
+                + " and a.attname = 'tableoid'"
+                + " where pg_catalog.age(a.xmin) < pg_catalog.age(x.xid::text::xid8::xid)")) {
+      s.setArray(1, c.createArrayOf("text", tables.stream().map(TableName::sql).toArray()));
+      s.setArray(2, c.createArrayOf("bigint", of.stream().map(u -> u.intent.xid()).toArray()));
+      try (ResultSet r = s.executeQuery()) {
+        while (r.next()) {
+          int n = r.getInt(1) - 1;
+          made.computeIfAbsent(of.get(n).intent.sequence(), u -> new LinkedHashSet<>())
+              .add(tables.get(n));
+        }
+      }
+    } finally {
+      Session.close(c);
+    }
+    List<Unit> result = new ArrayList<>();
+    for (Unit u : units) {
+      Set<TableName> later = made.getOrDefault(u.intent.sequence(), Set.of());
+      suspect(later, u.intent, "rows without a key may be those of an earlier table of this name");
+      result.add(later.isEmpty() ? u : without(u, x -> x.keyless() && later.contains(x.table())));
+    }
+    return result;
+  }
+
+  private static Unit without(Unit u, Predicate<RowChange> which) {
     Intent i = u.intent;
-    List<RowChange> rest =
-        i.changes().stream()
-            .filter(c -> c.kind() != RowChange.Kind.TRUNCATE && c.kind() != RowChange.Kind.REMOVE)
-            .filter(c -> !(c.keyless() && tables.contains(c.table())))
-            .toList();
     return new Unit(
         new Intent(
-            i.sequence(), i.wallMicros(), i.epoch(), i.incarnation(), i.xid(), i.pid(), rest),
+            i.sequence(),
+            i.wallMicros(),
+            i.epoch(),
+            i.incarnation(),
+            i.xid(),
+            i.pid(),
+            i.changes().stream().filter(which.negate()).toList()),
         u.doubtful);
   }
 

@@ -1075,6 +1075,20 @@ class ReplayTest {
     assertEquals(List.of(table("k")), f.journal.suspects().stream().map(Suspect::table).toList());
   }
 
+  /** As is a unit that was parked, and is tried again by hand. */
+  @Test
+  void keylessRowsDoNotGoToALaterTableOfTheSameName() throws Exception {
+    f.with("create table k(a int)");
+    pending("insert into k values (1)", Outcome.COMMITTED, insert("k", "1"));
+    f.with("drop table k; create table k(a int); insert into k values (2)");
+    pending("insert into k values (3)", Outcome.COMMITTED, insert("k", "3"));
+    drain();
+    f.assertEqual("k");
+    assertEquals(List.of(table("k")), f.journal.suspects().stream().map(Suspect::table).toList());
+    assertEquals(1, new Reconcile(f.engine, f.journal).run());
+    f.assertEqual("k");
+  }
+
   @Test
   void rowsOfATableThatIsGoneParkNothing() throws Exception {
     f.with("create table k(a int)", "create table t(id int primary key, v text)");
