@@ -811,7 +811,8 @@ public final class Replayer implements AutoCloseable {
             "select x.n from unnest(?::text[], ?::bigint[]) with ordinality x(t, xid, n)"
                 + " join pg_catalog.pg_attribute a on a.attrelid = pg_catalog.to_regclass(x.t)"
                 + " and a.attname = 'tableoid'"
-                + " where pg_catalog.age(a.xmin) < pg_catalog.age(x.xid::text::xid8::xid)")) {
+                // one of more transactions ago than a number tells apart is no later one
+                + " where pg_catalog.age(a.xmin) >= 0 and pg_catalog.age(a.xmin) < pg_catalog.age(x.xid::text::xid8::xid)")) {
       s.setArray(1, c.createArrayOf("text", tables.stream().map(TableName::sql).toArray()));
       s.setArray(2, c.createArrayOf("bigint", of.stream().map(u -> u.intent.xid()).toArray()));
       try (ResultSet r = s.executeQuery()) {
