@@ -185,8 +185,13 @@ class JournalCommandsTest {
       pair.executeSource("insert into t values (1, 'a'), (2, 'b'), (3, 'much too long')");
       pair.executeSource("insert into k values ('x')");
       String incarnation;
-      try (Connection c = pair.source()) {
+      long xid;
+      try (Connection c = pair.source();
+          Statement query = c.createStatement();
+          ResultSet r = query.executeQuery("select pg_current_xact_id()::text")) {
         incarnation = Incarnation.of(c);
+        r.next();
+        xid = r.getLong(1);
       }
       int n = 0;
       for (String writer : List.of("web-1", "web-2")) {
@@ -206,7 +211,7 @@ class JournalCommandsTest {
                     null,
                     keyed ? List.of("id") : List.of(),
                     new String[][] {row});
-            assertTrue(j.append(new Intent(seq, 0, 0, incarnation, 5, 1, List.of(c))));
+            assertTrue(j.append(new Intent(seq, 0, 0, incarnation, xid, 1, List.of(c))));
             j.release(seq, Outcome.COMMITTED);
           }
         }
