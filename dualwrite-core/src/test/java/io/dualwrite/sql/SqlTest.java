@@ -385,7 +385,7 @@ class SqlTest {
             "copy t from stdin csv force not null a",
             "copy t from stdin (default 'd')",
             "copy t from stdin (delimiter '--')",
-            "copy t from '/tmp/x'",
+            "copy t from 'rows.txt'",
             "copy t to stdout")) {
       assertNull(one(unusual).copyFormat(), unusual);
     }

@@ -132,7 +132,7 @@ abstract class DwCopy<C extends CopyOperation> implements CopyOperation {
             });
         if (tee.failure != null) {
           cancel(tee.failure);
-          throw tee.failure;
+          tee.fail();
         }
         return;
       }
@@ -185,11 +185,18 @@ abstract class DwCopy<C extends CopyOperation> implements CopyOperation {
     private static final class Tee implements ByteStreamWriter {
       private final ByteStreamWriter from;
       private final CopyCapture capture;
-      private SQLException failure;
+      private Exception failure;
 
       Tee(ByteStreamWriter from, CopyCapture capture) {
         this.from = from;
         this.capture = capture;
+      }
+
+      private void fail() throws SQLException {
+        if (failure instanceof SQLException e) {
+          throw e;
+        }
+        throw (RuntimeException) failure;
       }
 
       @Override
@@ -214,7 +221,7 @@ abstract class DwCopy<C extends CopyOperation> implements CopyOperation {
                   if (failure == null) {
                     capture.write(bytes, offset, size);
                   }
-                } catch (SQLException e) {
+                } catch (SQLException | RuntimeException e) {
                   failure = e;
                 }
               }

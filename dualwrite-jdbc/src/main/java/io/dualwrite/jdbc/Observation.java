@@ -63,7 +63,7 @@ final class Observation {
           + " join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.ins + c.upd + c.del > 0"
           + " and n.nspname not in ('information_schema', 'pg_toast', 'dualwrite')"
           // one row that is always there, for the settings
-          + " union all select 0, '', pg_catalog.current_setting('search_path') || ' ' || current_user, 0, 0, 0, 0, false,"
+          + " union all select 0, '', pg_catalog.concat_ws(' ', pg_catalog.current_setting('search_path'), current_user, pg_catalog.pg_my_temp_schema()::oid), 0, 0, 0, 0, false,"
           + " pg_catalog.current_setting('track_counts') = 'on'";
 
   /** The same with the counts of all sessions added. */
@@ -402,6 +402,11 @@ final class Observation {
     }
     Map<Long, Counts> after = counts(raw, COUNTS);
     Counts settings = after.remove(0L);
+    if (settings == null) {
+      namesChanged = true;
+      unit.suspect(RowChange.NO_TABLE, "a statement switched track_counts off");
+      return;
+    }
     Map<Long, Counts> changed = new LinkedHashMap<>();
     boolean system = false;
     boolean dropped = false;
@@ -422,8 +427,9 @@ final class Observation {
         changed.put(e.getKey(), d);
       }
     }
-    // temporary tables, too, are made in the catalog
-    namesChanged = system || !settings.name.name().equals(path);
+    // a temporary table that came may have another's name
+    String names = settings.name.name();
+    namesChanged = !names.equals(path) || system && !names.endsWith(" 0");
     Set<Long> touched = Set.of();
     Set<Long> made = Set.of();
     OwnXids xids = new OwnXids(raw);

@@ -128,6 +128,15 @@ final class Planner {
       return new Plan.Observed(Unmirrored.FORM, null, false);
     }
     if (writingFunction(s, primary) || sql.mentions(catalog.writingViews(primary))) {
+      if (names(sql.text(), "declare") && names(sql.text(), "hold")) {
+        // the server runs it within COMMIT, when everything has been looked at
+        return new Plan.Refuse(
+            Unmirrored.ROUTINE,
+            "dualwrite refuses this statement: a cursor WITH HOLD of a query that may write runs when the transaction"
+                + " commits; declare it without HOLD ("
+                + Unmirrored.ROUTINE.policy().key()
+                + "=primary-only lets it pass)");
+      }
       return new Plan.Observed(Unmirrored.ROUTINE, null, true);
     }
     if (s.functions().stream()
@@ -739,10 +748,16 @@ final class Planner {
 
   /** Whether something may have the name by which RETURNING shows the old row; then it does not. */
   private static boolean namesOld(String text) {
-    for (int i = 0; i + 3 <= text.length(); i++) {
-      if (text.regionMatches(true, i, "old", 0, 3)
+    return names(text, "old");
+  }
+
+  /** Whether the word stands somewhere, be it in a comment. */
+  private static boolean names(String text, String word) {
+    int n = word.length();
+    for (int i = 0; i + n <= text.length(); i++) {
+      if (text.regionMatches(true, i, word, 0, n)
           && (i == 0 || !Character.isJavaIdentifierPart(text.charAt(i - 1)))
-          && (i + 3 == text.length() || !Character.isJavaIdentifierPart(text.charAt(i + 3)))) {
+          && (i + n == text.length() || !Character.isJavaIdentifierPart(text.charAt(i + n)))) {
         return true;
       }
     }

@@ -70,7 +70,7 @@ final class Recapture {
           "triggers or rules of " + name + " came while a transaction was writing to it");
     }
     boolean spilled = unit.parts().stream().anyMatch(p -> p.tables().contains(name));
-    if (!now.keyed() || !now.key().equals(then.key()) || spilled) {
+    if (!now.keyed() || !now.key().equals(then.key()) || reordered(then, now) || spilled) {
       if (spilled || unit.changes().stream().anyMatch(c -> c.table().equals(name))) {
         writer.counters.suspects.increment();
         unit.suspect(
@@ -97,6 +97,16 @@ final class Recapture {
     for (int i = 0; i < all.size(); i += KEYS_AT_ONCE) {
       read(now, all.subList(i, Math.min(all.size(), i + KEYS_AT_ONCE)));
     }
+  }
+
+  /** Then values that came without names were taken for others', keys among them. */
+  private static boolean reordered(Table then, Table now) {
+    List<String> before = then.columns().stream().map(Column::name).toList();
+    List<String> after = now.columns().stream().map(Column::name).toList();
+    return !before.stream()
+        .filter(after::contains)
+        .toList()
+        .equals(after.stream().filter(before::contains).toList());
   }
 
   /** The keys that the rows have afterwards. */

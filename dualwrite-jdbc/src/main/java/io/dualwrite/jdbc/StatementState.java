@@ -324,34 +324,38 @@ final class StatementState {
    * wrote.
    */
   <T> T whole(Statement s, DwConnection.Work<T> execution) throws SQLException {
-    int fetchSize = s.getFetchSize();
-    int maxRows = s.getMaxRows();
-    if (fetchSize == 0 && maxRows == 0) {
-      return execution.run();
-    }
-    s.setFetchSize(0);
-    s.setMaxRows(0);
-    try {
-      return execution.run();
-    } finally {
-      s.setFetchSize(fetchSize);
-      s.setMaxRows(maxRows);
-    }
+    return whole(s, true, execution);
   }
 
   /**
    * In portions only in the application's own transaction: the driver fetches none in autocommit.
    */
   <T> T whole(DwConnection c, Statement s, DwConnection.Work<T> execution) throws SQLException {
+    return c.alone() ? whole(s, false, execution) : execution.run();
+  }
+
+  /** Gives the statement something back. */
+  private interface Restore extends AutoCloseable {
+    @Override
+    void close() throws SQLException;
+  }
+
+  @SuppressWarnings("try") // it is to be closed, and nothing else
+  private static <T> T whole(Statement s, boolean everyRow, DwConnection.Work<T> execution)
+      throws SQLException {
     int fetchSize = s.getFetchSize();
-    if (fetchSize == 0 || !c.alone()) {
+    int maxRows = s.getMaxRows();
+    if (fetchSize == 0 && (maxRows == 0 || !everyRow)) {
       return execution.run();
     }
     s.setFetchSize(0);
-    try {
+    s.setMaxRows(everyRow ? 0 : maxRows);
+    try (Restore limits =
+        () -> {
+          s.setFetchSize(fetchSize);
+          s.setMaxRows(maxRows);
+        }) {
       return execution.run();
-    } finally {
-      s.setFetchSize(fetchSize);
     }
   }
 

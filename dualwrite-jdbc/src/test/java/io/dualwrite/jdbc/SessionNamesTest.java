@@ -1,7 +1,11 @@
 package io.dualwrite.jdbc;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.IOException;
+import java.io.StringReader;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
@@ -14,6 +18,8 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
+import org.postgresql.PGConnection;
+import org.postgresql.copy.CopyManager;
 import org.postgresql.util.PGTimestamp;
 
 /**
@@ -36,6 +42,7 @@ class SessionNamesTest {
                 create schema a;
                 create table a.t(id int primary key, v text);
                 create table log(id int primary key);
+                create table moved(id int primary key, v int);
                 create table at_time(t timestamptz primary key);
                 create function tenant(s text) returns text language plpgsql as 'begin return set_config(''search_path'', s, false); end';
                 create function log_it(n int) returns int language plpgsql as 'begin insert into log values (n); return n; end';
@@ -171,6 +178,64 @@ class SessionNamesTest {
     }
     fixture.assertEqual();
     assertEquals(0, fixture.counter("units.left-to-replay"));
+  }
+
+  /** The server would run it in COMMIT, behind everything that is looked at. */
+  @Test
+  void aCursorThatWritesWhenTheTransactionCommitsIsRefused() throws SQLException {
+    try (Connection c = fixture.connect();
+        Statement s = c.createStatement()) {
+      c.setAutoCommit(false);
+      SQLException e =
+          assertThrows(
+              SQLException.class,
+              () ->
+                  s.execute(
+                      "declare held cursor with hold for select log_it(n) from generate_series(1, 3) n"));
+      assertTrue(e.getMessage().contains("WITH HOLD"), e.getMessage());
+      s.execute("declare cut cursor for select log_it(n) from generate_series(1, 3) n");
+      s.execute("fetch 2 from cut");
+      s.execute("declare held cursor with hold for select n from generate_series(1, 3) n");
+      c.commit();
+    }
+    fixture.assertEqual();
+    assertEquals("2", value("select count(*) from log"));
+  }
+
+  private String value(String query) throws SQLException {
+    try (Connection t = fixture.pair.target()) {
+      return Fixture.value(t, query);
+    }
+  }
+
+  /** Values without names, when somebody has put the columns into another order. */
+  @Test
+  void aKeyThatChangesItsPlace() throws SQLException, IOException {
+    try (Connection c = fixture.connect()) {
+      String sql = "copy moved from stdin";
+      CopyManager copies = c.unwrap(PGConnection.class).getCopyAPI();
+      assertEquals(1, copies.copyIn(sql, new StringReader("1\t10\n")));
+      fixture.assertDrained();
+      fixture.pair.execute(
+          "delete from moved; alter table moved drop column id; alter table moved add column id int primary key");
+      assertEquals(1, copies.copyIn(sql, new StringReader("20\t2\n")));
+    }
+    Fixture.await("reconciled", () -> fixture.ds.status().suspects().isEmpty());
+    fixture.assertEqual();
+    assertEquals("20 2", value("select v || ' ' || id from moved"));
+  }
+
+  /** From there on it is not known what was written. */
+  @Test
+  void aFunctionThatStopsTheCounting() throws SQLException {
+    try (Connection c = fixture.connect();
+        Statement s = c.createStatement()) {
+      s.execute(
+          "do $$ begin insert into log values (1); perform set_config('track_counts', 'off', true); insert into log values (2); end $$");
+    }
+    Fixture.await("reconciled", () -> fixture.ds.status().suspects().isEmpty());
+    fixture.assertEqual();
+    assertEquals("2", value("select count(*) from log"));
   }
 
   /** By which RETURNING would show the row as it was. */
