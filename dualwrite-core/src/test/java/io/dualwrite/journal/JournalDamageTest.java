@@ -98,6 +98,60 @@ final class JournalDamageTest {
     }
   }
 
+  /** What its process had not said to be there, nobody relied on. */
+  @Test
+  void diedInTheMiddleOfAPart() throws IOException {
+    List<Long> seqs;
+    try (ChronicleJournal j = open()) {
+      seqs = append(j, 3, 300);
+      append(j, 1, 900_000);
+    }
+    Path file = null;
+    int part = -1;
+    for (Path f : files()) {
+      byte[] bytes = Files.readAllBytes(f);
+      for (int i = 0; i + Records.HEADER < bytes.length; i += 4) {
+        if (Records.u32(bytes, i) == Records.MAGIC
+            && Records.header(bytes, i, bytes.length) != null) {
+          file = f;
+          part = i;
+        }
+      }
+    }
+    byte[] bytes = Files.readAllBytes(file);
+    Records.Header h = Records.header(bytes, part, bytes.length);
+    assertEquals(Records.PART, h.type());
+    flip(file, part - 1, 0x80); // of the document's header: not complete
+    try (RandomAccessFile f = new RandomAccessFile(file.toFile(), "rw")) {
+      f.seek(part + h.length() / 2);
+      f.write(new byte[h.length() - h.length() / 2]);
+    }
+    try (ChronicleJournal j = open()) {
+      assertEquals(List.of(), j.suspects());
+      assertEquals(new TreeSet<>(seqs), Intents.sequences(j));
+    }
+  }
+
+  /** One bit makes a record one of the queue's own, which are passed over. */
+  @Test
+  void flippedInWhoseItIs() throws IOException {
+    List<Long> seqs;
+    try (ChronicleJournal j = open()) {
+      seqs = append(j, 5, 60);
+    }
+    Path file = files().get(0);
+    byte[] bytes = Files.readAllBytes(file);
+    int record = (int) find(file, Intents.text(seqs.get(2), 60));
+    while (Records.u32(bytes, record) != Records.MAGIC) {
+      record--;
+    }
+    flip(file, record - 1, 0x40);
+    try (ChronicleJournal j = open()) {
+      assertEquals(new TreeSet<>(seqs), Intents.sequences(j));
+      assertEquals(List.of(), j.suspects());
+    }
+  }
+
   @Test
   void flippedInTheNames() throws IOException {
     List<Long> seqs;
