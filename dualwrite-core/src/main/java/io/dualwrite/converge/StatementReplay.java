@@ -99,7 +99,7 @@ final class StatementReplay {
         }
       }
       if (before != null) {
-        Set<TableName> written = written(before, rows(m));
+        Set<TableName> written = written(m, before, rows(m));
         if (!written.isEmpty()) {
           wrote.accept(written);
         }
@@ -167,19 +167,37 @@ final class StatementReplay {
     return result;
   }
 
-  private static Set<TableName> written(Map<Long, Rows> before, Map<Long, Rows> after) {
+  private static Set<TableName> written(Connection m, Map<Long, Rows> before, Map<Long, Rows> after)
+      throws SQLException {
     Set<TableName> result = new LinkedHashSet<>();
+    Map<Long, TableName> moved = new HashMap<>();
     after.forEach(
         (oid, now) -> {
           Rows then = before.get(oid);
           if (now.name.schema().startsWith("_timescaledb_")) {
             return; // its own books
           }
-          if (now.changes > (then == null ? 0 : then.changes)
-              || then != null && now.file != then.file) {
+          if (now.changes > (then == null ? 0 : then.changes)) {
             result.add(now.name);
+          } else if (then != null && now.file != then.file) {
+            moved.put(oid, now.name);
           }
         });
+    if (moved.isEmpty()) {
+      return result;
+    }
+    // somebody else's TRUNCATE may have come to its end meanwhile
+    try (PreparedStatement s =
+        m.prepareStatement(
+            "select x.oid::bigint from pg_catalog.pg_class x where x.oid = any(?) and "
+                + new OwnXids(m).mineInCatalog("x.xmin"))) {
+      s.setArray(1, m.createArrayOf("oid", moved.keySet().toArray()));
+      try (ResultSet r = s.executeQuery()) {
+        while (r.next()) {
+          result.add(moved.get(r.getLong(1)));
+        }
+      }
+    }
     return result;
   }
 

@@ -24,13 +24,17 @@ import io.dualwrite.journal.RowChange;
 import io.dualwrite.journal.RowChange.Kind;
 import io.dualwrite.journal.Suspect;
 import java.sql.Connection;
+import java.sql.ResultSet;
 import java.sql.SQLException;
+import java.sql.Statement;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.Set;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
@@ -978,6 +982,41 @@ class ReplayTest {
     assertEquals(
         Set.of(table("k"), table("p"), table("t")),
         f.journal.suspects().stream().map(Suspect::table).collect(Collectors.toSet()));
+  }
+
+  /** While the statement runs somebody else gives another table new files. */
+  @Test
+  void whatAnotherOneTruncatesMeanwhileIsNotTheStatements() throws Exception {
+    f.with("create table t(id int primary key, v text)");
+    String sql = "do $$ begin perform pg_advisory_lock(4711); end $$";
+    pending("select 1", Outcome.COMMITTED, RowChange.statement(sql, "public", null, false));
+    try (Replayer r = f.replayer();
+        Connection other = f.pair.target();
+        Statement s = other.createStatement()) {
+      s.execute("select pg_advisory_lock(4711)");
+      ExecutorService thread = Executors.newSingleThreadExecutor();
+      try {
+        Future<Integer> resolved = thread.submit(() -> r.replayOnce(100).resolved());
+        long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(30);
+        while (!isTrue(
+            s, "select count(*) = 1 from pg_locks where locktype = 'advisory' and not granted")) {
+          assertTrue(System.nanoTime() - end < 0, "the statement does not wait");
+        }
+        s.execute("truncate t");
+        s.execute("select pg_advisory_unlock(4711)");
+        assertEquals(1, resolved.get(30, TimeUnit.SECONDS));
+      } finally {
+        thread.shutdownNow();
+      }
+    }
+    assertEquals(List.of(), f.journal.suspects());
+  }
+
+  private static boolean isTrue(Statement s, String query) throws SQLException {
+    try (ResultSet r = s.executeQuery(query)) {
+      r.next();
+      return r.getBoolean(1);
+    }
   }
 
   @Test
