@@ -10,6 +10,7 @@ import java.io.StringReader;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.sql.Statement;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.TreeSet;
@@ -47,6 +48,9 @@ class HypertableWritesTest {
           "create function change_rows(d int) returns int language sql as 'update metrics set v = v + 1 where device = d; select 1'",
           "create function remove_rows(d int) returns int language sql as 'delete from metrics where device = d; select 1'",
           "create function remove_events() returns int language sql as 'delete from events where line = ''2''; select 1'");
+
+  private static final String VERSION =
+      "select extversion from pg_extension where extname = 'timescaledb'";
 
   private Fixture fixture;
 
@@ -168,24 +172,29 @@ class HypertableWritesTest {
       fixture.pair.execute("select compress_chunk(c) from show_chunks('metrics') c");
       fixture.pair.execute("select compress_chunk(c) from show_chunks('events') c");
     }
-    String[] statements = {
-      "insert into metrics values ('2026-01-01 00:30Z', 1, 1), ('2026-02-01Z', 1, 1)",
-      "insert into metrics values ('2026-01-01Z', 0, -1) on conflict (at, device) do update set v = excluded.v",
-      "insert into metrics values ('2026-01-01Z', 0, -2) on conflict do nothing",
-      "update metrics set v = v * 2 where at = '2026-01-01 01:00Z' and device = 1",
-      "update metrics set v = 0 where device = 2 and at < '2026-01-02Z'",
-      "update metrics set device = 5 where device = 1 and at = '2026-01-01 04:00Z'",
-      "delete from metrics where at = '2026-01-02 00:00Z' and device = 0",
-      "delete from metrics where device = 0 and at < '2026-01-01 12:00Z'",
-      "with gone as (delete from metrics where device = 1 and at < '2026-01-01 06:00Z' returning *) insert into events select at, 'gone', v from gone",
-      "insert into events select at, line, n + 1000 from events where line = '3'",
-      "update events set n = -1 where line = '4'",
-      "delete from events where line = '5'",
-      "truncate events",
-      "insert into events values ('2026-01-01Z', 'again', 1)",
-    };
+    List<String> statements =
+        new ArrayList<>(
+            List.of(
+                "insert into metrics values ('2026-01-01 00:30Z', 1, 1), ('2026-02-01Z', 1, 1)",
+                "insert into metrics values ('2026-01-01Z', 0, -1) on conflict (at, device) do update set v = excluded.v",
+                "insert into metrics values ('2026-01-01Z', 0, -2) on conflict do nothing",
+                "update metrics set v = v * 2 where at = '2026-01-01 01:00Z' and device = 1",
+                "update metrics set v = 0 where device = 2 and at < '2026-01-02Z'",
+                "update metrics set device = 5 where device = 1 and at = '2026-01-01 04:00Z'",
+                "delete from metrics where at = '2026-01-02 00:00Z' and device = 0",
+                "delete from metrics where device = 0 and at < '2026-01-01 12:00Z'",
+                "with gone as (delete from metrics where device = 1 and at < '2026-01-01 06:00Z' returning *) insert into events select at, 'gone', v from gone",
+                "insert into events select at, line, n + 1000 from events where line = '3'",
+                "update events set n = -1 where line = '4'",
+                "delete from events where line = '5'",
+                "truncate events",
+                "insert into events values ('2026-01-01Z', 'again', 1)"));
     try (Connection c = fixture.connect();
         Statement s = c.createStatement()) {
+      if (Fixture.value(c, VERSION).startsWith("2.22.")) {
+        // refuses this on a compressed chunk: "attempted to delete invisible tuple"
+        statements.removeIf(sql -> sql.startsWith("with gone"));
+      }
       for (String sql : statements) {
         s.execute(sql);
         assertEquals(List.of(), fixture.ds.status().parked(), sql);
