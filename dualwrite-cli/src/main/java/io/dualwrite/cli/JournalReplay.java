@@ -308,13 +308,20 @@ final class JournalReplay implements Callable<Integer> {
       }
       try (Replayer replayer = new Replayer(journal, engine)) {
         if (replay(journal, replayer, before)) {
-          replayer.heartbeat(true);
+          goodbye(reader, engine);
         }
       } catch (InterruptedException e) {
         Thread.currentThread().interrupt();
       }
       terminal.status("");
       return interruption.exitCode(result(directory, journal, before, parkedBefore));
+    }
+  }
+
+  /** With what is left of the whole journal, also if only a part was asked for. */
+  private static void goodbye(JournalReader reader, Convergence engine) throws SQLException {
+    try (Replayer whole = new Replayer(reader.journal(), engine)) {
+      whole.heartbeat(true);
     }
   }
 

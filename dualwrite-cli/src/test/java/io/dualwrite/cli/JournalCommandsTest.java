@@ -231,6 +231,12 @@ class JournalCommandsTest {
       assertEquals(
           ExitCode.DONE, run(databases(pair, "journal", "replay", all, "--key", "2")), said());
       assertEquals("(2,b)", rows(pair.target(), "t"), "only that one");
+      try (Connection c = pair.target();
+          Statement query = c.createStatement();
+          ResultSet r = query.executeQuery("select sum(pending) from dualwrite.writer")) {
+        r.next();
+        assertEquals(3, r.getInt(1), "what was not asked for waits");
+      }
 
       assertEquals(ExitCode.FAILED, run(databases(pair, "journal", "replay", all)), said());
       assertTrue(said().contains("2 replayed, 0 parked, 0 left"), said());

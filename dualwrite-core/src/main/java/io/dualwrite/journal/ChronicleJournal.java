@@ -62,6 +62,10 @@ public final class ChronicleJournal implements Journal {
   private static final long PENDING_BYTES = 16L << 20;
   private static final int ERROR_CHARS = 4000;
 
+  private static final String MOVED =
+      "the journal was moved or copied, or lost its sequences, while it held this unit's statements:"
+          + " look whether the target has what they do; then retry the unit, or skip it";
+
   private final JournalOptions options;
   private final JournalDirectory directory;
   private final FileStore store;
@@ -154,7 +158,12 @@ public final class ChronicleJournal implements Journal {
                   : StateFile.open(d.state(), false);
       String boot = options.bootId() != null ? options.bootId() : JournalDirectory.currentBoot();
       StateFile.Use use = state.use();
-      boolean crashed = !created && !use.clean() && (boot.isEmpty() || !boot.equals(use.boot()));
+      // made anew for one that was lost, by a start that did not come to its end
+      lost |=
+          !created
+              && use.sync().isEmpty()
+              && (!state.suspects().isEmpty() || !d.runDirectories().isEmpty());
+      boolean crashed = !created && use.crashed(boot);
       Scan scan = Scan.of(d, state.resolved(), crashed, false);
       journal = new ChronicleJournal(d, state, scan, options);
       journal.start(scan, created, nameless, lost, crashed, boot);
@@ -191,7 +200,7 @@ public final class ChronicleJournal implements Journal {
       return false;
     }
     try (StateFile s = StateFile.open(d.state(), true)) {
-      return s.damaged() || !s.use().sync().isEmpty();
+      return s.damaged(false) || !s.use().sync().isEmpty();
     }
   }
 
@@ -220,9 +229,10 @@ public final class ChronicleJournal implements Journal {
     boolean moved = !created && JournalDirectory.moved(last.place(), place);
     List<Suspect> suspects = new ArrayList<>();
     List<Long> settled = new ArrayList<>();
+    List<Long> halted = new ArrayList<>();
 
-    boolean sequencesLost = lost || state.sequencesLost();
-    if (lost || state.damaged()) {
+    boolean sequencesLost = lost || state.sequencesLost(crashed);
+    if (lost || state.damaged(crashed)) {
       String reason = "journal.state, which names the suspects, was damaged or lost";
       LOG.error("{}: {}; every table is a suspect now.", directory.path, reason);
       suspects.add(new Suspect(StateFile.ALL, reason, now, "", 0));
@@ -243,30 +253,21 @@ public final class ChronicleJournal implements Journal {
       }
     }
     List<TableName> lately = state.written();
-    if (crashed
-        && !lately.isEmpty()
-        && (excused || !last.sync().equals(JournalOptions.Sync.COMMIT.name()))) {
+    if (crashed && !lately.isEmpty() && (excused || !last.synced())) {
       LOG.warn(
           "{}: the machine stopped before the journal was on its device; tables written lately are"
               + " suspects now: {}.",
           directory.path,
           lately);
       for (TableName t : lately) {
-        suspects.add(
-            new Suspect(
-                t,
-                "the machine stopped before the journal of what was written lately was on its"
-                    + " device",
-                now,
-                "",
-                0));
+        suspects.add(new Suspect(t, StateFile.LATELY, now, "", 0));
       }
     }
     if (created) {
       directory.writer = UUID.randomUUID();
       directory.created = Instant.now().truncatedTo(ChronoUnit.SECONDS).toString();
     } else if (moved || sequencesLost || nameless) {
-      settled.addAll(giveUpKeyless(suspects, now));
+      settled.addAll(giveUp(suspects, now, halted));
       UUID fresh = UUID.randomUUID();
       LOG.warn(
           "{}: {}; it continues as writer {} instead of {}.",
@@ -301,7 +302,7 @@ public final class ChronicleJournal implements Journal {
     }
     state.forgetWritten(state.nextPeriod());
 
-    boolean notes = !scan.damages.isEmpty() || !settled.isEmpty();
+    boolean notes = !scan.damages.isEmpty() || !settled.isEmpty() || !halted.isEmpty();
     if (notes) {
       lock.lock();
       try {
@@ -312,6 +313,9 @@ public final class ChronicleJournal implements Journal {
         for (long seq : settled) {
           note(Records.RESOLVED, seq, null);
         }
+        for (long seq : halted) {
+          note(Records.PARK, seq, MOVED);
+        }
       } finally {
         lock.unlock();
       }
@@ -321,7 +325,8 @@ public final class ChronicleJournal implements Journal {
     if (notes) {
       reclaim();
     } else {
-      Thread beginning = new Thread(this::beginAside, "dualwrite-journal-begin");
+      boolean files = !segments.isEmpty();
+      Thread beginning = new Thread(() -> beginAside(files), "dualwrite-journal-begin");
       beginning.setDaemon(true);
       beginning.start();
     }
@@ -330,8 +335,10 @@ public final class ChronicleJournal implements Journal {
   /**
    * Begins the run on a thread of its own: Chronicle Queue takes most of a second to load, in which
    * the application can connect to its databases. Whoever writes earlier begins the run itself.
+   *
+   * @param files whether there are files of earlier runs, which may be given back
    */
-  private void beginAside() {
+  private void beginAside(boolean files) {
     lock.lock();
     try {
       if (closed) {
@@ -341,7 +348,9 @@ public final class ChronicleJournal implements Journal {
     } finally {
       lock.unlock();
     }
-    reclaim();
+    if (files) {
+      reclaim();
+    }
   }
 
   private void beginFirst() {
@@ -357,8 +366,11 @@ public final class ChronicleJournal implements Journal {
   /**
    * Under another writer's name a row of a keyless table could be inserted twice: by this journal
    * and by the one it was copied from. Such intents become suspects. Returns their sequences.
+   *
+   * @param halted gets those of intents with statements that might be executed twice: they are
+   *     parked, as only people can tell whether the mirror has them
    */
-  private List<Long> giveUpKeyless(List<Suspect> suspects, long now) {
+  private List<Long> giveUp(List<Suspect> suspects, long now, List<Long> halted) {
     List<Long> gone = new ArrayList<>();
     try (IntentReader reads = new IntentReader()) {
       for (long seq = index.next(-1); seq >= 0; seq = index.next(seq)) {
@@ -373,6 +385,11 @@ public final class ChronicleJournal implements Journal {
                   "the journal was moved or copied, or lost its sequences, while it held rows of"
                       + " this table that must not be inserted twice"));
         } else {
+          if (f.intent().statements()) {
+            index.state(seq, Scan.parked(index.state(seq)));
+            parkErrors.put(seq, MOVED);
+            halted.add(seq);
+          }
           continue;
         }
         gone.add(seq);
@@ -1297,6 +1314,18 @@ public final class ChronicleJournal implements Journal {
     if (move && !moveForward(s)) {
       return false;
     }
+    if (s.movedTo >= 0) { // now or earlier, and the rest was resolved since
+      List<Segment> targets;
+      lock.lock();
+      try {
+        targets = List.copyOf(segments.tailMap(s.movedTo).values());
+      } finally {
+        lock.unlock();
+      }
+      for (Segment t : targets) {
+        t.force();
+      }
+    }
     // Files go before the journal forgets them: if that fails, the next ones must stay.
     s.release();
     Files.deleteIfExists(s.path);
@@ -1326,13 +1355,14 @@ public final class ChronicleJournal implements Journal {
    * @return whether nothing is left there that matters
    */
   private boolean moveForward(Segment s) throws IOException {
-    int from;
     lock.lock();
     try {
       if (current == null) {
         return false;
       }
-      from = current.ordinal;
+      if (s.movedTo < 0) {
+        s.movedTo = current.ordinal;
+      }
     } finally {
       lock.unlock();
     }
@@ -1358,21 +1388,16 @@ public final class ChronicleJournal implements Journal {
             }
           });
     }
-    List<Segment> targets;
     lock.lock();
     try {
       if (s.live > 0) {
         s.movedInVain = nextOrdinal;
         return false;
       }
-      targets = List.copyOf(segments.tailMap(from).values());
+      return true;
     } finally {
       lock.unlock();
     }
-    for (Segment t : targets) {
-      t.force();
-    }
-    return true;
   }
 
   private void move(Segment s, long position, long sequence, ByteWriter w) {

@@ -2,6 +2,7 @@ package io.dualwrite.journal;
 
 import java.io.FileNotFoundException;
 import java.io.IOException;
+import java.nio.file.Files;
 
 /** Reads single intents; fast if they follow each other. Not thread-safe. */
 final class IntentReader implements AutoCloseable {
@@ -12,6 +13,12 @@ final class IntentReader implements AutoCloseable {
   private Segment segment;
   private SegmentReader reader;
 
+  /**
+   * Reads the intent.
+   *
+   * @throws JournalException if the file is there and cannot be read now, as when the process has
+   *     no file handle left: that says nothing of what is in it
+   */
   Found read(Segment s, long location, long sequence) {
     long position = Segment.position(location);
     try {
@@ -26,11 +33,19 @@ final class IntentReader implements AutoCloseable {
       reader = new SegmentReader(s.path);
       segment = s;
       return read(position, sequence);
-    } catch (FileNotFoundException e) {
-      return new Found(null, Scan.damage(s, position, "no such file", null, null, 0, false));
     } catch (IOException e) {
-      String what = JournalDirectory.reason(e);
-      return new Found(null, Scan.damage(s, position, what, null, null, 0, false));
+      if (e instanceof FileNotFoundException && Files.notExists(s.path)) {
+        return new Found(null, Scan.damage(s, position, "no such file", null, null, 0, false));
+      }
+      close();
+      throw new JournalException(
+          "The journal's file "
+              + s.path
+              + " cannot be read ("
+              + JournalDirectory.reason(e)
+              + "); nothing is lost by that, it is tried again: check the process's limit of open"
+              + " files and the disk's health.",
+          e);
     }
   }
 

@@ -14,6 +14,7 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
@@ -90,7 +91,7 @@ final class JournalDirectory implements AutoCloseable {
   static JournalDirectory own(Path path) {
     JournalDirectory d = new JournalDirectory(path);
     try {
-      Files.createDirectories(path);
+      create(path);
       String type = Files.getFileStore(path).type();
       if (NETWORK.contains(type)) {
         throw new JournalException(
@@ -122,6 +123,54 @@ final class JournalDirectory implements AutoCloseable {
     } catch (RuntimeException e) {
       d.close();
       throw e;
+    }
+  }
+
+  /** Creates the directory: what is in it are rows, which are nobody else's business. */
+  private static void create(Path path) throws IOException {
+    if (Files.isDirectory(path)) {
+      return;
+    }
+    if (path.getParent() != null) {
+      Files.createDirectories(path.getParent());
+    }
+    if (path.getFileSystem().supportedFileAttributeViews().contains("posix")) {
+      Files.createDirectory(
+          path, PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
+    } else {
+      Files.createDirectory(path);
+    }
+  }
+
+  /**
+   * Files that root, say, creates in the application's directory are such that the application
+   * cannot write.
+   *
+   * @throws JournalException if the directory belongs to somebody else than who this process is
+   */
+  void refuseOther() {
+    try {
+      String owner = Files.getOwner(path).getName();
+      String user = System.getProperty("user.name");
+      if (!owner.equals(user)
+          && path.getFileSystem()
+              .getUserPrincipalLookupService()
+              .lookupPrincipalByName(user)
+              .getName()
+              .equals(user)) {
+        throw new JournalException(
+            "The journal directory "
+                + path
+                + " belongs to "
+                + owner
+                + ", who could not write what "
+                + user
+                + " creates there: run this command as "
+                + owner
+                + ".");
+      }
+    } catch (IOException | UnsupportedOperationException e) {
+      // there are no such things as owners here, or this process's has no name
     }
   }
 

@@ -1,5 +1,6 @@
 package io.dualwrite.journal;
 
+import io.dualwrite.catalog.TableName;
 import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -62,6 +63,7 @@ public final class JournalReader implements AutoCloseable {
    */
   public static JournalReader open(Path path) {
     JournalDirectory directory = JournalDirectory.view(path.toAbsolutePath().normalize());
+    directory.refuseOther();
     return new JournalReader(
         directory,
         null,
@@ -85,6 +87,9 @@ public final class JournalReader implements AutoCloseable {
     List<Suspect> suspects = List.of();
     long resolved = 0;
     List<JournalEntry.Damaged> unsound = new ArrayList<>();
+    boolean crashed = false;
+    boolean synced = false;
+    List<TableName> lately = List.of();
     try {
       if (!directory.known()) {
         unsound.add(unsound("journal.properties", "missing: the journal's identity is lost"));
@@ -93,14 +98,22 @@ public final class JournalReader implements AutoCloseable {
         try (StateFile state = StateFile.open(directory.state(), true)) {
           suspects = state.suspects();
           resolved = state.resolved();
-          if (state.damaged()) {
+          crashed = usedBy == null && state.use().crashed(JournalDirectory.currentBoot());
+          synced = state.use().synced();
+          lately = state.written();
+          // of a journal in use a half may be in the middle of being written
+          if (state.damaged(crashed || usedBy != null)) {
             unsound.add(unsound("journal.state", "damaged: suspects may be lost"));
           }
         }
       } else {
         unsound.add(unsound("journal.state", "missing: the suspects are lost"));
       }
-      Scan scan = Scan.of(directory, resolved, false, usedBy != null);
+      Scan scan = Scan.of(directory, resolved, crashed, usedBy != null);
+      boolean excused = scan.damages.values().removeIf(d -> d.excused() && d.sequence() < 0);
+      if (crashed && !lately.isEmpty() && (excused || !synced)) {
+        unsound.add(new JournalEntry.Damaged("journal.state", 0, StateFile.LATELY, lately, false));
+      }
       return new JournalReader(directory, usedBy, null, suspects, resolved, unsound, scan);
     } catch (IOException e) {
       throw unreadable(directory, e);
@@ -371,7 +384,7 @@ public final class JournalReader implements AutoCloseable {
       // last: the journal raises it before it hands a sequence out
       if (Files.exists(directory.state())) {
         try (StateFile state = StateFile.open(directory.state(), true)) {
-          if (!state.damaged() && highest[0] >= state.reserved()) {
+          if (!state.damaged(true) && highest[0] >= state.reserved()) {
             found.accept(
                 unsound(
                     "journal.state",

@@ -1,6 +1,7 @@
 package io.dualwrite.journal;
 
 import java.io.IOException;
+import java.nio.channels.ClosedChannelException;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -14,6 +15,13 @@ final class Segment {
 
   /** Bits of a location that hold the position within the segment. */
   private static final int POSITION_BITS = 40;
+
+  /** What a test may put between a file and its device. */
+  interface Device {
+    void force(Path file, FileChannel channel) throws IOException;
+  }
+
+  static volatile Device device = (file, channel) -> channel.force(false);
 
   final Path path;
 
@@ -31,8 +39,12 @@ final class Segment {
   /** Where the order of segments stood when what is live here could not be moved. */
   int movedInVain = -1;
 
+  /** The first segment that something was moved to from here; -1 if nothing was. */
+  int movedTo = -1;
+
   private final ReentrantLock force = new ReentrantLock();
   private FileChannel channel;
+  private IOException failed;
 
   Segment(Path path, int ordinal) {
     this.path = path;
@@ -62,16 +74,29 @@ final class Segment {
    * <p>Not {@code ExcerptAppender.sync()}: that leaves out earlier mapped blocks and the file
    * before the last roll, which are synchronised in the background when they are released, and it
    * only logs a failure.
+   *
+   * @throws IOException if the device fails, or failed before: asked again, the system would say
+   *     that all is well, for it takes the lost pages for clean
    */
   void force() throws IOException {
     force.lock();
     try {
+      if (failed != null) {
+        throw new IOException(JournalDirectory.reason(failed), failed);
+      }
       Uninterrupted.run(
           () -> {
             if (channel == null || !channel.isOpen()) {
               channel = FileChannel.open(path, StandardOpenOption.WRITE);
             }
-            channel.force(false);
+            try {
+              device.force(path, channel);
+            } catch (ClosedChannelException e) {
+              throw e; // an interrupt closed it
+            } catch (IOException e) {
+              failed = e;
+              throw e;
+            }
           });
     } finally {
       force.unlock();

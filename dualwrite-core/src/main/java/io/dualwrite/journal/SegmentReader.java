@@ -109,6 +109,14 @@ final class SegmentReader implements AutoCloseable {
       if ((h & META) != 0 && headerAt(pos + 4) == null) {
         long next = align(pos + 4 + (h & LENGTH));
         if (next <= fileLength) {
+          long hidden = find(pos + 4, next);
+          if (hidden >= 0) {
+            visitor.damaged(
+                pos, "a document of the queue's own that has records in it", null, null, 0);
+            retry = -1;
+            pos = visit(hidden, headerAt(hidden), last, bodies, visitor);
+            continue;
+          }
           retry = pos;
           pos = next;
           continue;
@@ -218,7 +226,11 @@ final class SegmentReader implements AutoCloseable {
 
   /** The first place at or after {@code from} where a record with a sound head begins, or -1. */
   private long find(long from) throws IOException {
-    for (long p = align(from); p + Records.HEADER <= fileLength; p += 4) {
+    return find(from, fileLength);
+  }
+
+  private long find(long from, long to) throws IOException {
+    for (long p = align(from); p + Records.HEADER <= to; p += 4) {
       if (p < base || p + 4 > base + filled) {
         if (!fetch(p, (int) Math.min(WINDOW, fileLength - p))) {
           return -1;

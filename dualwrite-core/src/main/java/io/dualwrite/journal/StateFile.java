@@ -1,6 +1,7 @@
 package io.dualwrite.journal;
 
 import io.dualwrite.catalog.TableName;
+import io.dualwrite.control.Incarnation;
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.nio.charset.StandardCharsets;
@@ -52,7 +53,21 @@ final class StateFile implements AutoCloseable {
    * @param place where the directory is, which a copy of it does not share: {@link
    *     JournalDirectory#currentPlace}; or empty
    */
-  record Use(String boot, String sync, String place, boolean clean) {}
+  record Use(String boot, String sync, String place, boolean clean) {
+    /** Whether the machine may have stopped since, as far as its boot now says. */
+    boolean crashed(String now) {
+      return !clean && (now.isEmpty() || !now.equals(boot));
+    }
+
+    /** Whether its records were on the device before anybody relied on them. */
+    boolean synced() {
+      return sync.equals(JournalOptions.Sync.COMMIT.name());
+    }
+  }
+
+  /** Of tables that were written when the machine stopped, and no record says how. */
+  static final String LATELY =
+      "the machine stopped before the journal of what was written lately was on its device";
 
   /** All tables: what a record that cannot be read may have named. */
   static final TableName ALL = new TableName("*", "*");
@@ -83,6 +98,9 @@ final class StateFile implements AutoCloseable {
   private boolean damaged;
   private boolean sequencesLost;
   private final List<Integer> unsound = new ArrayList<>();
+
+  /** Positions of halves that are not sound, beside one that is. */
+  private final List<Integer> torn = new ArrayList<>();
 
   /** Read without the lock by appends. */
   private volatile Set<TableName> writtenNow = Set.of();
@@ -147,7 +165,7 @@ final class StateFile implements AutoCloseable {
       int at = newest(all, i * SLOT);
       if (at < 0) {
         // Never written, or both halves gone: then it may have named any table.
-        if (!zero(all, i * SLOT)) {
+        if (!zero(all, i * SLOT, SLOT)) {
           damaged = true;
           unsound.add(i);
         }
@@ -200,6 +218,11 @@ final class StateFile implements AutoCloseable {
         bestWriting = w;
       }
     }
+    for (int at = slot; at < slot + SLOT && best >= 0; at += HALF) {
+      if (writing(all, at) == 0 && !zero(all, at, HALF)) {
+        torn.add(at);
+      }
+    }
     writing = Math.max(writing, bestWriting);
     return best;
   }
@@ -214,8 +237,8 @@ final class StateFile implements AutoCloseable {
     return Records.u64(b, at + 4);
   }
 
-  private static boolean zero(byte[] b, int at) {
-    for (int i = at; i < at + SLOT; i++) {
+  private static boolean zero(byte[] b, int at, int length) {
+    for (int i = at; i < at + length; i++) {
       if (b[i] != 0) {
         return false;
       }
@@ -223,14 +246,19 @@ final class StateFile implements AutoCloseable {
     return true;
   }
 
-  /** Whether something in the file was lost: any table may have been a suspect. */
-  boolean damaged() {
-    return damaged;
+  /**
+   * Whether something in the file was lost: any table may have been a suspect.
+   *
+   * @param crashed whether the machine may have stopped in the middle of a write, which nobody
+   *     relied on yet: then the half before it is what was valid. A process that ends tears nothing
+   */
+  boolean damaged(boolean crashed) {
+    return damaged || (!crashed && !torn.isEmpty());
   }
 
   /** Whether it is not known which sequences were handed out. */
-  boolean sequencesLost() {
-    return sequencesLost;
+  boolean sequencesLost(boolean crashed) {
+    return sequencesLost || (!crashed && torn.stream().anyMatch(at -> at < SLOT));
   }
 
   /** Sequences below this may have been handed out. */
@@ -257,16 +285,24 @@ final class StateFile implements AutoCloseable {
   void heal() throws IOException {
     lock.lock();
     try {
-      for (int i : unsound) {
-        if (!free.contains(i)) {
-          continue; // in use again
-        }
-        write(i, FREE, new ByteWriter());
-      }
-      unsound.clear();
       if (file.length() < BYTES) {
         fill(file.length());
       }
+      for (int i : unsound) {
+        torn.add(i * SLOT);
+        torn.add(i * SLOT + HALF);
+      }
+      unsound.clear();
+      for (int at : torn) {
+        byte[] now = new byte[HALF];
+        file.seek(at);
+        file.readFully(now);
+        if (writing(now, 0) == 0) { // not written since
+          file.seek(at);
+          file.write(new byte[HALF]);
+        }
+      }
+      torn.clear();
       sync();
     } finally {
       lock.unlock();
@@ -425,7 +461,12 @@ final class StateFile implements AutoCloseable {
         long xid = given.xid();
         if (old != null) {
           since = Math.min(since, old.sinceMicros());
-          if (xid == 0 || (old.xid() > xid && old.incarnation().equals(incarnation))) {
+          // the other transaction's end is to be waited for; one of an earlier incarnation is over
+          if (xid == 0
+              || (old.xid() != 0
+                  && (old.incarnation().equals(incarnation)
+                      ? old.xid() > xid
+                      : Incarnation.earlier(incarnation, old.incarnation())))) {
             incarnation = old.incarnation();
             xid = old.xid();
           }

@@ -17,8 +17,12 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.CyclicBarrier;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -269,6 +273,12 @@ final class ChronicleJournalTest {
       j.resolved(seqs.get(3)); // its record may be lost, and that it was resolved
       j.letGo();
     }
+    try (JournalReader r = JournalReader.readOnly(dir)) {
+      assertEquals(
+          List.of(List.of(Intents.ORDERS)),
+          r.damage().stream().map(JournalEntry.Damaged::tables).toList(),
+          "whoever only looks is told too");
+    }
     try (ChronicleJournal j = ChronicleJournal.open(dir, second)) {
       assertEquals(
           List.of(Intents.ORDERS),
@@ -449,6 +459,69 @@ final class ChronicleJournalTest {
     }
     try (ChronicleJournal j = open()) {
       assertEquals(Set.of(last.sequence()), Intents.sequences(j));
+    }
+  }
+
+  /** After a failure the system takes the lost pages for clean: the next one to ask is told so. */
+  @Test
+  void theDeviceFailsForThoseThatWroteMeanwhileToo() throws Exception {
+    Segment.Device device = Segment.device;
+    CountDownLatch asked = new CountDownLatch(1);
+    CountDownLatch answer = new CountDownLatch(1);
+    JournalOptions options = small().sync(JournalOptions.Sync.COMMIT).build();
+    try (ChronicleJournal j = ChronicleJournal.open(dir, options)) {
+      assertTrue(j.append(Intents.keyed(j.nextSequence())));
+      AtomicBoolean fails = new AtomicBoolean(true);
+      Segment.device =
+          (file, channel) -> {
+            if (fails.getAndSet(false)) {
+              asked.countDown();
+              await(answer);
+              throw new IOException("Input/output error");
+            }
+            device.force(file, channel);
+          };
+      Intent first = Intents.keyed(j.nextSequence());
+      Intent second = Intents.keyed(j.nextSequence());
+      CompletableFuture<Boolean> one = CompletableFuture.supplyAsync(() -> j.append(first));
+      asked.await();
+      CompletableFuture<Boolean> two = CompletableFuture.supplyAsync(() -> j.append(second));
+      while (j.inFlightCount() < 3) {
+        Thread.onSpinWait();
+      }
+      answer.countDown();
+      assertFalse(one.get(30, TimeUnit.SECONDS));
+      assertFalse(two.get(30, TimeUnit.SECONDS));
+      assertTrue(j.append(Intents.keyed(j.nextSequence())), "in another file");
+    } finally {
+      Segment.device = device;
+    }
+  }
+
+  private static void await(CountDownLatch latch) {
+    try {
+      latch.await();
+    } catch (InterruptedException e) {
+      throw new AssertionError(e);
+    }
+  }
+
+  /** That a file cannot be opened says nothing of what is in it. */
+  @Test
+  void whatCannotBeReadNowIsNotTakenForLost() throws IOException {
+    try (ChronicleJournal j = open()) {
+      long seq = j.nextSequence();
+      assertTrue(j.append(Intents.keyed(seq)));
+      j.release(seq, Outcome.UNKNOWN);
+      Path file = j.current().path;
+      Path aside = dir.resolve("aside");
+      Files.move(file, aside);
+      Files.createDirectory(file);
+      assertThrows(JournalException.class, () -> j.pending(0, 10));
+      Files.delete(file);
+      Files.move(aside, file);
+      assertEquals(Set.of(seq), Intents.sequences(j));
+      assertEquals(List.of(), j.suspects());
     }
   }
 

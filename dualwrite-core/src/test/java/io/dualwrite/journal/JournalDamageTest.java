@@ -8,6 +8,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.dualwrite.catalog.TableName;
 import java.io.IOException;
 import java.io.RandomAccessFile;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -247,6 +249,36 @@ final class JournalDamageTest {
       assertEquals(new TreeSet<>(seqs.subList(1, 3)), Intents.sequences(j));
       assertEquals(List.of(StateFile.ALL), tables(j.suspects()));
     }
+  }
+
+  /** Its length has no sum: with one bit more it ends where a record further on begins. */
+  @Test
+  void theLengthOfTheQueuesOwnDocuments() throws IOException {
+    try (ChronicleJournal j = open()) {
+      append(j, 300, 60);
+      j.letGo();
+    }
+    Path file = files().get(0);
+    byte[] b = Files.readAllBytes(file);
+    ByteBuffer words = ByteBuffer.wrap(b).order(ByteOrder.LITTLE_ENDIAN);
+    int meta = -1; // the last document of the queue's own before the records
+    int at = 0;
+    for (; (words.getInt(at) & 0x40000000) != 0; at = end(words, at)) {
+      meta = at;
+    }
+    for (int n = 0; n < 10; n++) {
+      at = end(words, at);
+    }
+    words.putInt(meta, 0x40000000 | (at - meta - 4));
+    Files.write(file, b);
+    try (ChronicleJournal j = open()) {
+      assertEquals(all.keySet(), Intents.sequences(j));
+      assertEquals(List.of(StateFile.ALL), tables(j.suspects()), "and it is said");
+    }
+  }
+
+  private static int end(ByteBuffer words, int document) {
+    return (document + 4 + (words.getInt(document) & 0x3FFFFFFF) + 3) & ~3;
   }
 
   /**

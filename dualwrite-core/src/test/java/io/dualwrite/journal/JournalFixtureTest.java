@@ -141,9 +141,12 @@ final class JournalFixtureTest {
     try (ChronicleJournal j = ChronicleJournal.open(dir, JournalOptions.defaults())) {
       List<Intent> left =
           new ArrayList<>(List.of(all.get(0), all.get(3), all.get(4), all.get(6), all.get(7)));
+      List<Long> parked = new ArrayList<>(List.of(3L));
       left.addAll(all.subList(8, all.size()));
+      left.removeIf(i -> i.statements() && parked.add(i.sequence()));
       assertEquals(left, Intents.pending(j).stream().map(Pending::intent).toList());
-      assertEquals(List.of(new Journal.Parked(3, "why é")), j.parked());
+      assertEquals(parked, j.parked().stream().map(Journal.Parked::sequence).toList());
+      assertEquals("why é", j.parked().get(0).error());
       assertTrue(j.nextSequence() > all.size());
       List<Suspect> open = withoutVersion(j.suspects());
       assertEquals(2, open.size());

@@ -12,12 +12,15 @@ import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.nio.file.attribute.UserPrincipal;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.UUID;
 import java.util.zip.CRC32C;
+import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -73,6 +76,63 @@ final class JournalIdentityTest {
         j.letGo();
       }
     }
+  }
+
+  /** Only people can tell whether the mirror has done what they say. */
+  @Test
+  void statementsOfACopyWaitForPeople() {
+    long seq;
+    try (ChronicleJournal j = open()) {
+      seq = j.nextSequence();
+      RowChange drop = RowChange.statement("drop table t", "public", null, false);
+      assertTrue(j.append(new Intent(seq, 0, 0, "1.5/1/2.5", 7, 4711, List.of(drop))));
+      j.release(seq, Outcome.COMMITTED);
+    }
+    for (int i = 0; i < 2; i++) {
+      try (ChronicleJournal j = ChronicleJournal.open(dir, SMALL.machineId("there").build())) {
+        assertEquals(Set.of(), Intents.sequences(j));
+        assertEquals(List.of(seq), j.parked().stream().map(Journal.Parked::sequence).toList());
+        j.letGo();
+      }
+    }
+  }
+
+  /** The first start after the loss dies before the new name is written. */
+  @Test
+  void theStateIsLostAndTheStartToo() throws IOException {
+    UUID before;
+    try (ChronicleJournal j = open()) {
+      before = j.writer();
+      assertTrue(j.append(Intents.keyless(j.nextSequence(), Intents.EVENTS)));
+      j.letGo();
+    }
+    Path state = dir.resolve("journal.state");
+    Files.delete(state);
+    StateFile.create(state, List.of(new Suspect(StateFile.ALL, "lost", 1, "", 0))).close();
+    try (ChronicleJournal j = open()) {
+      assertNotEquals(before, j.writer());
+      assertTrue(suspected(j).contains(StateFile.ALL));
+    }
+  }
+
+  @Test
+  void onlyItsOwnerMayOpenTheFiles() throws IOException {
+    Path journal = dir.resolve("a/b");
+    ChronicleJournal.open(journal, SMALL.build()).close();
+    assertEquals(
+        "rwx------", PosixFilePermissions.toString(Files.getPosixFilePermissions(journal)));
+    UserPrincipal other;
+    try {
+      other =
+          journal.getFileSystem().getUserPrincipalLookupService().lookupPrincipalByName("nobody");
+      Files.setOwner(journal, other);
+    } catch (IOException e) {
+      Assumptions.abort("only root gives a directory away: " + e);
+      return;
+    }
+    JournalException e = assertThrows(JournalException.class, () -> JournalReader.open(journal));
+    assertTrue(e.getMessage().contains("belongs to nobody"), e.getMessage());
+    JournalReader.readOnly(journal).close();
   }
 
   /** What the directory is called by is gone, what is in it is not. */

@@ -7,6 +7,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
+import java.io.RandomAccessFile;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
@@ -14,6 +16,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
@@ -132,6 +135,51 @@ final class JournalSpaceTest {
       assertTrue(j.nextSequence() > parked + 3000);
       assertTrue(through >= parked + 3000);
     }
+  }
+
+  /** Also if the last one that stood in the way was resolved, and not moved. */
+  @Test
+  void whatWasMovedIsOnTheDeviceBeforeItsFileGoes() throws IOException {
+    Segment.Device device = Segment.device;
+    Set<Path> forced = ConcurrentHashMap.newKeySet();
+    try (ChronicleJournal j = ChronicleJournal.open(dir, small().build())) {
+      List<Long> stay = new ArrayList<>();
+      for (int i = 0; i < 2; i++) {
+        stay.add(j.nextSequence());
+        assertTrue(j.append(Intents.keyed(stay.get(i), Intents.EVENTS, 1000)));
+      }
+      Path first = j.current().path;
+      long at =
+          Files.readString(first, StandardCharsets.ISO_8859_1)
+              .indexOf(Intents.text(stay.get(0), 1000));
+      try (RandomAccessFile f = new RandomAccessFile(first.toFile(), "rw")) {
+        f.seek(at);
+        f.write('?'); // this one cannot be moved
+      }
+      Segment.device =
+          (file, channel) -> {
+            forced.add(file);
+            device.force(file, channel);
+          };
+      for (int i = 0; i < 400; i++) {
+        long seq = j.nextSequence();
+        assertTrue(j.append(Intents.keyed(seq, Intents.ORDERS, 20_000)));
+        j.resolved(seq);
+      }
+      assertTrue(Files.exists(first), "one record keeps it");
+      forced.clear();
+      j.resolved(stay.get(0));
+      assertFalse(Files.exists(first));
+      assertFalse(forced.isEmpty(), "the other's copy");
+      assertEquals(Set.of(stay.get(1)), unresolved(j));
+      j.letGo();
+    } finally {
+      Segment.device = device;
+    }
+  }
+
+  private static Set<Long> unresolved(ChronicleJournal j) {
+    return j.oldestInFlight() == Long.MAX_VALUE ? Set.of() : Set.of(j.oldestInFlight());
   }
 
   private long runs() throws IOException {

@@ -47,7 +47,7 @@ final class StateFileTest {
       s.open(List.of(suspect(Intents.ORDERS, "b", 20, 90), suspect(Intents.EVENTS, "c", 5, 0)));
     }
     try (StateFile s = open()) {
-      assertFalse(s.damaged());
+      assertFalse(s.damaged(false));
       List<Suspect> all = s.suspects();
       assertEquals(2, all.size());
       assertEquals(Intents.EVENTS, all.get(0).table());
@@ -110,13 +110,63 @@ final class StateFileTest {
           f.write(Arrays.copyOf(torn, 1024 * 5));
         }
         try (StateFile s = StateFile.open(file, true)) {
-          assertFalse(s.damaged());
+          assertFalse(s.damaged(true));
           String reason = s.suspects().get(0).reason();
           assertTrue(
               Set.of("the old reason", "the new reason").contains(reason), reason + " at " + upTo);
           assertTrue(Set.of(500L, 900L).contains(s.reserved()));
           assertTrue(Set.of(400L, 800L).contains(s.resolved()));
         }
+      }
+    }
+  }
+
+  /** The half before it says less than what was lost. */
+  @Test
+  void noByteOfASlotIsMissedUnlessTheMachineStopped() throws IOException {
+    try (StateFile s = open()) {
+      s.written(Set.of(Intents.ORDERS));
+      s.open(List.of(suspect(Intents.ORDERS, "why", 10, 1)));
+      s.sequences(500, 400);
+    }
+    byte[] sound = Files.readAllBytes(file);
+    for (int slot : new int[] {0, 3}) {
+      for (int at = slot * 1024; at < (slot + 1) * 1024; at += 3) {
+        try (RandomAccessFile f = new RandomAccessFile(file.toFile(), "rw")) {
+          f.seek(at);
+          f.write(sound[at] ^ 4);
+        }
+        try (StateFile s = open()) {
+          assertTrue(s.damaged(false), "at " + at);
+          assertEquals(slot == 0, s.sequencesLost(false));
+          assertFalse(s.damaged(true));
+          s.heal();
+        }
+        try (StateFile s = open()) {
+          assertFalse(s.damaged(false), "healed");
+        }
+        try (RandomAccessFile f = new RandomAccessFile(file.toFile(), "rw")) {
+          f.seek(slot * 1024L);
+          f.write(sound, slot * 1024, 1024);
+        }
+      }
+    }
+  }
+
+  /** A transaction of the server's earlier life is over, the one that goes on is waited for. */
+  @Test
+  void aSuspectKeepsTheLaterIncarnationsTransaction() throws IOException {
+    String before = "1700000000.000000/1/";
+    String after = "1700000500.000000/1/";
+    for (boolean laterFirst : new boolean[] {true, false}) {
+      try (StateFile s = open()) {
+        Suspect old = new Suspect(Intents.ORDERS, "a", 10, before, 9000);
+        Suspect now = new Suspect(Intents.ORDERS, "b", 10, after, 50);
+        s.open(List.of(laterFirst ? now : old));
+        s.open(List.of(laterFirst ? old : now));
+        assertEquals(after, s.suspects().get(0).incarnation());
+        assertEquals(50, s.suspects().get(0).xid());
+        s.close(s.suspects().get(0));
       }
     }
   }
@@ -133,30 +183,30 @@ final class StateFileTest {
       f.write(new byte[] {1, 2, 3});
     }
     try (StateFile s = open()) {
-      assertTrue(s.damaged());
+      assertTrue(s.damaged(false));
     }
     try (StateFile s = open()) {
-      assertTrue(s.damaged(), "until it was dealt with");
+      assertTrue(s.damaged(false), "until it was dealt with");
       s.heal();
     }
     try (StateFile s = open()) {
-      assertFalse(s.damaged());
+      assertFalse(s.damaged(false));
     }
     try (RandomAccessFile f = new RandomAccessFile(file.toFile(), "rw")) {
       f.setLength(2500);
     }
     try (StateFile s = open()) {
-      assertTrue(s.damaged());
+      assertTrue(s.damaged(false));
       s.open(List.of(suspect(Intents.ORDERS, "a", 10, 1)));
     }
     try (StateFile s = open()) {
-      assertTrue(s.damaged(), "until it was dealt with");
+      assertTrue(s.damaged(false), "until it was dealt with");
       assertEquals(1, s.suspects().size());
       s.heal();
       assertEquals(StateFile.BYTES, Files.size(file));
     }
     try (StateFile s = open()) {
-      assertFalse(s.damaged());
+      assertFalse(s.damaged(false));
       assertEquals(1, s.suspects().size());
     }
   }
@@ -176,7 +226,7 @@ final class StateFileTest {
       s.open(many);
     }
     try (StateFile s = open()) {
-      assertFalse(s.damaged());
+      assertFalse(s.damaged(false));
       List<Suspect> all = s.suspects();
       assertEquals(4094, all.size());
       assertEquals(StateFile.ALL, all.get(0).table());
