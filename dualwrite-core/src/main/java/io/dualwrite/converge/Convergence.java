@@ -27,6 +27,7 @@ import java.util.TreeMap;
 import java.util.UUID;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.Consumer;
 import java.util.function.IntConsumer;
 import java.util.stream.Collectors;
 import javax.sql.DataSource;
@@ -137,6 +138,18 @@ public final class Convergence {
    */
   public ResyncResult resync(Map<TableName, ? extends Collection<List<String>>> keys)
       throws SQLException, ConvergenceException {
+    return resync(keys, child -> {});
+  }
+
+  /**
+   * The same.
+   *
+   * @param orphaned told of each of {@link ResyncResult#keylessChildren()} before the mirror
+   *     commits what makes it one, and its table is locked against a recopy until then
+   */
+  ResyncResult resync(
+      Map<TableName, ? extends Collection<List<String>>> keys, Consumer<TableName> orphaned)
+      throws SQLException, ConvergenceException {
     Map<TableName, Map<List<String>, Boolean>> work = new TreeMap<>();
     keys.forEach(
         (table, ks) -> {
@@ -144,7 +157,7 @@ public final class Convergence {
           ks.forEach(k -> of.put(k, false));
         });
     List<Unsettled> unsettled = new ArrayList<>();
-    ResyncResult result = look(work, unsettled);
+    ResyncResult result = look(work, unsettled, orphaned);
     long deadline = System.nanoTime() + options.settleTimeout().toNanos();
     while (!unsettled.isEmpty()) {
       stillInFlight(unsettled);
@@ -160,7 +173,7 @@ public final class Convergence {
       }
       unsettled.removeAll(now);
       for (Unsettled u : now) {
-        unsettled.addAll(settle(u));
+        unsettled.addAll(settle(u, orphaned));
       }
     }
     return result;
@@ -177,7 +190,7 @@ public final class Convergence {
       List<List<String>> result = new ArrayList<>();
       for (int i = 0, end; i < keys.size(); i = end) {
         end = Math.min(keys.size(), i + Math.max(1, Widths.BATCH / widths.of(table)));
-        Resync resync = new Resync(this, p, m);
+        Resync resync = new Resync(this, p, m, child -> {});
         for (List<String> k : keys.subList(i, end)) {
           resync.add(table, k, false);
         }
@@ -197,7 +210,10 @@ public final class Convergence {
    *
    * @param keys for each key whether a unit of work deleted it
    */
-  ResyncResult look(Map<TableName, Map<List<String>, Boolean>> keys, List<Unsettled> unsettled)
+  ResyncResult look(
+      Map<TableName, Map<List<String>, Boolean>> keys,
+      List<Unsettled> unsettled,
+      Consumer<TableName> orphaned)
       throws SQLException, ConvergenceException {
     long looked = 0;
     long upserted = 0;
@@ -220,7 +236,7 @@ public final class Convergence {
         for (end = i; end < flat.size() && end - i < most && room > 0; end++) {
           room -= widths.of(flat.get(end).table);
         }
-        Resync resync = new Resync(this, p, m);
+        Resync resync = new Resync(this, p, m, orphaned);
         for (Key k : flat.subList(i, end)) {
           resync.add(k.table, k.key, k.deleted);
         }
@@ -269,14 +285,15 @@ public final class Convergence {
    *
    * @return what joined them and was not found either
    */
-  List<Unsettled> settle(Unsettled u) throws SQLException, ConvergenceException {
+  List<Unsettled> settle(Unsettled u, Consumer<TableName> orphaned)
+      throws SQLException, ConvergenceException {
     rate.await();
     Connection p = null;
     Connection m = null;
     try {
       p = Session.open(primary);
       m = Session.open(mirror);
-      Resync resync = new Resync(this, p, m);
+      Resync resync = new Resync(this, p, m, orphaned);
       for (Map.Entry<TableName, List<List<String>>> e : u.keys.entrySet()) {
         for (List<String> k : e.getValue()) {
           resync.add(e.getKey(), k, true);
@@ -613,7 +630,29 @@ public final class Convergence {
     return recopy(p, mirrorConnection, table, "true", from, bytes -> {}, transfer);
   }
 
+  /** A DELETE of a large table answers late: only the peer's death ends it. */
   private RecopyResult recopy(
+      Connection p,
+      Connection mirrorConnection,
+      TableName table,
+      String predicate,
+      TableName from,
+      IntConsumer passing,
+      Transfer transfer)
+      throws SQLException {
+    int primaryTimeout = p.getNetworkTimeout();
+    int mirrorTimeout = mirrorConnection.getNetworkTimeout();
+    try {
+      p.setNetworkTimeout(Runnable::run, 0);
+      mirrorConnection.setNetworkTimeout(Runnable::run, 0);
+      return replace(p, mirrorConnection, table, predicate, from, passing, transfer);
+    } finally {
+      Session.networkTimeout(p, primaryTimeout);
+      Session.networkTimeout(mirrorConnection, mirrorTimeout);
+    }
+  }
+
+  private RecopyResult replace(
       Connection p,
       Connection mirrorConnection,
       TableName table,

@@ -21,13 +21,15 @@ final class Dml {
   /** One column as a statement gets it: the type that the text is of, or null for its own. */
   record In(Column column, String type) {
     String cast(String text) {
-      if (type == null && column.type().startsWith("reg") && column.type().indexOf('.') < 0) {
+      if (type == null && NAMED.matcher(column.type()).matches()) {
         // the cast from text looks names up and takes no number; the type's input function does
         return "pg_catalog." + column.type() + "in(pg_catalog.textout(" + text + "))";
       }
       return "cast(" + text + " as " + (type == null ? column.type() : type) + ")";
     }
   }
+
+  private static final Pattern NAMED = Pattern.compile("reg\\w+");
 
   private static final Pattern DIMENSION =
       Pattern.compile("smallint|integer|bigint|date|timestamp.*|uuid");
@@ -87,7 +89,7 @@ final class Dml {
     boolean always = in.stream().anyMatch(i -> i.column.identity() == Column.Identity.ALWAYS);
     return "insert into "
         + table.name().sql()
-        + " ("
+        + " as t ("
         + names(in)
         + ")"
         + (always ? " overriding system value" : "");
@@ -127,9 +129,24 @@ final class Dml {
     return result;
   }
 
+  /**
+   * Columns that no UPDATE sets to a value, the key's aside: a row that has another one there is
+   * not changed and so not counted.
+   */
+  private static List<Column> numbered(List<In> in, List<String> key) {
+    return in.stream()
+        .map(In::column)
+        .filter(c -> c.identity() == Column.Identity.ALWAYS && !key.contains(c.name()))
+        .toList();
+  }
+
   /** For a key that can be an arbiter. */
   static String upsert(Table table, List<In> in, List<String> key, boolean bulk) {
-    List<Column> set = settable(in, key);
+    List<Column> set = new ArrayList<>(settable(in, key));
+    List<Column> numbered = numbered(in, key);
+    if (set.isEmpty() && !numbered.isEmpty()) {
+      set.add(in.stream().map(In::column).filter(c -> c.name().equals(key.get(0))).findAny().get());
+    }
     return insert(table, in, bulk)
         + " on conflict ("
         + key.stream().map(TableName::quote).collect(Collectors.joining(", "))
@@ -139,7 +156,17 @@ final class Dml {
             : "update set "
                 + set.stream()
                     .map(c -> c.sql() + " = excluded." + c.sql())
-                    .collect(Collectors.joining(", ")));
+                    .collect(Collectors.joining(", ")))
+        + (numbered.isEmpty()
+            ? ""
+            : numbered.stream()
+                .map(c -> "t." + c.sql() + " = excluded." + c.sql())
+                .collect(Collectors.joining(" and ", " where ", "")));
+  }
+
+  /** Whether an upsert's count says how many rows it wrote. */
+  static boolean counted(List<In> in, List<String> key) {
+    return !settable(in, key).isEmpty() || !numbered(in, key).isEmpty();
   }
 
   private static String source(int columns, boolean bulk) {
@@ -168,10 +195,17 @@ final class Dml {
   /** First half of an upsert by a deferrable key, which can be no arbiter (rule 15). */
   static String updateByKey(Table table, List<In> in, List<String> key, boolean bulk) {
     List<String> set = new ArrayList<>();
+    StringBuilder same = new StringBuilder();
     for (int i = 0; i < in.size(); i++) {
       Column c = in.get(i).column;
-      if (!key.contains(c.name()) && c.identity() != Column.Identity.ALWAYS) {
-        set.add(c.sql() + " = " + in.get(i).cast("u.a" + i));
+      if (key.contains(c.name())) {
+        continue;
+      }
+      String value = c.sql() + " = " + in.get(i).cast("u.a" + i);
+      if (c.identity() == Column.Identity.ALWAYS) {
+        same.append(" and t.").append(value);
+      } else {
+        set.add(value);
       }
     }
     if (set.isEmpty()) {
@@ -184,7 +218,38 @@ final class Dml {
         + " from "
         + source(in.size(), bulk)
         + " where "
-        + match(in, key);
+        + match(in, key)
+        + same;
+  }
+
+  /**
+   * Which rows ({@code o}, from 1) have another value on the mirror in a column that no UPDATE
+   * sets: an upsert leaves them as they are.
+   *
+   * @return null if there is no such column
+   */
+  static String numberedOtherwise(Table table, List<In> in, List<String> key) {
+    StringBuilder otherwise = new StringBuilder();
+    for (int i = 0; i < in.size(); i++) {
+      Column c = in.get(i).column;
+      if (c.identity() == Column.Identity.ALWAYS && !key.contains(c.name())) {
+        otherwise.append(otherwise.isEmpty() ? "" : " or ");
+        otherwise.append("t.").append(c.sql()).append(" <> ").append(in.get(i).cast("u.a" + i));
+      }
+    }
+    return otherwise.isEmpty() ? null : there(table, in, key, otherwise.toString());
+  }
+
+  private static String there(Table table, List<In> in, List<String> key, String condition) {
+    return "select u.o from "
+        + unnest(in.size())
+        + alias(in.size(), true)
+        + " join "
+        + table.own()
+        + " t on "
+        + match(in, key)
+        + " where "
+        + condition;
   }
 
   /**
@@ -201,17 +266,7 @@ final class Dml {
         otherwise.add(Columns.text(c) + " <> u.a" + i + " collate \"C\"");
       }
     }
-    return otherwise.isEmpty()
-        ? null
-        : "select u.o from "
-            + unnest(in.size())
-            + alias(in.size(), true)
-            + " join "
-            + table.own()
-            + " t on "
-            + match(in, key)
-            + " where "
-            + String.join(" or ", otherwise);
+    return otherwise.isEmpty() ? null : there(table, in, key, String.join(" or ", otherwise));
   }
 
   /** Writes the keys of such rows as they come; locks them FOR UPDATE (rule 14). */
@@ -310,11 +365,15 @@ final class Dml {
         on.append("t.").append(c.sql()).append(" = cast(w.a").append(i).append(" as ");
         on.append(c.type()).append(") and ");
       }
-      on.append("t.").append(c.sql()).append("::text = w.a").append(i);
+      // of a nondeterministic collation other texts are equal
+      on.append("t.").append(c.sql()).append("::text = w.a").append(i).append(" collate \"C\"");
       partition.append(i == 0 ? "a" : ", a").append(i);
     }
     for (Column c : empty) {
-      on.append(on.isEmpty() ? "t." : " and t.").append(c.sql()).append(" is null");
+      // IS NULL is true of a composite value whose fields are NULL
+      on.append(on.isEmpty() ? "t." : " and t.")
+          .append(c.sql())
+          .append(" is not distinct from null");
     }
     return "with w as materialized ("
         + (given.isEmpty()
@@ -357,10 +416,14 @@ final class Dml {
     };
   }
 
-  /** {@code in}: {@code keys} columns of the old key, then the columns written. */
+  /**
+   * {@code in}: {@code keys} columns of the old key, then the columns written. A row whose new
+   * value no UPDATE can set is not changed and so not counted.
+   */
   static String rekey(Table table, List<In> in, int keys, boolean bulk) {
     StringBuilder set = new StringBuilder();
     StringBuilder where = new StringBuilder();
+    StringBuilder same = new StringBuilder();
     for (int i = 0; i < in.size(); i++) {
       Column c = in.get(i).column;
       if (i < keys) {
@@ -369,12 +432,17 @@ final class Dml {
             .append(c.sql())
             .append(" = ")
             .append(in.get(i).cast("u.a" + i));
-      } else if (c.identity() != Column.Identity.ALWAYS) {
+      } else if (c.identity() == Column.Identity.ALWAYS) {
+        same.append(" and t.").append(c.sql()).append(" = ").append(in.get(i).cast("u.a" + i));
+      } else {
         set.append(set.isEmpty() ? "" : ", ")
             .append(c.sql())
             .append(" = ")
             .append(in.get(i).cast("u.a" + i));
       }
+    }
+    if (set.isEmpty()) {
+      set.append(in.get(0).column.sql()).append(" = default");
     }
     return "update "
         + table.own()
@@ -383,7 +451,8 @@ final class Dml {
         + " from "
         + source(in.size(), bulk)
         + " where "
-        + where;
+        + where
+        + same;
   }
 
   /**

@@ -7,7 +7,7 @@ import java.sql.SQLTransientException;
 
 /** What an SQL error means for the engine. */
 enum Failure {
-  /** A foreign key or unique index is in the way: related keys have to be pulled in. */
+  /** A foreign key, unique index or exclusion is in the way: related keys have to be pulled in. */
   CONFLICT,
   /** Somebody else was in the way: try again. */
   CONTENTION,
@@ -28,7 +28,7 @@ enum Failure {
           : PERMANENT;
     }
     return switch (s) {
-      case "23001", "23503", "23505" -> CONFLICT;
+      case "23001", "23503", "23505", "23P01" -> CONFLICT;
       case "40001", "40P01", "55P03", "57014" -> CONTENTION;
       // idle_in_transaction_session_timeout and transaction_timeout end the session; read-only: a
       // server in failover or behind a fence

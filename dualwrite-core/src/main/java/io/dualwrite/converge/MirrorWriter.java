@@ -584,7 +584,7 @@ public final class MirrorWriter {
                   Dml.updateByKey(table, in, key, bulk), Dml.insertMissing(table, in, key, bulk));
         } else {
           sql = List.of(Dml.upsert(table, in, key, bulk));
-          counted = !Dml.settable(in, key).isEmpty(); // DO NOTHING counts only what was missing
+          counted = Dml.counted(in, key); // DO NOTHING counts only what was missing
         }
       }
     }

@@ -367,7 +367,7 @@ public final class Preview {
     try {
       p = Session.open(engine.primary());
       m = Session.open(engine.mirror());
-      Resync resync = new Resync(engine, p, m);
+      Resync resync = new Resync(engine, p, m, child -> {});
       for (long u : units) {
         for (Map.Entry<TableName, Map<List<String>, Boolean>> e : keys.get(u).entrySet()) {
           for (Map.Entry<List<String>, Boolean> k : e.getValue().entrySet()) {

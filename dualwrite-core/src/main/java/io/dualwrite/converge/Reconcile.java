@@ -37,6 +37,7 @@ public final class Reconcile {
 
   private final Convergence convergence;
   private final Journal journal;
+  private final Set<TableName> orphaned = new HashSet<>();
   private long waited;
 
   /** Is told how far it is, in the caller's thread. */
@@ -75,6 +76,15 @@ public final class Reconcile {
    * @param progress is told
    */
   public int run(Predicate<Suspect> which, Progress progress) throws SQLException {
+    orphaned.clear();
+    int closed = close(which, progress);
+    // tables without a key whose rows went with a row that had to go and come back
+    return orphaned.isEmpty()
+        ? closed
+        : closed + close(s -> orphaned.contains(s.table()), progress);
+  }
+
+  private int close(Predicate<Suspect> which, Progress progress) throws SQLException {
     int closed = 0;
     SQLException failed = null;
     for (Suspect s : journal.suspects()) {
@@ -229,6 +239,12 @@ public final class Reconcile {
     }
   }
 
+  private void orphaned(TableName child) {
+    orphaned.add(child);
+    long micros = TimeUnit.MILLISECONDS.toMicros(System.currentTimeMillis());
+    journal.suspect(new Suspect(child, Replayer.ORPHANED, micros, "", 0));
+  }
+
   private void everyKey(DataSource side, Table t, Catalog catalog, LongConsumer progress)
       throws SQLException, ConvergenceException {
     Table there;
@@ -250,11 +266,10 @@ public final class Reconcile {
       }
       if (!keys.isEmpty()) {
         last = keys.get(keys.size() - 1);
-        // a resync takes the batches of its rows apart, be they equal or not
-        List<List<String>> some =
-            there.compresses() || t.compresses() ? convergence.differing(t.name(), keys) : keys;
+        // a resync writes its rows, be they equal or not
+        List<List<String>> some = convergence.differing(t.name(), keys);
         if (!some.isEmpty()) {
-          convergence.resync(Map.of(t.name(), some));
+          convergence.resync(Map.of(t.name(), some), this::orphaned);
         }
         progress.accept(keys.size());
       }

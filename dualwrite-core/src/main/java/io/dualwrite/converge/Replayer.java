@@ -80,6 +80,9 @@ public final class Replayer implements AutoCloseable {
   /** Units that are done but for keys that wait for mirror transactions in flight. */
   private record Waiting(List<Long> units, List<Unsettled> unsettled) {}
 
+  static final String ORPHANED =
+      "rows without a key refer to rows that were deleted or took another key";
+
   private final Journal journal;
   private final Supplier<Convergence> engines;
   private final ReplayerOptions options;
@@ -701,9 +704,7 @@ public final class Replayer implements AutoCloseable {
       followers(r, x.table, x.keys, List.of(x), suspects, unsettled);
     }
     if (!keys.isEmpty()) {
-      ResyncResult result = r.engine.look(keys, unsettled);
-      r.keys += result.keys();
-      suspects.addAll(result.keylessChildren());
+      r.keys += r.engine.look(keys, unsettled, this::orphaned).keys();
     }
     List<KeylessReplay.Unit> keyless = new ArrayList<>();
     for (Unit u : withoutNewTables(r.engine, units)) {
@@ -728,7 +729,7 @@ public final class Replayer implements AutoCloseable {
           throw e;
         }
         // before the backfill the mirror has none of the parents: those needed now come first
-        r.keys += r.engine.resync(parents(r.engine, keyless)).keys();
+        r.keys += r.engine.resync(parents(r.engine, keyless), this::orphaned).keys();
         try {
           r.rows += replay.apply(keyless, doubt);
         } catch (SQLException again) {
@@ -740,18 +741,12 @@ public final class Replayer implements AutoCloseable {
           }
           // the primary has deleted the parents since, and what became of these rows is not known
           Intent i = keyless.get(0).intent();
-          suspect(
-              tables(i),
-              i,
-              "rows without a key refer to rows that were deleted or took another key");
+          suspect(tables(i), i, ORPHANED);
         }
       }
     }
     for (TableName t : suspects) {
-      suspect(
-          Set.of(t),
-          units.get(units.size() - 1).intent,
-          "rows without a key refer to rows that were deleted or took another key");
+      suspect(Set.of(t), units.get(units.size() - 1).intent, ORPHANED);
     }
     if (unsettled.isEmpty()) {
       units.forEach(u -> resolved(r, u.intent.sequence()));
@@ -891,10 +886,18 @@ public final class Replayer implements AutoCloseable {
     return result;
   }
 
+  /** No transaction has to be waited for: the one that was the cause holds the table's lock. */
+  private void orphaned(TableName child) {
+    journal.suspect(new Suspect(child, ORPHANED, now(), "", 0));
+  }
+
+  private static long now() {
+    return TimeUnit.MILLISECONDS.toMicros(System.currentTimeMillis());
+  }
+
   private void suspect(Set<TableName> tables, Intent by, String reason) {
     for (TableName t : tables) {
-      long micros = TimeUnit.MILLISECONDS.toMicros(System.currentTimeMillis());
-      journal.suspect(new Suspect(t, reason, micros, by.incarnation(), by.xid()));
+      journal.suspect(new Suspect(t, reason, now(), by.incarnation(), by.xid()));
     }
   }
 
@@ -914,7 +917,7 @@ public final class Replayer implements AutoCloseable {
       List<Unsettled> more = new ArrayList<>();
       try {
         for (Unsettled u : w.unsettled) {
-          more.addAll(r.engine.settle(u));
+          more.addAll(r.engine.settle(u, this::orphaned));
         }
         if (more.isEmpty()) {
           w.units.forEach(u -> resolved(r, u));
@@ -1020,7 +1023,7 @@ public final class Replayer implements AutoCloseable {
    * @param chain the rows that these followed, themselves included: nothing goes round for ever
    * @param keyless gets the tables without a key among them
    */
-  private static void followers(
+  private void followers(
       Round r,
       Table parent,
       List<List<String>> keys,
@@ -1055,9 +1058,7 @@ public final class Replayer implements AutoCloseable {
             }
             Map<List<String>, Boolean> these = new LinkedHashMap<>();
             fresh.forEach(k -> these.put(k, false));
-            ResyncResult result = r.engine.look(Map.of(child.name(), these), unsettled);
-            r.keys += result.keys();
-            keyless.addAll(result.keylessChildren());
+            r.keys += r.engine.look(Map.of(child.name(), these), unsettled, this::orphaned).keys();
             List<Rekeyed> longer = new ArrayList<>(chain);
             longer.add(new Rekeyed(child, fresh));
             followers(r, child, fresh, longer, keyless, unsettled);

@@ -26,7 +26,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import java.util.concurrent.ThreadLocalRandom;
+import java.util.function.Consumer;
 import java.util.stream.Collectors;
 
 /**
@@ -170,7 +172,8 @@ final class Resync {
   private final Connection primary;
   private final Connection mirror;
   private final Map<TableName, Part> parts = new TreeMap<>();
-  private final Set<TableName> keyless = new HashSet<>();
+  private final Set<TableName> keyless = new TreeSet<>();
+  private final Consumer<TableName> orphaned;
   private final Set<Head> heads; // whose families were gone through
   private final Map<TableName, List<List<String>>> unsettled = new TreeMap<>(); // of families
   private ResyncResult families = new ResyncResult(0, 0, 0, Set.of());
@@ -178,14 +181,24 @@ final class Resync {
   private long upserted;
   private long deleted;
 
-  Resync(Convergence engine, Connection primary, Connection mirror) {
-    this(engine, primary, mirror, new HashSet<>());
+  /**
+   * @param orphaned told of each table without a key whose rows may have gone with a row that they
+   *     refer to, before the mirror commits that
+   */
+  Resync(Convergence engine, Connection primary, Connection mirror, Consumer<TableName> orphaned) {
+    this(engine, primary, mirror, orphaned, new HashSet<>());
   }
 
-  private Resync(Convergence engine, Connection primary, Connection mirror, Set<Head> heads) {
+  private Resync(
+      Convergence engine,
+      Connection primary,
+      Connection mirror,
+      Consumer<TableName> orphaned,
+      Set<Head> heads) {
     this.engine = engine;
     this.primary = primary;
     this.mirror = mirror;
+    this.orphaned = orphaned;
     this.heads = heads;
   }
 
@@ -338,7 +351,7 @@ final class Resync {
       mirror.rollback();
       for (int i = 0; i < found.size(); i += batch) {
         engine.rate().await();
-        Resync some = new Resync(engine, primary, mirror, heads);
+        Resync some = new Resync(engine, primary, mirror, orphaned, heads);
         for (List<String> k : found.subList(i, Math.min(found.size(), i + batch))) {
           some.add(family.key.child(), k, true);
         }
@@ -410,6 +423,13 @@ final class Resync {
       s.execute(); // deferred ones speak now, not in COMMIT
     }
     engine.at(Step.CHECKED);
+    for (TableName child : keyless) {
+      // whoever copies it anew, being told, waits for this transaction's end
+      try (Statement s = mirror.createStatement()) {
+        s.execute("lock table " + child.sql() + " in row exclusive mode");
+      }
+      orphaned.accept(child);
+    }
     MirrorWriter.commit(mirror);
     engine.at(Step.COMMITTED);
   }
@@ -485,7 +505,8 @@ final class Resync {
                 : Session.BY_KEY + ";\n")
             + "select u.o, t."
             + key.get(0).column().sql()
-            + " is not null, "
+            // IS NOT NULL is false of a composite value with a field that is NULL
+            + " is distinct from null, "
             + columns.stream().map(Columns::text).collect(Collectors.joining(", "))
             + " from "
             + (table.compresses() ? "u" : part.keys())
@@ -706,7 +727,7 @@ final class Resync {
     return List.of(k);
   }
 
-  private void write(Map<Part, Set<Row>> todo) throws SQLException {
+  private void write(Map<Part, Set<Row>> todo) throws SQLException, Again {
     List<Part> order = parentsFirst(todo.keySet());
     List<Part> reverse = new ArrayList<>(order);
     Collections.reverse(reverse);
@@ -732,7 +753,7 @@ final class Resync {
         .toList();
   }
 
-  private void upsert(Part part, List<Row> rows) throws SQLException {
+  private void upsert(Part part, List<Row> rows) throws SQLException, Again {
     List<String> key = part.primary.key();
     List<Row> sorted = new ArrayList<>(rows);
     sorted.sort(BY_KEY); // one lock order for all resyncs
@@ -750,6 +771,18 @@ final class Resync {
         if (Dml.settable(part.in, key).isEmpty()) {
           // DO NOTHING locks nothing, and another transaction may be deleting the row
           lock(part, slice);
+        }
+      }
+      String numbered = Dml.numberedOtherwise(part.mirror, part.in, key);
+      if (numbered != null) {
+        List<Row> some = new ArrayList<>();
+        query(numbered, images, r -> some.add(slice.get(r.getInt(1) - 1)));
+        if (part.mirror.referencedBy().isEmpty()) {
+          if (!some.isEmpty()) {
+            update(Dml.swap(part.mirror, part.in, key), images(some, part.in.size()));
+          }
+        } else if (some.stream().map(r -> part.swap.add(r.key)).reduce(false, Boolean::logicalOr)) {
+          throw new Again("rows that others refer to have to go and come back");
         }
       }
       String misspelt = Dml.misspelt(part.mirror, part.in, key);
@@ -915,7 +948,7 @@ final class Resync {
     try {
       mirror.rollback();
       begin();
-      if (!"23505".equals(cause.getSQLState())) {
+      if (!Set.of("23505", "23P01").contains(cause.getSQLState())) {
         progress = !upsertsFirst;
         upsertsFirst = true;
         for (Part p : all()) {
@@ -1040,8 +1073,9 @@ final class Resync {
   }
 
   /**
-   * The mirror's rows that hold a value of a unique index which the primary gives to another row.
-   * Both are deleted and inserted by one statement from then on (rule 15).
+   * The mirror's rows that hold a value of a unique index, or exclude one by an exclusion
+   * constraint, which the primary gives to another row. Both are deleted and inserted by one
+   * statement from then on (rule 15).
    */
   private boolean pullRivals(Part part) throws SQLException {
     boolean progress = false;
@@ -1051,13 +1085,16 @@ final class Resync {
     }
     List<Unique> indexes = Unique.of(mirror, part.mirror);
     String typed =
-        "select u.o as \"dualwrite:o\", "
-            + part.in.stream()
-                .map(i -> i.cast("u.a" + part.in.indexOf(i)) + " as " + i.column().sql())
-                .collect(Collectors.joining(", "))
-            + " from "
-            + Dml.unnest(part.in.size())
-            + Dml.alias(part.in.size(), true);
+        Unique.withGenerated(
+            mirror,
+            part.mirror,
+            "select u.o as \"dualwrite:o\", "
+                + part.in.stream()
+                    .map(i -> i.cast("u.a" + part.in.indexOf(i)) + " as " + i.column().sql())
+                    .collect(Collectors.joining(", "))
+                + " from "
+                + Dml.unnest(part.in.size())
+                + Dml.alias(part.in.size(), true));
     String keyText =
         part.primary.key().stream()
             .map(k -> "m." + TableName.quote(k) + "::text")
@@ -1123,6 +1160,8 @@ final class Resync {
       }
       if (rows > 0) {
         widths.note(p.primary.name(), rows, chars);
+      } else {
+        widths.noteAbsent(p.primary.name());
       }
     }
   }

@@ -89,6 +89,15 @@ final class Session {
     }
   }
 
+  /** Sets it again, as it was. */
+  static void networkTimeout(Connection c, int millis) {
+    try {
+      c.setNetworkTimeout(Runnable::run, millis);
+    } catch (SQLException e) {
+      // broken: whoever broke it was told
+    }
+  }
+
   /** Rolls back after an error that is reported anyway. */
   static void rollback(Connection c) {
     try {

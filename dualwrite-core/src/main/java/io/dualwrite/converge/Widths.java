@@ -22,6 +22,11 @@ final class Widths {
     return widths.getOrDefault(table, UNKNOWN);
   }
 
+  /** Notes that nobody had rows to measure: deleted ones weigh nothing, the next may. */
+  void noteAbsent(TableName table) {
+    widths.putIfAbsent(table, BATCH / 64);
+  }
+
   /**
    * Notes what rows had. A table is taken for narrow step by step, as its next rows may be wider.
    */

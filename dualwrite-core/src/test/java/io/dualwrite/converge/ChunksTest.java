@@ -207,7 +207,7 @@ class ChunksTest {
     f.pair.executeSource("insert into c values (4, 4)");
     Map<List<String>, Boolean> keys =
         Map.of(List.of("3"), true, List.of("4"), true, List.of("5"), false);
-    f.engine.look(Map.of(table("p"), keys), new ArrayList<>());
+    f.engine.look(Map.of(table("p"), keys), new ArrayList<>(), child -> {});
     f.assertEqual("p", "c");
   }
 

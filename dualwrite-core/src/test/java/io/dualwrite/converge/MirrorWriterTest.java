@@ -166,6 +166,65 @@ class MirrorWriterTest {
                 change(Kind.REKEY, "t", List.of("id", "id"), List.of("id"), row("9", "8"))));
   }
 
+  /** No UPDATE sets them; left as it was the row would differ in silence. */
+  @Test
+  void anotherNumberThatNoUpdateSetsIsToldAsACount() throws Exception {
+    f.with(
+        "create table t(k text primary key, n bigint generated always as identity, v text)",
+        "create table bare(k text primary key, n bigint generated always as identity)",
+        "create table d(k text primary key deferrable, n bigint generated always as identity, v text)",
+        "create table own(id bigint generated always as identity primary key, v text)");
+    f.pair.executeTarget(
+        "insert into t(k, v) values ('a', 'x'); insert into bare(k) values ('a'); insert into d(k, v) values ('a', 'x'); insert into own(v) values ('x')");
+    List<String> cols = List.of("k", "n", "v");
+    for (String t : List.of("t", "d")) {
+      f.flush(m, null, upsert(t, cols, row("a", "1", "y"), row("b", "7", "y")));
+      m.commit();
+      for (String[][] rows :
+          List.of(
+              new String[][] {row("a", "2", "z")},
+              new String[][] {row("a", "2", "z"), row("b", "7", "z")})) {
+        assertThrows(CountMismatchException.class, () -> f.flush(m, null, upsert(t, cols, rows)));
+        m.rollback();
+      }
+      RowChange rekey =
+          change(Kind.REKEY, t, List.of("k", "k", "n", "v"), List.of("k"), row("a", "c", "2", "z"));
+      assertThrows(CountMismatchException.class, () -> f.flush(m, null, rekey));
+      m.rollback();
+      assertEquals("a1y b7y", value(m, "select string_agg(k || n || v, ' ' order by k) from " + t));
+    }
+    f.flush(m, null, upsert("bare", List.of("k", "n"), row("a", "1"), row("b", "5")));
+    assertThrows(
+        CountMismatchException.class,
+        () -> f.flush(m, null, upsert("bare", List.of("k", "n"), row("a", "2"))));
+    m.rollback();
+    RowChange id =
+        change(Kind.REKEY, "own", List.of("id", "id", "v"), List.of("id"), row("1", "2", "x"));
+    assertThrows(CountMismatchException.class, () -> f.flush(m, null, id));
+  }
+
+  /** IS NULL is true of a composite value whose fields are NULL, which is not NULL. */
+  @Test
+  void ofCompositeValuesTheRightRowGoes() throws Exception {
+    f.with("create type two as (a int, b int)", "create table k(c two)");
+    f.pair.executeTarget("insert into k values (row(null, null)), (null)");
+    f.flush(m, null, change(Kind.REMOVE, "k", List.of("c"), List.of(), row((String) null)));
+    assertEquals(
+        "(,)", value(m, "select string_agg(coalesce(c::text, 'null'), ' ') from public.k"));
+  }
+
+  @Test
+  void ofTextsThatTheCollationTakesForEqualTheRightRowGoes() throws Exception {
+    f.with(
+        "create collation folded (provider = icu, locale = 'und-u-ks-level2', deterministic = false)",
+        "create table k(c text collate folded, d text collate folded)");
+    f.pair.executeTarget("insert into k values ('A', 'x'), ('a', 'x'), ('a', 'X')");
+    f.flush(m, null, change(Kind.REMOVE, "k", List.of("c", "d"), List.of(), row("a", "X")));
+    assertEquals(
+        "A x, a x",
+        value(m, "select string_agg(c || ' ' || d, ', ' order by c collate \"C\") from public.k"));
+  }
+
   @Test
   void whatTheMirrorLacksIsNamed() throws Exception {
     f.with("create table t(id int, v text)");

@@ -94,6 +94,23 @@ class ResyncTest {
     f.assertEqual("t");
   }
 
+  /** Of deleted rows nothing is held. */
+  @Test
+  void deletesGoManyAtATime() throws Exception {
+    f.with("create table t(id int primary key, v text)");
+    f.pair.executeTarget("insert into t select i, 'v' from generate_series(1, 1000) i");
+    AtomicInteger commits = new AtomicInteger();
+    f.engine.hook =
+        s -> {
+          if (s == Step.COMMITTED) {
+            commits.incrementAndGet();
+          }
+        };
+    resync("t", IntStream.rangeClosed(1, 1000).mapToObj(Integer::toString).toArray(String[]::new));
+    f.assertEqual("t");
+    assertTrue(commits.get() < 30, commits.toString());
+  }
+
   /** An upsert leaves a key as it is written; rows that refer to it are not deleted with it. */
   @Test
   void keysThatAreEqualAndWrittenOtherwise() throws Exception {
@@ -260,7 +277,7 @@ class ResyncTest {
     f.pair.executeSource(
         "delete from par; insert into par values (1,2); insert into chi values (2,1)");
     List<Convergence.Unsettled> left = new ArrayList<>();
-    f.engine.look(Map.of(table("par"), Map.of(List.of("1"), true)), left);
+    f.engine.look(Map.of(table("par"), Map.of(List.of("1"), true)), left, child -> {});
     f.assertEqual("par", "chi", "gra");
   }
 
@@ -364,6 +381,66 @@ class ResyncTest {
         "update t set p = 0; update t set p = 3 - id where id < 3; update t set p = 3 where id = 3");
     resync("t", "1", "2", "3", "4");
     f.assertEqual("t", "r", "c");
+  }
+
+  /** No UPDATE sets a column that is GENERATED ALWAYS AS IDENTITY; others may refer to the row. */
+  @Test
+  void numbersThatNoUpdateSets() throws Exception {
+    String number = "n bigint generated always as identity";
+    f.with(
+        "create table t(k text primary key, " + number + ", v text)",
+        "create table bare(k text primary key, " + number + ")",
+        "create table d(k text primary key deferrable, " + number + ", v text)",
+        "create table par(k text primary key, " + number + ", v text)",
+        "create table chi(id int primary key, p text references par on delete cascade)");
+    String rows =
+        "insert into T(k, v) values ('a', 'x'), ('b', 'x'); delete from T where k = 'a'; insert into T(k, v) values ('a', 'y');";
+    for (String t : List.of("t", "d", "par")) {
+      f.pair.executeTarget("insert into " + t + "(k, v) values ('a', 'x'), ('b', 'x')");
+      f.pair.executeSource(rows.replace("T", t));
+    }
+    f.pair.executeTarget("insert into bare(k) values ('a'), ('b')");
+    f.pair.executeSource("insert into bare(k) values ('b'), ('a')");
+    f.with("insert into chi values (1, 'a'), (2, 'b')");
+    for (String t : List.of("t", "bare", "d", "par")) {
+      resync(t, "a", "b");
+    }
+    f.assertEqual("t", "bare", "d", "par", "chi");
+  }
+
+  /** IS NULL is true of none of them, IS NOT NULL neither. */
+  @Test
+  void keysOfCompositeTypesWithFieldsThatAreNull() throws Exception {
+    f.with(
+        "create type pair as (a text, b int)",
+        "create table t(k pair primary key, v text)",
+        "insert into t values (('y', null), 'old')");
+    f.pair.executeSource("update t set v = 'new'; insert into t values (('z', null), 'v')");
+    resync("t", "(y,)", "(z,)");
+    f.assertEqual("t");
+  }
+
+  @Test
+  void placesThatRowsExcludeEachOtherFrom() throws Exception {
+    f.with(
+        "create table booking(id int primary key, room int4range, during tsrange, exclude using gist (room with &&, during with &&) where (id < 100))",
+        "insert into booking values (1, '[1,1]', '[2026-01-01,2026-01-03)'), (2, '[1,1]', '[2026-01-05,2026-01-07)'), (3, '[1,1]', '[2026-02-01,2026-02-02)')");
+    f.pair.executeSource(
+        "update booking set during = '[2026-01-10,2026-01-12)' where id = 2; update booking set during = '[2026-01-04,2026-01-06)' where id = 1; delete from booking where id = 3; insert into booking values (0, '[1,2]', '[2026-02-01,2026-02-05)')");
+    resync("booking", "1", "2"); // both are asked for
+    resync("booking", "0"); // the one in its way is not
+    f.assertEqual("booking");
+  }
+
+  @Test
+  void uniqueValuesThatTheServerComputes() throws Exception {
+    f.with(
+        "create table t(id int primary key, name text, folded text generated always as (lower(name)) stored unique)",
+        "insert into t(id, name) values (1, 'Anna'), (2, 'Berta')");
+    f.pair.executeSource(
+        "update t set name = 'x' where id = 1; update t set name = 'ANNA' where id = 2; update t set name = 'berta' where id = 1");
+    resync("t", "1", "2");
+    f.assertEqual("t");
   }
 
   // ----------------------------------------------------------------------------------------------
@@ -564,6 +641,62 @@ class ResyncTest {
     other.commit();
     finish(run);
     assertFalse(reconcile.waited().isZero());
+  }
+
+  /** What is equal already is not written again. */
+  @Test
+  void aSuspectThatIsEqualIsNotWritten() throws Exception {
+    f.with(
+        "create table t(id int primary key, v text)",
+        "insert into t select i, 'v' from generate_series(1, 5000) i");
+    f.pair.executeSource("update t set v = 'new' where id = 7");
+    f.journal.suspect(new Suspect(table("t"), "test", 1, "", 0));
+    String places =
+        "select count(*) from t where ctid <= '(100,0)' and xmin = (select xmin from t where id = 8)";
+    assertEquals(1, new Reconcile(f.engine, f.journal).run());
+    f.assertEqual("t");
+    try (Connection m = f.pair.target()) {
+      assertEquals("4999", value(m, places));
+    }
+  }
+
+  /** Their rows go with a row that is deleted and inserted, for a value that moved on. */
+  @Test
+  void rowsWithoutAKeyThatWentWithTheirParentAreBroughtAgain() throws Exception {
+    f.with(
+        "create table par(id int primary key, code text unique)",
+        "create table log(p int references par on delete cascade, v text)",
+        "insert into par values (1, 'a'), (2, 'b')",
+        "insert into log values (1, 'x'), (2, 'y')");
+    f.pair.executeSource(
+        "update par set code = 'c' where id = 2; update par set code = 'b' where id = 1");
+    f.journal.suspect(new Suspect(table("par"), "test", 1, "", 0));
+    List<String> open = new ArrayList<>();
+    f.engine.hook =
+        s -> {
+          if (s == Step.COMMITTED) { // durable by then
+            f.journal.suspects().forEach(x -> open.add(x.table().name()));
+          }
+        };
+    assertEquals(2, new Reconcile(f.engine, f.journal).run());
+    assertTrue(open.contains("log"), open.toString());
+    assertEquals(List.of(), f.journal.suspects());
+    f.assertEqual("par", "log");
+  }
+
+  /** However long it takes, and whatever the connections' own limit is. */
+  @Test
+  void aRecopyOutlivesTheNetworkTimeout() throws Exception {
+    f.with("create table k(n int)", "insert into k values (1)");
+    f.pair.executeTarget(
+        "create function late() returns trigger language plpgsql as 'begin perform pg_sleep(1.2); return old; end';"
+            + " create trigger late before delete on k for each row execute function late()");
+    try (Connection m = f.mirror()) {
+      m.setNetworkTimeout(Runnable::run, 300);
+      assertEquals(1, f.engine.recopy(m, table("k"), "true").rows());
+      assertEquals(300, m.getNetworkTimeout());
+      m.commit();
+    }
   }
 
   /** Rows differ where the suspect's table went, whatever its name is by now. */

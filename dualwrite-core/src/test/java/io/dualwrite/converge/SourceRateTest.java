@@ -130,8 +130,8 @@ final class SourceRateTest {
       start = clock.now;
       reconcile(f, engine, "t");
       f.assertEqual("t");
-      // the primary's keys, then each of them twice; then each of the mirror's keys twice
-      assertPaid(400 + 800 + 800, start);
+      // the primary's keys, each compared, the half that differs read twice; the mirror's compared
+      assertPaid(400 + 400 + 400 + 400, start);
       clock.parked = () -> {};
       start = clock.now;
       reconcile(f, engine, "k");

@@ -244,6 +244,33 @@ class NeverSilentlyTest {
     }
   }
 
+  /** Its snapshot does not see rows that the TRUNCATE took along; they must not come back. */
+  @Test
+  void aTruncateUnderAnOldSnapshot() throws Exception {
+    try (Fixture f =
+            Fixture.shared("create table nokey(v int); create table t(id int primary key)")
+                .ready();
+        Connection reader = f.pair.target();
+        Connection c = f.connect();
+        Statement lock = reader.createStatement();
+        Statement s = c.createStatement()) {
+      reader.setAutoCommit(false);
+      lock.execute("lock table t in share mode");
+      c.setAutoCommit(false);
+      c.setTransactionIsolation(Connection.TRANSACTION_REPEATABLE_READ);
+      s.execute("select count(*) from t"); // takes the snapshot
+      f.execute("begin; insert into nokey values (1); insert into t values (1); commit");
+      assertEquals(1, f.ds.status().pending());
+      s.execute("truncate nokey");
+      c.commit();
+      assertEquals(1, f.ds.status().pending());
+      reader.rollback();
+      f.assertDrained();
+      Fixture.await("made equal", () -> f.ds.status().suspects().isEmpty());
+      f.assertEqual();
+    }
+  }
+
   /** With IF NOT EXISTS the mirror would find the old table, and be done. */
   @ParameterizedTest
   @ValueSource(strings = {"", "if not exists "})
