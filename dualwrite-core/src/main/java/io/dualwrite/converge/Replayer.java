@@ -472,7 +472,7 @@ public final class Replayer implements AutoCloseable {
       Map<Long, String> byXid = new HashMap<>();
       Set<Long> xids = new LinkedHashSet<>();
       for (Intent i : unknown) {
-        if (i.incarnation().equals(incarnation) || !Rules.on(Rule.INCARNATION)) {
+        if (!Rules.on(Rule.INCARNATION) || Incarnation.same(i.incarnation(), incarnation)) {
           xids.add(i.xid());
         }
       }
@@ -498,7 +498,7 @@ public final class Replayer implements AutoCloseable {
       for (Intent i : unknown) {
         result.put(
             i.sequence(),
-            i.incarnation().equals(incarnation) || !Rules.on(Rule.INCARNATION)
+            !Rules.on(Rule.INCARNATION) || Incarnation.same(i.incarnation(), incarnation)
                 ? byXid.get(i.xid())
                 : "crashed");
       }
@@ -713,14 +713,16 @@ public final class Replayer implements AutoCloseable {
     }
     if (!keyless.isEmpty()) {
       KeylessReplay replay = new KeylessReplay(r.engine, journal.writer());
-      Consumer<Intent> doubt =
-          i ->
+      Consumer<KeylessReplay.Unit> doubt =
+          u ->
               suspect(
-                  tables(i),
-                  i,
+                  tables(u.intent()),
+                  u.intent(),
                   "it is not known whether rows of transaction "
-                      + i.xid()
-                      + " committed before the primary crashed");
+                      + u.intent().xid()
+                      + (u.doubtful()
+                          ? " committed before the primary crashed"
+                          : " were copied before or after the primary failed over"));
       try {
         r.rows += replay.apply(keyless, doubt);
       } catch (SQLException e) {

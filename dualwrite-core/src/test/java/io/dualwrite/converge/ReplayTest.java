@@ -1035,9 +1035,9 @@ class ReplayTest {
         }
       }
     }
-    PrimarySnapshot s = new PrimarySnapshot("10:10:", "100.5/1/200.5");
-    assertTrue(s.sees(99, "100.5/1/100.5"), "an earlier incarnation is over");
-    assertFalse(s.sees(1, "100.5/1/300.5"), "a later one had not begun");
+    PrimarySnapshot s = new PrimarySnapshot("10:10:", "100.5/00000001/200.5");
+    assertTrue(s.sees(99, "100.5/00000001/100.5"), "an earlier incarnation is over");
+    assertFalse(s.sees(1, "100.5/00000001/300.5"), "a later one had not begun");
   }
 
   /** A unit was lost in a crash of the primary, and its xid is another's now, who committed. */
@@ -1074,6 +1074,34 @@ class ReplayTest {
     Rules.off(Rule.INCARNATION);
     crashed();
     assertFalse(f.equal("k"), "the switch has no effect");
+  }
+
+  /** The name of the server before the timeline was read from the log being written. */
+  @Test
+  void aTransactionThatRunsUnderTheServersFormerNameIsWaitedFor() throws Exception {
+    f.with("create table k(a int)", "create table t(id int primary key, v text)");
+    Connection p = f.primary();
+    execute(p, "insert into t values (1, 'x'); insert into k values (1)");
+    String name = Incarnation.of(p);
+    Intent i =
+        new Intent(
+            f.journal.nextSequence(),
+            0,
+            0,
+            name.replace("/00000001/", "/1/"),
+            Long.parseLong(value(p, "select pg_current_xact_id()")),
+            Integer.parseInt(value(p, "select pg_backend_pid()")),
+            List.of(upsert("t", IV, row("1", "x")), insert("k", "1")));
+    assertFalse(name.equals(i.incarnation()), name);
+    f.journal.append(i);
+    f.journal.release(i.sequence(), Outcome.UNKNOWN);
+    try (Replayer r = f.replayer()) {
+      assertEquals(new ReplayResult(0, 0, 0, 0, 1), r.replayOnce(10));
+    }
+    p.commit();
+    drain();
+    assertEquals(List.of(), f.journal.suspects());
+    f.assertEqual("t", "k");
   }
 
   @Test
