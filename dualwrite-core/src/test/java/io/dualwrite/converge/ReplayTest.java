@@ -382,11 +382,12 @@ class ReplayTest {
             + " begin if s is not null then raise exception 'no' using errcode = s; end if; return true; end $$;"
             + "alter table t add constraint c check (public.hit())");
     int n = 0;
-    // full, out of memory or connections, read-only, I/O, shut down, canceled, locked, deadlocked
+    // full, out of memory or connections, read-only, I/O, shut down, canceled, locked, deadlocked,
+    // wrong password, role not let in, no such database
     for (String state :
         List.of(
             "53100", "53200", "53300", "25006", "58030", "57P01", "57014", "55P03", "40001",
-            "40P01")) {
+            "40P01", "28P01", "28000", "3D000")) {
       String id = Integer.toString(++n);
       f.pair.executeTarget("insert into fault values ('" + state + "')");
       pending(
