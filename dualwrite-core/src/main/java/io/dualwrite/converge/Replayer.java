@@ -56,6 +56,7 @@ public final class Replayer implements AutoCloseable {
   private static final int PAGE = 1000;
   private static final long MAX_BYTES = 32L << 20; // of a round's units
   private static final int MAX_WAITING = 20_000; // units
+  private static final long LONGEST = TimeUnit.MINUTES.toNanos(1);
 
   /**
    * How long a round waits for what comes right behind: a round of one unit costs both databases
@@ -179,28 +180,33 @@ public final class Replayer implements AutoCloseable {
 
   private void run() {
     long delay = 0;
+    int units = options.batchUnits();
     while (!closed()) {
       long pause;
       boolean full = false;
       try {
-        ReplayResult r = replayOnce(options.batchUnits());
+        ReplayResult r = replayOnce(units);
         heartbeat(false);
         delay = 0;
-        full = r.resolved() >= options.batchUnits() / 2;
+        full = r.resolved() > units / 2;
+        units = Math.min(options.batchUnits(), units * 2);
         pause =
             r.resolved() > 0 && journal.pendingCount() > r.waiting()
                 ? 0
                 : r.waiting() > 0 ? 50 : options.interval().toMillis();
       } catch (InterruptedException e) {
         break;
-      } catch (SQLException | RuntimeException e) {
+      } catch (SQLException | RuntimeException | Error e) {
         if (closed()) {
           break;
+        }
+        if (e instanceof Error) { // memory, most often: fewer units need less
+          units = Math.max(1, units / 2);
         }
         delay = Math.min(5000, Math.max(100, delay * 2));
         pause = delay;
         if (delay == 100) {
-          LOG.warn("replay stopped for now: {}", e.getMessage());
+          LOG.warn("replay stopped for now: {}", message(e));
         }
         error(e);
       }
@@ -238,11 +244,16 @@ public final class Replayer implements AutoCloseable {
   public boolean drain(Duration timeout) throws InterruptedException {
     long deadline = System.nanoTime() + timeout.toNanos();
     long delay = 5;
+    int units = options.batchUnits();
     while (true) {
       try {
-        ReplayResult r = replayOnce(options.batchUnits());
+        ReplayResult r = replayOnce(units);
         delay = r.resolved() > 0 ? 5 : Math.min(200, delay * 2);
-      } catch (SQLException e) {
+        units = Math.min(options.batchUnits(), units * 2);
+      } catch (SQLException | Error e) {
+        if (e instanceof Error) {
+          units = Math.max(1, units / 2);
+        }
         error(e);
         delay = Math.min(1000, delay * 2);
       }
@@ -266,7 +277,12 @@ public final class Replayer implements AutoCloseable {
     return stats;
   }
 
-  private void error(Exception e) {
+  /** An error's message may be the amount of memory alone. */
+  private static String message(Throwable e) {
+    return e instanceof Error ? e.toString() : e.getMessage();
+  }
+
+  private void error(Throwable e) {
     ReplayStats s = stats;
     stats =
         new ReplayStats(
@@ -275,7 +291,7 @@ public final class Replayer implements AutoCloseable {
             s.rows(),
             s.parked(),
             s.unitsPerSecond(),
-            e.getMessage(),
+            message(e),
             s.waitingForPrimary(),
             s.waitingForMirror());
   }
@@ -546,11 +562,17 @@ public final class Replayer implements AutoCloseable {
     if (Thread.interrupted()) {
       throw new InterruptedException();
     }
-    Exception error;
+    Throwable error;
     Failure kind = Failure.PERMANENT;
     try {
       apply(r, units);
       return;
+    } catch (Error e) {
+      if (units.size() > 1) {
+        throw e; // with fewer, after a pause: what it lacks the application lacks, too
+      }
+      error = e;
+      kind = Failure.CONTENTION; // nor is it the unit's fault
     } catch (ConvergenceException e) {
       error = e;
     } catch (SQLException e) {
@@ -560,7 +582,7 @@ public final class Replayer implements AutoCloseable {
         throw e;
       }
     }
-    r.error = error.getMessage();
+    r.error = message(error);
     if (units.size() > 1) {
       process(r, units.subList(0, units.size() / 2));
       process(r, units.subList(units.size() / 2, units.size()));
@@ -569,7 +591,7 @@ public final class Replayer implements AutoCloseable {
     fail(r, units.get(0).intent.sequence(), kind, error);
   }
 
-  private void fail(Round r, long unit, Failure kind, Exception error) {
+  private void fail(Round r, long unit, Failure kind, Throwable error) {
     if (kind == Failure.CATALOG) {
       r.engine.invalidate();
     }
@@ -584,19 +606,21 @@ public final class Replayer implements AutoCloseable {
       r.parked++;
     } else {
       long delay =
-          Math.min(
-              TimeUnit.MINUTES.toNanos(1),
-              options.firstDelay().toNanos() << Math.min(20, Math.max(0, attempts - 1)));
+          error instanceof Error
+              ? LONGEST
+              : Math.min(
+                  LONGEST,
+                  options.firstDelay().toNanos() << Math.min(20, Math.max(0, attempts - 1)));
       failed.put(unit, new Failed(attempts, System.nanoTime() + delay));
       r.notYet++;
     }
   }
 
   /** Without the server's details, which may show the application's values. */
-  private static String brief(Exception e) {
+  private static String brief(Throwable e) {
     return e instanceof PSQLException p && p.getServerErrorMessage() != null
         ? p.getSQLState() + " " + p.getServerErrorMessage().getMessage()
-        : e.getMessage();
+        : message(e);
   }
 
   /** Applies the units; of tables that the primary has no more nothing is asked. */

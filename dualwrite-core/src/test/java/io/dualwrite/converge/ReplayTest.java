@@ -33,6 +33,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.Set;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
@@ -490,6 +491,53 @@ class ReplayTest {
       f.close();
       f = new Fixture();
     }
+  }
+
+  /** As when the rows of several units are too many for the memory, or those of a single one. */
+  @Test
+  void anErrorEndsNoReplay() throws Exception {
+    f.with("create table k(a int)");
+    for (int i = 1; i <= 6; i++) {
+      pending("insert into k values (" + i + ")", Outcome.COMMITTED, insert("k", "" + i));
+    }
+    AtomicInteger alone = new AtomicInteger();
+    CountDownLatch told = new CountDownLatch(1);
+    f.engine.hook =
+        s -> {
+          if (s == Step.REPLAY_INSERTED && f.journal.asked > 2) { // one, and one more than that
+            throw new OutOfMemoryError("a test's");
+          }
+          if (s == Step.REPLAY_INSERTED && alone.incrementAndGet() == 1) {
+            try {
+              told.await();
+            } catch (InterruptedException e) {
+              Thread.currentThread().interrupt();
+            }
+            throw new OutOfMemoryError("a test's");
+          }
+        };
+    ReplayerOptions four = new ReplayerOptions(4, 1, Duration.ofMillis(1), Duration.ofMillis(100));
+    try (Replayer r = new Replayer(f.journal, () -> f.engine, four)) {
+      r.start();
+      Fixture.await("one is at hand", () -> alone.get() > 0);
+      assertEquals("java.lang.OutOfMemoryError: a test's", r.stats().lastError());
+      f.engine.hook = s -> {};
+      told.countDown();
+      Fixture.await("the others are done", () -> f.journal.pendingCount() == 1);
+      assertEquals("5", mirror("select count(*) from k"));
+    }
+    assertEquals(List.of(), f.journal.parked());
+    pending("insert into k values (7)", Outcome.COMMITTED, insert("k", "7"));
+    f.engine.hook =
+        s -> {
+          if (s == Step.REPLAY_INSERTED && f.journal.asked > 3) {
+            throw new OutOfMemoryError("a test's");
+          }
+        };
+    try (Replayer r = new Replayer(f.journal, () -> f.engine, four)) {
+      assertTrue(r.drain(Duration.ofSeconds(30)), () -> "not drained: " + r.stats());
+    }
+    f.assertEqual("k");
   }
 
   private String mirrorOrNull(String sql) throws SQLException {
