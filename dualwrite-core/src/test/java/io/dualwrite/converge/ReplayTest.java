@@ -1007,6 +1007,25 @@ class ReplayTest {
     assertEquals("0", mirror("select count(*) from dualwrite.suspect"));
   }
 
+  /** A table's first rule changes the table's own row in the catalog, the second does not. */
+  @Test
+  void aReplayedRuleRestsOnTheMirror() throws Exception {
+    f.with("create table t(id int primary key)", "create table log(a int)");
+    for (String rule : List.of("r1", "r2")) {
+      String sql = "create rule " + rule + " as on insert to t do also insert into log values (1)";
+      pending(sql, Outcome.COMMITTED, RowChange.statement(sql, "public", null, false));
+      drain();
+    }
+    assertEquals(
+        "r1 D, r2 D",
+        mirror(
+            "select string_agg(rulename || ' ' || ev_enabled::text, ', ' order by rulename) from pg_rewrite"
+                + " where ev_class = 't'::regclass"));
+    try (Connection m = f.pair.target()) {
+      assertEquals(2, Triggers.enableAll(m));
+    }
+  }
+
   /**
    * The suspects of the transaction itself may have been closed before its statement is replayed.
    */
