@@ -1007,6 +1007,41 @@ class ReplayTest {
     assertEquals("0", mirror("select count(*) from dualwrite.suspect"));
   }
 
+  /** CREATE INDEX CONCURRENTLY that fails leaves an invalid index of the name. */
+  @Test
+  void anIndexThatWasBuiltHalfIsBuiltAgain() throws Exception {
+    f.with("create table t(id int primary key, v int)");
+    f.pair.executeSource("insert into t values (1, 1), (2, 2)");
+    f.pair.executeTarget("insert into t values (1, 1), (2, 1)");
+    String half = "select count(*) from pg_index where not indisvalid";
+    String whole =
+        "select string_agg(indexrelid::regclass::text, ',' order by 1) from pg_index"
+            + " where indrelid = 't'::regclass and indisvalid and not indisprimary";
+    for (String sql :
+        List.of(
+            "create unique index concurrently t_v on t(v)",
+            "create unique index concurrently on public.t(v)")) {
+      pending(
+          "select pg_current_xact_id()",
+          Outcome.COMMITTED,
+          RowChange.statement(sql, "public", null, true));
+    }
+    try (Replayer r = f.replayer()) {
+      assertEquals(new ReplayResult(0, 0, 0, 0, 2), r.replayOnce(10));
+      assertEquals("0", mirror(half)); // which refused rows as well
+    }
+    // that of a process that died at it
+    try (Connection m = f.pair.target()) {
+      assertThrows(
+          SQLException.class, () -> execute(m, "create unique index concurrently t_v on t(v)"));
+    }
+    assertEquals("1", mirror(half));
+    f.pair.executeTarget("update t set v = 2 where id = 2");
+    drain();
+    assertEquals("t_v,t_v_idx", mirror(whole));
+    assertEquals("0", mirror(half));
+  }
+
   /** A table's first rule changes the table's own row in the catalog, the second does not. */
   @Test
   void aReplayedRuleRestsOnTheMirror() throws Exception {
