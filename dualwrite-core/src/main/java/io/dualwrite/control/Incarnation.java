@@ -24,14 +24,19 @@ import java.sql.Statement;
  */
 public final class Incarnation {
 
+  /** An expression of SQL whose text value is the server's timeline; empty on a standby. */
+  public static final String TIMELINE =
+      "case when pg_catalog.pg_is_in_recovery() then ''"
+          + " else pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8) end";
+
   /**
    * An expression of SQL whose text value is the incarnation, cheap enough to be asked with every
    * new connection.
    */
   public static final String SQL =
-      "(extract(epoch from pg_catalog.pg_postmaster_start_time())::numeric(20,6)::text || '/' ||"
-          + " case when pg_catalog.pg_is_in_recovery() then ''"
-          + " else pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8) end || '/' ||"
+      "(extract(epoch from pg_catalog.pg_postmaster_start_time())::numeric(20,6)::text || '/' || "
+          + TIMELINE
+          + " || '/' ||"
           + " coalesce((select extract(epoch from stats_reset)::numeric(20,6)::text from pg_catalog.pg_stat_bgwriter), ''))";
 
   /** How two incarnations of a primary stand to each other. */

@@ -90,6 +90,7 @@ public final class Replayer implements AutoCloseable {
   private final List<Waiting> waiting = new ArrayList<>();
   private final Set<Integer> primaryPids = new HashSet<>();
   private long lastBeat;
+  private Convergence beaten; // whose mirror had the last heartbeat
 
   private final ReentrantLock state = new ReentrantLock(); // held for moments
   private final Condition changed = state.newCondition();
@@ -1291,31 +1292,94 @@ public final class Replayer implements AutoCloseable {
       long through = journal.resolvedThrough();
       long pending = journal.pendingCount() + journal.inFlightCount();
       String writer = journal.writer().toString();
-      Connection m = Session.open(engines.get().mirror());
-      try (PreparedStatement s =
-          m.prepareStatement(
-              Session.PINS
-                  + ";\ninsert into dualwrite.writer as w (writer, resolved_through, host, pending, goodbye)"
-                  + " values (?::text::uuid, ?, ?::text, ?, ?) on conflict (writer) do update set"
-                  + " resolved_through = greatest(w.resolved_through, excluded.resolved_through),"
-                  + " heartbeat = now(), host = excluded.host, pending = excluded.pending, goodbye = excluded.goodbye;\n"
-                  + "delete from dualwrite.marker where writer = ?::text::uuid and abs(sequence) <= ?")) {
-        int p = MirrorWriter.pins(s, ApplyLimits.DEFAULT, "pg_catalog");
-        s.setString(p++, writer);
-        s.setLong(p++, through);
-        s.setString(p++, host());
-        s.setLong(p++, pending);
-        s.setBoolean(p++, goodbye && pending == 0 && journal.parked().isEmpty());
-        s.setString(p++, writer);
-        s.setLong(p, through);
-        s.execute();
+      Convergence engine = engines.get();
+      Connection m = Session.open(engine.mirror());
+      try {
+        try {
+          promoted(m, writer, engine == beaten);
+        } catch (SQLException e) {
+          if (!"42P01".equals(e.getSQLState())) {
+            throw e;
+          }
+          m.rollback(); // a former version's schema, in a replay by hand
+        }
+        beat(m, writer, through, pending, goodbye);
         MirrorWriter.commit(m);
         lastBeat = now;
+        beaten = engine;
       } finally {
         Session.close(m);
       }
     } finally {
       round.unlock();
+    }
+  }
+
+  private void beat(Connection m, String writer, long through, long pending, boolean goodbye)
+      throws SQLException {
+    try (PreparedStatement s =
+        m.prepareStatement(
+            Session.PINS
+                + ";\ninsert into dualwrite.writer as w (writer, resolved_through, host, pending, goodbye)"
+                + " values (?::text::uuid, ?, ?::text, ?, ?) on conflict (writer) do update set"
+                + " resolved_through = greatest(w.resolved_through, excluded.resolved_through),"
+                + " heartbeat = now(), host = excluded.host, pending = excluded.pending, goodbye = excluded.goodbye;\n"
+                + "delete from dualwrite.marker where writer = ?::text::uuid and abs(sequence) <= ?")) {
+      int p = MirrorWriter.pins(s, ApplyLimits.DEFAULT, "pg_catalog");
+      s.setString(p++, writer);
+      s.setLong(p++, through);
+      s.setString(p++, host());
+      s.setLong(p++, pending);
+      s.setBoolean(p++, goodbye && pending == 0 && journal.parked().isEmpty());
+      s.setString(p++, writer);
+      s.setLong(p, through);
+      s.execute();
+    }
+  }
+
+  /**
+   * Rule 4: a standby of the mirror that was promoted may lack what the mirror held, and which
+   * units of work that were is known nowhere: everything becomes suspect, before the timeline is
+   * noted.
+   *
+   * @param known whether this one has noted it there before
+   */
+  private void promoted(Connection m, String writer, boolean known) throws SQLException {
+    String now;
+    String before;
+    try (PreparedStatement s =
+        m.prepareStatement(
+            "select "
+                + Incarnation.TIMELINE
+                + ", (select timeline from dualwrite.timeline where writer = ?::text::uuid)")) {
+      s.setString(1, writer);
+      try (ResultSet r = s.executeQuery()) {
+        r.next();
+        now = r.getString(1);
+        before = r.getString(2);
+      }
+    }
+    if (now.equals(before)) {
+      return;
+    }
+    if (before != null || known) {
+      LOG.warn("a standby of the mirror was promoted: all tables are suspect, as it may lack rows");
+      long micros = TimeUnit.MILLISECONDS.toMicros(System.currentTimeMillis());
+      journal.suspect(
+          new Suspect(
+              RowChange.NO_TABLE,
+              "a standby of the mirror was promoted and may lack what the mirror held",
+              micros,
+              "",
+              0));
+    }
+    try (PreparedStatement s =
+        m.prepareStatement(
+            "insert into dualwrite.timeline (writer, timeline) values (?::text::uuid, ?)"
+                + " on conflict (writer) do update set timeline = excluded.timeline")) {
+      s.setString(1, writer);
+      s.setString(2, now);
+      s.executeUpdate();
     }
   }
 

@@ -18,6 +18,7 @@ import io.dualwrite.embedded.PgPair;
 import io.dualwrite.embedded.PgServer;
 import io.dualwrite.journal.Intent;
 import io.dualwrite.journal.Outcome;
+import io.dualwrite.journal.RowChange;
 import io.dualwrite.journal.RowChange.Kind;
 import io.dualwrite.journal.Suspect;
 import java.sql.Connection;
@@ -28,7 +29,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
-/** The source's primary is lost, and a standby of it takes over. */
+/** The source's or the target's server is lost, and a standby of it takes over. */
 class FailoverTest {
 
   private Fixture f;
@@ -43,7 +44,6 @@ class FailoverTest {
         "skipped: only an embedded server has a standby");
     f = new Fixture(PgPair.own());
     f.with("create table k(a int)");
-    standby = f.pair.sourceServer().standby();
   }
 
   @AfterEach
@@ -53,11 +53,13 @@ class FailoverTest {
     }
     if (standby != null) {
       standby.close();
+    }
+    if (f != null) {
       f.close();
     }
   }
 
-  /** The primary goes, once the standby has all that it wrote. */
+  /** The source goes, once the standby has all that it wrote. */
   private void failOver() throws SQLException {
     String end;
     try (Connection c = f.pair.source()) {
@@ -68,11 +70,17 @@ class FailoverTest {
           "the standby has caught up",
           () -> value(s, "select pg_last_wal_replay_lsn() >= '" + end + "'").equals("t"));
       f.pair.sourceServer().kill();
+    }
+    promote();
+    engine = new Convergence(promoted, f.engine.mirror(), new Catalog(), f.mirrorCatalog);
+  }
+
+  private void promote() throws SQLException {
+    try (Connection s = standby.connect(f.pair.database())) {
       // the checkpoint after it is spread over minutes where there is much to write
       assertEquals("t", value(s, "select pg_promote()"));
     }
     promoted = Fixture.pool(standby.url(f.pair.database()), standby.user(), standby.password());
-    engine = new Convergence(promoted, f.engine.mirror(), new Catalog(), f.mirrorCatalog);
   }
 
   private Intent pending(Connection primary, String value) throws SQLException {
@@ -107,6 +115,7 @@ class FailoverTest {
   /** The standby started before the primary it takes over from did: their times tell nothing. */
   @Test
   void aRowOfTheNewPrimaryIsNotTakenForOneThatWasCopied() throws Exception {
+    standby = f.pair.sourceServer().standby();
     f.pair.sourceServer().stop();
     f.pair.sourceServer().restart();
     f.pair.executeSource("insert into k values (1)");
@@ -121,6 +130,7 @@ class FailoverTest {
 
   @Test
   void aRowOfTheOldPrimaryThatWasCopiedFromTheNewIsNotDoubled() throws Exception {
+    standby = f.pair.sourceServer().standby();
     f.pair.sourceServer().stop();
     f.pair.sourceServer().restart();
     pending(f.primary(), "1");
@@ -133,6 +143,7 @@ class FailoverTest {
   /** Where times and timelines agree nothing is suspect. */
   @Test
   void aStandbyThatStartedLaterIsOrdered() throws Exception {
+    standby = f.pair.sourceServer().standby();
     standby.stop();
     standby.restart();
     f.pair.executeSource("insert into k values (1)");
@@ -152,6 +163,7 @@ class FailoverTest {
   /** The first checkpoint after a promotion ends at some time, and changes nothing. */
   @Test
   void theNewPrimaryIsTheSameBeforeAndAfterItsFirstCheckpoint() throws Exception {
+    standby = f.pair.sourceServer().standby();
     String old = Incarnation.of(f.primary());
     failOver();
     try (Connection p = promoted.getConnection()) {
@@ -166,5 +178,60 @@ class FailoverTest {
     drain();
     assertEquals(List.of(), f.journal.suspects());
     assertEqual("1");
+  }
+
+  /** The target's standby takes over without what came last, which nobody has in a journal. */
+  @Test
+  void whatAStandbyOfTheTargetLacksIsSuspect() throws Exception {
+    try (Replayer r = f.replayer()) {
+      r.heartbeat(true);
+      r.heartbeat(true);
+      assertEquals(List.of(), f.journal.suspects());
+      standby = f.pair.targetServer().standby();
+      standby.stop();
+      pending(f.primary(), "1");
+      assertTrue(r.drain(Duration.ofSeconds(30)), () -> "not drained: " + r.stats());
+    }
+    f.assertEqual("k");
+    f.pair.targetServer().kill();
+    standby.restart();
+    promote();
+    engine = new Convergence(f.engine.primary(), promoted, f.primaryCatalog, new Catalog());
+    try (Replayer r = new Replayer(f.journal, () -> engine, ReplayerOptions.DEFAULT)) {
+      r.heartbeat(true);
+      assertEquals(
+          List.of(RowChange.NO_TABLE), f.journal.suspects().stream().map(Suspect::table).toList());
+      assertEquals(1, new Reconcile(engine, f.journal).run());
+      r.heartbeat(true);
+      assertEquals(List.of(), f.journal.suspects());
+    }
+    try (Connection p = f.pair.source();
+        Connection m = promoted.getConnection()) {
+      assertEquals(List.of("{\"a\": 1}|"), rows(m, "k"));
+      assertEquals(rows(p, "k"), rows(m, "k"));
+    }
+  }
+
+  @Test
+  void aSchemaOfAFormerVersionHasAHeartbeatTheSame() throws Exception {
+    f.pair.executeTarget("drop table dualwrite.timeline");
+    try (Replayer r = f.replayer()) {
+      r.heartbeat(true);
+    }
+    try (Connection m = f.pair.target()) {
+      assertEquals("t", value(m, "select goodbye from dualwrite.writer"));
+    }
+  }
+
+  /** Nor has it what the first heartbeat wrote. */
+  @Test
+  void aTargetThatForgotTheWriterIsSuspect() throws Exception {
+    try (Replayer r = f.replayer()) {
+      r.heartbeat(true);
+      f.pair.executeTarget("delete from dualwrite.timeline; delete from dualwrite.writer");
+      r.heartbeat(true);
+    }
+    assertEquals(
+        List.of(RowChange.NO_TABLE), f.journal.suspects().stream().map(Suspect::table).toList());
   }
 }
