@@ -2,6 +2,7 @@ package io.dualwrite.cli;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.dualwrite.catalog.TableName;
+import io.dualwrite.control.Incarnation;
 import io.dualwrite.journal.Intent;
 import io.dualwrite.journal.JournalReader;
 import io.dualwrite.journal.JournalUnit;
@@ -167,7 +168,10 @@ final class JournalSkip implements Callable<Integer> {
             c.tables.merge(
                 change.table(),
                 u.intent(),
-                (a, b) -> a.incarnation().equals(b.incarnation()) && a.xid() > b.xid() ? a : b);
+                (a, b) ->
+                    Incarnation.same(a.incarnation(), b.incarnation()) && a.xid() > b.xid()
+                        ? a
+                        : b);
           }
           show(u, c.units);
           return true;

@@ -15,6 +15,8 @@ import java.sql.Statement;
  *       replayed. Never deleted singly.
  *   <li>{@code writer}: one row per writer. Units up to {@code resolved_through} are resolved; only
  *       their markers may go.
+ *   <li>{@code timeline}: the timeline of this server that each writer saw last. Another one means
+ *       that a standby was promoted, which may lack what was committed on the one before.
  *   <li>{@code snapshot}: one row per range of a keyless table that was copied as a whole: the
  *       primary's snapshot that the copy saw. A replayed row that meets {@code predicate} and whose
  *       transaction the snapshot sees is there already.
@@ -45,6 +47,9 @@ public final class ControlSchema {
         writer uuid not null,
         sequence bigint not null,
         primary key (writer, sequence));
+      create table if not exists dualwrite.timeline (
+        writer uuid primary key,
+        timeline text not null);
       create table if not exists dualwrite.snapshot (
         table_schema text not null,
         table_name text not null,

@@ -11,7 +11,7 @@ enum Failure {
   CONFLICT,
   /** Somebody else was in the way: try again. */
   CONTENTION,
-  /** A server is gone, full or read-only: back off and try again. */
+  /** A server is gone, full, read-only or lets nobody in: back off and try again. */
   DOWN,
   /** The catalog is not what it was: read it again. */
   CATALOG,
@@ -35,7 +35,13 @@ enum Failure {
       case "25P03", "25P04", "25006" -> DOWN;
       case "42P01", "42703", "42704", "42P10", "42804", "0A000", "26000" -> CATALOG;
       default ->
-          s.startsWith("08") || s.startsWith("57P") || s.startsWith("53") || s.startsWith("58")
+          s.startsWith("08")
+                  || s.startsWith("57P")
+                  || s.startsWith("53")
+                  || s.startsWith("58")
+                  // a password that was changed, a token that expired, a database that is renamed
+                  || s.startsWith("28")
+                  || s.startsWith("3D")
               ? DOWN
               : PERMANENT;
     };

@@ -41,7 +41,11 @@ final class KeylessReplay {
    */
   record Unit(Intent intent, boolean doubtful) {}
 
-  private record Recorded(TableName table, String predicate, PrimarySnapshot snapshot) {}
+  private record Recorded(TableName table, String predicate, PrimarySnapshot snapshot) {
+    boolean of(Table t) {
+      return table.equals(t.root().orElse(t.name()));
+    }
+  }
 
   /** Rows that one statement can insert: the same table, columns and recorded snapshots. */
   private record Group(
@@ -61,10 +65,11 @@ final class KeylessReplay {
   /**
    * Applies the units' keyless rows and commits.
    *
-   * @param suspect told of each unit in doubt that the mirror does not hold, before the commit
+   * @param suspect told, before the commit, of each unit in doubt that the mirror does not hold,
+   *     and of those of which nobody can tell whether a recopy brought their rows
    * @return how many rows were inserted
    */
-  long apply(List<Unit> units, Consumer<Intent> suspect) throws SQLException {
+  long apply(List<Unit> units, Consumer<Unit> suspect) throws SQLException {
     Connection m = null;
     Connection p = null;
     try {
@@ -87,7 +92,7 @@ final class KeylessReplay {
     }
   }
 
-  private long attempt(Connection m, Connection p, List<Unit> units, Consumer<Intent> suspect)
+  private long attempt(Connection m, Connection p, List<Unit> units, Consumer<Unit> suspect)
       throws SQLException {
     Map<TableName, Table> tables = new LinkedHashMap<>();
     for (Unit u : units) {
@@ -111,7 +116,7 @@ final class KeylessReplay {
     for (Unit u : units) {
       if (claimed.contains(u.intent.sequence())) {
         if (u.doubtful) {
-          suspect.accept(u.intent); // durable in the journal before the marker is
+          suspect.accept(u); // durable in the journal before the marker is
         } else {
           todo.add(u);
         }
@@ -134,7 +139,15 @@ final class KeylessReplay {
     }
     Set<Recorded> recorded = recorded(m, roots);
     engine.at(Step.REPLAY_VISIBILITY);
-    long rows = insert(m, todo, tables, recorded);
+    List<Unit> certain = new ArrayList<>();
+    for (Unit u : todo) {
+      if (comparable(u.intent, tables, recorded)) {
+        certain.add(u);
+      } else {
+        suspect.accept(u);
+      }
+    }
+    long rows = insert(m, certain, tables, recorded);
     inserted = rows;
     engine.at(Step.REPLAY_INSERTED);
     // LOCK_BEFORE_VISIBILITY for tables with partitions or chunks: to lock them all beforehand
@@ -250,6 +263,22 @@ final class KeylessReplay {
     return result;
   }
 
+  /** INCARNATION: whether it can be told which of the recorded snapshots see the unit. */
+  private static boolean comparable(
+      Intent unit, Map<TableName, Table> tables, Set<Recorded> recorded) {
+    for (RowChange c : unit.changes()) {
+      if (c.keyless()) {
+        Table t = tables.get(c.table());
+        for (Recorded r : recorded) {
+          if (r.of(t) && !r.snapshot.comparable(unit.incarnation())) {
+            return false;
+          }
+        }
+      }
+    }
+    return true;
+  }
+
   private static long insert(
       Connection m, List<Unit> units, Map<TableName, Table> tables, Set<Recorded> recorded)
       throws SQLException {
@@ -260,8 +289,7 @@ final class KeylessReplay {
           Table t = tables.get(c.table());
           Set<String> predicates = new LinkedHashSet<>();
           for (Recorded r : recorded) {
-            if (r.table.equals(t.root().orElse(t.name()))
-                && r.snapshot.sees(u.intent.xid(), u.intent.incarnation())) {
+            if (r.of(t) && r.snapshot.sees(u.intent.xid(), u.intent.incarnation())) {
               predicates.add(r.predicate);
             }
           }

@@ -209,8 +209,7 @@ public final class MirrorWriter {
     }
   }
 
-  private static void set(Connection c, String what, String value, boolean local)
-      throws SQLException {
+  static void set(Connection c, String what, String value, boolean local) throws SQLException {
     try (PreparedStatement s = c.prepareStatement("select pg_catalog.set_config(?, ?, ?)")) {
       s.setString(1, what);
       s.setString(2, value);

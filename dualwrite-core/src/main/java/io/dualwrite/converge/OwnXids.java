@@ -110,6 +110,7 @@ public final class OwnXids {
             "pg_enum",
             "pg_constraint",
             "pg_trigger",
+            "pg_rewrite",
             "pg_attrdef",
             "pg_namespace",
             "pg_extension")) {

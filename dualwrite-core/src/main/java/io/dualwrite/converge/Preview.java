@@ -300,7 +300,7 @@ public final class Preview {
         replay.apply(
             List.of(new KeylessReplay.Unit(rest, u.doubtful())),
             doubtful -> // those that the mirror does not hold
-            doubtful.changes().stream()
+            doubtful.intent().changes().stream()
                     .filter(RowChange::keyless)
                     .forEach(c -> suspects.add(c.table())));
         rows = replay.inserted;

@@ -14,7 +14,8 @@ public record PrimarySnapshot(String text, String incarnation) {
    * Whether a top-level transaction was over when the snapshot was taken.
    *
    * <p>{@code INCARNATION}: transaction ids are compared only within one incarnation of the server.
-   * A transaction of an earlier one was over; one of a later one cannot have been.
+   * A transaction of an earlier one was over; one of a later one cannot have been. Meaningless
+   * where the two are not {@link #comparable}.
    *
    * @param xid its top-level {@code pg_current_xact_id()}; 0, no transaction, is always over
    * @param of the incarnation of the server it ran on
@@ -23,7 +24,7 @@ public record PrimarySnapshot(String text, String incarnation) {
     if (xid == 0) {
       return true;
     }
-    if (!of.equals(incarnation) && Rules.on(Rules.Rule.INCARNATION)) {
+    if (Rules.on(Rules.Rule.INCARNATION) && !Incarnation.same(of, incarnation)) {
       return Incarnation.earlier(of, incarnation);
     }
     // what pg_visible_in_snapshot does
@@ -36,5 +37,11 @@ public record PrimarySnapshot(String text, String incarnation) {
       return false;
     }
     return !("," + text.substring(b + 1) + ",").contains("," + xid + ",");
+  }
+
+  /** Whether it can be told if {@link #sees} transactions of another incarnation. */
+  public boolean comparable(String other) {
+    return !Rules.on(Rules.Rule.INCARNATION)
+        || Incarnation.order(other, incarnation) != Incarnation.Order.UNKNOWN;
   }
 }

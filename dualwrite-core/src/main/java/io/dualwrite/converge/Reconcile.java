@@ -151,7 +151,7 @@ public final class Reconcile {
                 "select pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::text, "
                     + Incarnation.SQL)) {
           r.next();
-          boolean same = r.getString(2).equals(s.incarnation());
+          boolean same = Incarnation.same(r.getString(2), s.incarnation());
           // the journal keeps the highest number of several transactions: all of them are over only
           // below xmin
           ended |= !same || Long.parseLong(r.getString(1)) > s.xid();

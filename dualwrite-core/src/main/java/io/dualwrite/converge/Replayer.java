@@ -56,6 +56,7 @@ public final class Replayer implements AutoCloseable {
   private static final int PAGE = 1000;
   private static final long MAX_BYTES = 32L << 20; // of a round's units
   private static final int MAX_WAITING = 20_000; // units
+  private static final long LONGEST = TimeUnit.MINUTES.toNanos(1);
 
   /**
    * How long a round waits for what comes right behind: a round of one unit costs both databases
@@ -92,6 +93,7 @@ public final class Replayer implements AutoCloseable {
   private final List<Waiting> waiting = new ArrayList<>();
   private final Set<Integer> primaryPids = new HashSet<>();
   private long lastBeat;
+  private Convergence beaten; // whose mirror had the last heartbeat
 
   private final ReentrantLock state = new ReentrantLock(); // held for moments
   private final Condition changed = state.newCondition();
@@ -182,28 +184,33 @@ public final class Replayer implements AutoCloseable {
 
   private void run() {
     long delay = 0;
+    int units = options.batchUnits();
     while (!closed()) {
       long pause;
       boolean full = false;
       try {
-        ReplayResult r = replayOnce(options.batchUnits());
+        ReplayResult r = replayOnce(units);
         heartbeat(false);
         delay = 0;
-        full = r.resolved() >= options.batchUnits() / 2;
+        full = r.resolved() > units / 2;
+        units = Math.min(options.batchUnits(), units * 2);
         pause =
             r.resolved() > 0 && journal.pendingCount() > r.waiting()
                 ? 0
                 : r.waiting() > 0 ? 50 : options.interval().toMillis();
       } catch (InterruptedException e) {
         break;
-      } catch (SQLException | RuntimeException e) {
+      } catch (SQLException | RuntimeException | Error e) {
         if (closed()) {
           break;
+        }
+        if (e instanceof Error) { // memory, most often: fewer units need less
+          units = Math.max(1, units / 2);
         }
         delay = Math.min(5000, Math.max(100, delay * 2));
         pause = delay;
         if (delay == 100) {
-          LOG.warn("replay stopped for now: {}", e.getMessage());
+          LOG.warn("replay stopped for now: {}", message(e));
         }
         error(e);
       }
@@ -241,11 +248,16 @@ public final class Replayer implements AutoCloseable {
   public boolean drain(Duration timeout) throws InterruptedException {
     long deadline = System.nanoTime() + timeout.toNanos();
     long delay = 5;
+    int units = options.batchUnits();
     while (true) {
       try {
-        ReplayResult r = replayOnce(options.batchUnits());
+        ReplayResult r = replayOnce(units);
         delay = r.resolved() > 0 ? 5 : Math.min(200, delay * 2);
-      } catch (SQLException e) {
+        units = Math.min(options.batchUnits(), units * 2);
+      } catch (SQLException | Error e) {
+        if (e instanceof Error) {
+          units = Math.max(1, units / 2);
+        }
         error(e);
         delay = Math.min(1000, delay * 2);
       }
@@ -269,7 +281,12 @@ public final class Replayer implements AutoCloseable {
     return stats;
   }
 
-  private void error(Exception e) {
+  /** An error's message may be the amount of memory alone. */
+  private static String message(Throwable e) {
+    return e instanceof Error ? e.toString() : e.getMessage();
+  }
+
+  private void error(Throwable e) {
     ReplayStats s = stats;
     stats =
         new ReplayStats(
@@ -278,7 +295,7 @@ public final class Replayer implements AutoCloseable {
             s.rows(),
             s.parked(),
             s.unitsPerSecond(),
-            e.getMessage(),
+            message(e),
             s.waitingForPrimary(),
             s.waitingForMirror());
   }
@@ -475,7 +492,7 @@ public final class Replayer implements AutoCloseable {
       Map<Long, String> byXid = new HashMap<>();
       Set<Long> xids = new LinkedHashSet<>();
       for (Intent i : unknown) {
-        if (i.incarnation().equals(incarnation) || !Rules.on(Rule.INCARNATION)) {
+        if (!Rules.on(Rule.INCARNATION) || Incarnation.same(i.incarnation(), incarnation)) {
           xids.add(i.xid());
         }
       }
@@ -501,7 +518,7 @@ public final class Replayer implements AutoCloseable {
       for (Intent i : unknown) {
         result.put(
             i.sequence(),
-            i.incarnation().equals(incarnation) || !Rules.on(Rule.INCARNATION)
+            !Rules.on(Rule.INCARNATION) || Incarnation.same(i.incarnation(), incarnation)
                 ? byXid.get(i.xid())
                 : "crashed");
       }
@@ -549,11 +566,17 @@ public final class Replayer implements AutoCloseable {
     if (Thread.interrupted()) {
       throw new InterruptedException();
     }
-    Exception error;
+    Throwable error;
     Failure kind = Failure.PERMANENT;
     try {
       apply(r, units);
       return;
+    } catch (Error e) {
+      if (units.size() > 1) {
+        throw e; // with fewer, after a pause: what it lacks the application lacks, too
+      }
+      error = e;
+      kind = Failure.CONTENTION; // nor is it the unit's fault
     } catch (ConvergenceException e) {
       error = e;
     } catch (SQLException e) {
@@ -563,7 +586,7 @@ public final class Replayer implements AutoCloseable {
         throw e;
       }
     }
-    r.error = error.getMessage();
+    r.error = message(error);
     if (units.size() > 1) {
       process(r, units.subList(0, units.size() / 2));
       process(r, units.subList(units.size() / 2, units.size()));
@@ -572,7 +595,7 @@ public final class Replayer implements AutoCloseable {
     fail(r, units.get(0).intent.sequence(), kind, error);
   }
 
-  private void fail(Round r, long unit, Failure kind, Exception error) {
+  private void fail(Round r, long unit, Failure kind, Throwable error) {
     if (kind == Failure.CATALOG) {
       r.engine.invalidate();
     }
@@ -587,19 +610,21 @@ public final class Replayer implements AutoCloseable {
       r.parked++;
     } else {
       long delay =
-          Math.min(
-              TimeUnit.MINUTES.toNanos(1),
-              options.firstDelay().toNanos() << Math.min(20, Math.max(0, attempts - 1)));
+          error instanceof Error
+              ? LONGEST
+              : Math.min(
+                  LONGEST,
+                  options.firstDelay().toNanos() << Math.min(20, Math.max(0, attempts - 1)));
       failed.put(unit, new Failed(attempts, System.nanoTime() + delay));
       r.notYet++;
     }
   }
 
   /** Without the server's details, which may show the application's values. */
-  private static String brief(Exception e) {
+  private static String brief(Throwable e) {
     return e instanceof PSQLException p && p.getServerErrorMessage() != null
         ? p.getSQLState() + " " + p.getServerErrorMessage().getMessage()
-        : e.getMessage();
+        : message(e);
   }
 
   /** Applies the units; of tables that the primary has no more nothing is asked. */
@@ -714,14 +739,16 @@ public final class Replayer implements AutoCloseable {
     }
     if (!keyless.isEmpty()) {
       KeylessReplay replay = new KeylessReplay(r.engine, journal.writer());
-      Consumer<Intent> doubt =
-          i ->
+      Consumer<KeylessReplay.Unit> doubt =
+          u ->
               suspect(
-                  tables(i),
-                  i,
+                  tables(u.intent()),
+                  u.intent(),
                   "it is not known whether rows of transaction "
-                      + i.xid()
-                      + " committed before the primary crashed");
+                      + u.intent().xid()
+                      + (u.doubtful()
+                          ? " committed before the primary crashed"
+                          : " were copied before or after the primary failed over"));
       try {
         r.rows += replay.apply(keyless, doubt);
       } catch (SQLException e) {
@@ -1266,31 +1293,94 @@ public final class Replayer implements AutoCloseable {
       long through = journal.resolvedThrough();
       long pending = journal.pendingCount() + journal.inFlightCount();
       String writer = journal.writer().toString();
-      Connection m = Session.open(engines.get().mirror());
-      try (PreparedStatement s =
-          m.prepareStatement(
-              Session.PINS
-                  + ";\ninsert into dualwrite.writer as w (writer, resolved_through, host, pending, goodbye)"
-                  + " values (?::text::uuid, ?, ?::text, ?, ?) on conflict (writer) do update set"
-                  + " resolved_through = greatest(w.resolved_through, excluded.resolved_through),"
-                  + " heartbeat = now(), host = excluded.host, pending = excluded.pending, goodbye = excluded.goodbye;\n"
-                  + "delete from dualwrite.marker where writer = ?::text::uuid and abs(sequence) <= ?")) {
-        int p = MirrorWriter.pins(s, ApplyLimits.DEFAULT, "pg_catalog");
-        s.setString(p++, writer);
-        s.setLong(p++, through);
-        s.setString(p++, host());
-        s.setLong(p++, pending);
-        s.setBoolean(p++, goodbye && pending == 0 && journal.parked().isEmpty());
-        s.setString(p++, writer);
-        s.setLong(p, through);
-        s.execute();
+      Convergence engine = engines.get();
+      Connection m = Session.open(engine.mirror());
+      try {
+        try {
+          promoted(m, writer, engine == beaten);
+        } catch (SQLException e) {
+          if (!"42P01".equals(e.getSQLState())) {
+            throw e;
+          }
+          m.rollback(); // a former version's schema, in a replay by hand
+        }
+        beat(m, writer, through, pending, goodbye);
         MirrorWriter.commit(m);
         lastBeat = now;
+        beaten = engine;
       } finally {
         Session.close(m);
       }
     } finally {
       round.unlock();
+    }
+  }
+
+  private void beat(Connection m, String writer, long through, long pending, boolean goodbye)
+      throws SQLException {
+    try (PreparedStatement s =
+        m.prepareStatement(
+            Session.PINS
+                + ";\ninsert into dualwrite.writer as w (writer, resolved_through, host, pending, goodbye)"
+                + " values (?::text::uuid, ?, ?::text, ?, ?) on conflict (writer) do update set"
+                + " resolved_through = greatest(w.resolved_through, excluded.resolved_through),"
+                + " heartbeat = now(), host = excluded.host, pending = excluded.pending, goodbye = excluded.goodbye;\n"
+                + "delete from dualwrite.marker where writer = ?::text::uuid and abs(sequence) <= ?")) {
+      int p = MirrorWriter.pins(s, ApplyLimits.DEFAULT, "pg_catalog");
+      s.setString(p++, writer);
+      s.setLong(p++, through);
+      s.setString(p++, host());
+      s.setLong(p++, pending);
+      s.setBoolean(p++, goodbye && pending == 0 && journal.parked().isEmpty());
+      s.setString(p++, writer);
+      s.setLong(p, through);
+      s.execute();
+    }
+  }
+
+  /**
+   * Rule 4: a standby of the mirror that was promoted may lack what the mirror held, and which
+   * units of work that were is known nowhere: everything becomes suspect, before the timeline is
+   * noted.
+   *
+   * @param known whether this one has noted it there before
+   */
+  private void promoted(Connection m, String writer, boolean known) throws SQLException {
+    String now;
+    String before;
+    try (PreparedStatement s =
+        m.prepareStatement(
+            "select "
+                + Incarnation.TIMELINE
+                + ", (select timeline from dualwrite.timeline where writer = ?::text::uuid)")) {
+      s.setString(1, writer);
+      try (ResultSet r = s.executeQuery()) {
+        r.next();
+        now = r.getString(1);
+        before = r.getString(2);
+      }
+    }
+    if (now.equals(before)) {
+      return;
+    }
+    if (before != null || known) {
+      LOG.warn("a standby of the mirror was promoted: all tables are suspect, as it may lack rows");
+      long micros = TimeUnit.MILLISECONDS.toMicros(System.currentTimeMillis());
+      journal.suspect(
+          new Suspect(
+              RowChange.NO_TABLE,
+              "a standby of the mirror was promoted and may lack what the mirror held",
+              micros,
+              "",
+              0));
+    }
+    try (PreparedStatement s =
+        m.prepareStatement(
+            "insert into dualwrite.timeline (writer, timeline) values (?::text::uuid, ?)"
+                + " on conflict (writer) do update set timeline = excluded.timeline")) {
+      s.setString(1, writer);
+      s.setString(2, now);
+      s.executeUpdate();
     }
   }
 

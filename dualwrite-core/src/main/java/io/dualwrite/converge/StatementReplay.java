@@ -3,14 +3,18 @@ package io.dualwrite.converge;
 import io.dualwrite.catalog.TableName;
 import io.dualwrite.journal.Intent;
 import io.dualwrite.journal.RowChange;
+import io.dualwrite.sql.Sql;
+import io.dualwrite.sql.StatementInfo;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Savepoint;
 import java.sql.Statement;
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.UUID;
@@ -60,11 +64,18 @@ final class StatementReplay {
         }
         if (c.alone()) {
           m.commit();
+          dropUnfinished(engine, m, c);
           m.setAutoCommit(true);
           try {
             MirrorWriter.statement(m, c);
           } catch (SQLException e) {
             if (!done(e, c.rows()[0][0])) {
+              try {
+                m.setAutoCommit(false);
+                dropUnfinished(engine, m, c);
+              } catch (SQLException left) { // the next attempt does it
+                e.addSuppressed(left);
+              }
               throw e;
             }
           } finally {
@@ -109,6 +120,53 @@ final class StatementReplay {
       Session.close(m);
       engine.invalidate();
     }
+  }
+
+  /**
+   * Drops the invalid indexes that CREATE INDEX CONCURRENTLY left on its table when it failed, or
+   * its connection was lost: one of that name passes for what the statement makes, and a unique one
+   * refuses rows already. Whoever builds one holds the lock under which they are looked for.
+   */
+  private static void dropUnfinished(Convergence engine, Connection m, RowChange c)
+      throws SQLException {
+    String text = c.rows()[0][0];
+    List<StatementInfo> statements = Sql.analyze(text).statements();
+    if (!begins(text, "create")
+        || statements.size() != 1
+        || statements.get(0).objects().isEmpty()) {
+      return;
+    }
+    String table = statements.get(0).objects().get(0);
+    MirrorWriter.set(m, "search_path", c.rows()[0][1], true);
+    try (Statement s = m.createStatement()) {
+      if (!invalid(m, table).isEmpty()) {
+        s.execute(
+            "set local lock_timeout = " + engine.options().resyncLimits().lockTimeout().toMillis());
+        s.execute("lock table " + table + " in share update exclusive mode");
+        for (String index : invalid(m, table)) {
+          s.execute("drop index " + index);
+          LOG.warn("the mirror's invalid index {} is dropped: its building was cut short", index);
+        }
+      }
+    }
+    m.commit();
+  }
+
+  private static List<String> invalid(Connection m, String table) throws SQLException {
+    List<String> result = new ArrayList<>();
+    try (PreparedStatement s =
+        m.prepareStatement(
+            "select i.indexrelid::pg_catalog.regclass::text from pg_catalog.pg_index i"
+                + " join pg_catalog.pg_class c on c.oid = i.indexrelid"
+                + " where i.indrelid = pg_catalog.to_regclass(?) and not i.indisvalid and c.relkind = 'i'")) {
+      s.setString(1, table);
+      try (ResultSet r = s.executeQuery()) {
+        while (r.next()) {
+          result.add(r.getString(1));
+        }
+      }
+    }
+    return result;
   }
 
   private static boolean claim(Connection m, UUID writer, long sequence) throws SQLException {
@@ -207,20 +265,23 @@ final class StatementReplay {
    */
   private static boolean done(SQLException e, String text) {
     String state = e.getSQLState() == null ? "" : e.getSQLState();
-    String t = text.stripLeading();
-    if (t.regionMatches(true, 0, "create", 0, 6)) {
+    if (begins(text, "create")) {
       return switch (state) {
         case "42P07", "42710", "42P06", "42723" -> true; // there is one of that name
         default -> false;
       };
     }
-    if (t.regionMatches(true, 0, "drop", 0, 4)) {
+    if (begins(text, "drop")) {
       return switch (state) {
         case "42P01", "42704", "42883", "3F000" -> true; // there is none
         default -> false;
       };
     }
     return false;
+  }
+
+  private static boolean begins(String text, String word) {
+    return text.stripLeading().regionMatches(true, 0, word, 0, word.length());
   }
 
   private static String first(Intent unit) {

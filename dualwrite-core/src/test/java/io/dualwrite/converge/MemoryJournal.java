@@ -23,6 +23,9 @@ final class MemoryJournal implements Journal {
   private final List<Suspect> suspects = new ArrayList<>();
   private long sequence;
 
+  /** How many units were asked for last. */
+  volatile int asked;
+
   @Override
   public UUID writer() {
     return writer;
@@ -54,6 +57,7 @@ final class MemoryJournal implements Journal {
 
   @Override
   public synchronized List<Pending> pending(long after, int limit) {
+    asked = limit;
     return released.entrySet().stream()
         .filter(e -> e.getKey() > after && !parked.containsKey(e.getKey()))
         .limit(limit)

@@ -33,6 +33,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.Set;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
@@ -382,11 +383,12 @@ class ReplayTest {
             + " begin if s is not null then raise exception 'no' using errcode = s; end if; return true; end $$;"
             + "alter table t add constraint c check (public.hit())");
     int n = 0;
-    // full, out of memory or connections, read-only, I/O, shut down, canceled, locked, deadlocked
+    // full, out of memory or connections, read-only, I/O, shut down, canceled, locked, deadlocked,
+    // wrong password, role not let in, no such database
     for (String state :
         List.of(
             "53100", "53200", "53300", "25006", "58030", "57P01", "57014", "55P03", "40001",
-            "40P01")) {
+            "40P01", "28P01", "28000", "3D000")) {
       String id = Integer.toString(++n);
       f.pair.executeTarget("insert into fault values ('" + state + "')");
       pending(
@@ -489,6 +491,53 @@ class ReplayTest {
       f.close();
       f = new Fixture();
     }
+  }
+
+  /** As when the rows of several units are too many for the memory, or those of a single one. */
+  @Test
+  void anErrorEndsNoReplay() throws Exception {
+    f.with("create table k(a int)");
+    for (int i = 1; i <= 6; i++) {
+      pending("insert into k values (" + i + ")", Outcome.COMMITTED, insert("k", "" + i));
+    }
+    AtomicInteger alone = new AtomicInteger();
+    CountDownLatch told = new CountDownLatch(1);
+    f.engine.hook =
+        s -> {
+          if (s == Step.REPLAY_INSERTED && f.journal.asked > 2) { // one, and one more than that
+            throw new OutOfMemoryError("a test's");
+          }
+          if (s == Step.REPLAY_INSERTED && alone.incrementAndGet() == 1) {
+            try {
+              told.await();
+            } catch (InterruptedException e) {
+              Thread.currentThread().interrupt();
+            }
+            throw new OutOfMemoryError("a test's");
+          }
+        };
+    ReplayerOptions four = new ReplayerOptions(4, 1, Duration.ofMillis(1), Duration.ofMillis(100));
+    try (Replayer r = new Replayer(f.journal, () -> f.engine, four)) {
+      r.start();
+      Fixture.await("one is at hand", () -> alone.get() > 0);
+      assertEquals("java.lang.OutOfMemoryError: a test's", r.stats().lastError());
+      f.engine.hook = s -> {};
+      told.countDown();
+      Fixture.await("the others are done", () -> f.journal.pendingCount() == 1);
+      assertEquals("5", mirror("select count(*) from k"));
+    }
+    assertEquals(List.of(), f.journal.parked());
+    pending("insert into k values (7)", Outcome.COMMITTED, insert("k", "7"));
+    f.engine.hook =
+        s -> {
+          if (s == Step.REPLAY_INSERTED && f.journal.asked > 3) {
+            throw new OutOfMemoryError("a test's");
+          }
+        };
+    try (Replayer r = new Replayer(f.journal, () -> f.engine, four)) {
+      assertTrue(r.drain(Duration.ofSeconds(30)), () -> "not drained: " + r.stats());
+    }
+    f.assertEqual("k");
   }
 
   private String mirrorOrNull(String sql) throws SQLException {
@@ -958,6 +1007,60 @@ class ReplayTest {
     assertEquals("0", mirror("select count(*) from dualwrite.suspect"));
   }
 
+  /** CREATE INDEX CONCURRENTLY that fails leaves an invalid index of the name. */
+  @Test
+  void anIndexThatWasBuiltHalfIsBuiltAgain() throws Exception {
+    f.with("create table t(id int primary key, v int)");
+    f.pair.executeSource("insert into t values (1, 1), (2, 2)");
+    f.pair.executeTarget("insert into t values (1, 1), (2, 1)");
+    String half = "select count(*) from pg_index where not indisvalid";
+    String whole =
+        "select string_agg(indexrelid::regclass::text, ',' order by 1) from pg_index"
+            + " where indrelid = 't'::regclass and indisvalid and not indisprimary";
+    for (String sql :
+        List.of(
+            "create unique index concurrently t_v on t(v)",
+            "create unique index concurrently on public.t(v)")) {
+      pending(
+          "select pg_current_xact_id()",
+          Outcome.COMMITTED,
+          RowChange.statement(sql, "public", null, true));
+    }
+    try (Replayer r = f.replayer()) {
+      assertEquals(new ReplayResult(0, 0, 0, 0, 2), r.replayOnce(10));
+      assertEquals("0", mirror(half)); // which refused rows as well
+    }
+    // that of a process that died at it
+    try (Connection m = f.pair.target()) {
+      assertThrows(
+          SQLException.class, () -> execute(m, "create unique index concurrently t_v on t(v)"));
+    }
+    assertEquals("1", mirror(half));
+    f.pair.executeTarget("update t set v = 2 where id = 2");
+    drain();
+    assertEquals("t_v,t_v_idx", mirror(whole));
+    assertEquals("0", mirror(half));
+  }
+
+  /** A table's first rule changes the table's own row in the catalog, the second does not. */
+  @Test
+  void aReplayedRuleRestsOnTheMirror() throws Exception {
+    f.with("create table t(id int primary key)", "create table log(a int)");
+    for (String rule : List.of("r1", "r2")) {
+      String sql = "create rule " + rule + " as on insert to t do also insert into log values (1)";
+      pending(sql, Outcome.COMMITTED, RowChange.statement(sql, "public", null, false));
+      drain();
+    }
+    assertEquals(
+        "r1 D, r2 D",
+        mirror(
+            "select string_agg(rulename || ' ' || ev_enabled::text, ', ' order by rulename) from pg_rewrite"
+                + " where ev_class = 't'::regclass"));
+    try (Connection m = f.pair.target()) {
+      assertEquals(2, Triggers.enableAll(m));
+    }
+  }
+
   /**
    * The suspects of the transaction itself may have been closed before its statement is replayed.
    */
@@ -1035,9 +1138,9 @@ class ReplayTest {
         }
       }
     }
-    PrimarySnapshot s = new PrimarySnapshot("10:10:", "100.5/1/200.5");
-    assertTrue(s.sees(99, "100.5/1/100.5"), "an earlier incarnation is over");
-    assertFalse(s.sees(1, "100.5/1/300.5"), "a later one had not begun");
+    PrimarySnapshot s = new PrimarySnapshot("10:10:", "100.5/00000001/200.5");
+    assertTrue(s.sees(99, "100.5/00000001/100.5"), "an earlier incarnation is over");
+    assertFalse(s.sees(1, "100.5/00000001/300.5"), "a later one had not begun");
   }
 
   /** A unit was lost in a crash of the primary, and its xid is another's now, who committed. */
@@ -1074,6 +1177,34 @@ class ReplayTest {
     Rules.off(Rule.INCARNATION);
     crashed();
     assertFalse(f.equal("k"), "the switch has no effect");
+  }
+
+  /** The name of the server before the timeline was read from the log being written. */
+  @Test
+  void aTransactionThatRunsUnderTheServersFormerNameIsWaitedFor() throws Exception {
+    f.with("create table k(a int)", "create table t(id int primary key, v text)");
+    Connection p = f.primary();
+    execute(p, "insert into t values (1, 'x'); insert into k values (1)");
+    String name = Incarnation.of(p);
+    Intent i =
+        new Intent(
+            f.journal.nextSequence(),
+            0,
+            0,
+            name.replace("/00000001/", "/1/"),
+            Long.parseLong(value(p, "select pg_current_xact_id()")),
+            Integer.parseInt(value(p, "select pg_backend_pid()")),
+            List.of(upsert("t", IV, row("1", "x")), insert("k", "1")));
+    assertFalse(name.equals(i.incarnation()), name);
+    f.journal.append(i);
+    f.journal.release(i.sequence(), Outcome.UNKNOWN);
+    try (Replayer r = f.replayer()) {
+      assertEquals(new ReplayResult(0, 0, 0, 0, 1), r.replayOnce(10));
+    }
+    p.commit();
+    drain();
+    assertEquals(List.of(), f.journal.suspects());
+    f.assertEqual("t", "k");
   }
 
   @Test

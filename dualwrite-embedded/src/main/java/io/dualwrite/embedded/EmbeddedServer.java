@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -41,6 +42,34 @@ final class EmbeddedServer extends PgServer {
     run(List.of("cp", "-a", template + "/.", data.toString()));
     restart();
     Runtime.getRuntime().addShutdownHook(atExit);
+  }
+
+  /** With data of another server, which was stopped in good order. */
+  private EmbeddedServer(EmbeddedServer primary) {
+    major = primary.major;
+    settings = primary.settings;
+    try {
+      port = freePort();
+      data = Files.createTempDirectory("dualwrite-pg");
+      run(List.of("cp", "-a", primary.data + "/.", data.toString()));
+      Files.createFile(data.resolve("standby.signal"));
+      Files.writeString(
+          data.resolve("postgresql.auto.conf"),
+          "primary_conninfo = 'host=localhost port=" + primary.port + " user=postgres'\n",
+          StandardOpenOption.APPEND);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+    restart();
+    Runtime.getRuntime().addShutdownHook(atExit);
+  }
+
+  @Override
+  public PgServer standby() {
+    stop();
+    PgServer standby = new EmbeddedServer(this);
+    restart();
+    return standby;
   }
 
   private static Path template(int major) {

@@ -120,6 +120,14 @@ public abstract class PgServer implements AutoCloseable {
     }
   }
 
+  /**
+   * Starts a streaming standby of it; {@code pg_promote()} makes a primary of that. The server is
+   * stopped and started again meanwhile.
+   */
+  public PgServer standby() {
+    throw new UnsupportedOperationException("only an embedded server has a standby");
+  }
+
   /** Kills every process of the server with SIGKILL: a crash. */
   public abstract void kill();
 

@@ -79,7 +79,7 @@ final class Healer implements AutoCloseable {
         try {
           run(reconcile);
           told = false;
-        } catch (SQLException | RuntimeException e) {
+        } catch (SQLException | RuntimeException | Error e) {
           if (isClosed()) {
             return;
           }

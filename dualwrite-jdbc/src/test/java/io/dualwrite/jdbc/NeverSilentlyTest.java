@@ -5,8 +5,10 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.dualwrite.catalog.TableName;
 import io.dualwrite.config.Setting;
 import io.dualwrite.control.Side;
+import io.dualwrite.journal.Suspect;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
@@ -18,6 +20,8 @@ import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -28,6 +32,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 import org.postgresql.PGConnection;
 import org.postgresql.core.BaseConnection;
 import org.postgresql.core.BaseStatement;
+import org.postgresql.ds.PGSimpleDataSource;
 import org.postgresql.fastpath.Fastpath;
 import org.postgresql.jdbc.PgConnection;
 
@@ -494,6 +499,41 @@ class NeverSilentlyTest {
         p.executeUpdate();
       }
       assertEquals(1, f.ds.reconcile());
+      f.assertEqual();
+    }
+  }
+
+  /** As when there is no memory for a moment. */
+  @Test
+  void anErrorEndsNoReconcilingInTheBackground() throws SQLException {
+    AtomicInteger thrown = new AtomicInteger();
+    AtomicBoolean well = new AtomicBoolean();
+    try (Fixture f = Fixture.shared("create table nokey(v int)")) {
+      PGSimpleDataSource source =
+          new PGSimpleDataSource() {
+            private static final long serialVersionUID = 1;
+
+            @Override
+            public Connection getConnection() throws SQLException {
+              if (Thread.currentThread().getName().equals("dualwrite-reconcile") && !well.get()) {
+                thrown.incrementAndGet();
+                throw new OutOfMemoryError("a test's");
+              }
+              return super.getConnection();
+            }
+          };
+      source.setUrl(f.pair.sourceUrl());
+      source.setUser("postgres");
+      source.setPassword("postgres");
+      f.open(b -> b.source(source)).ready();
+      f.pair.executeSource("insert into nokey values (1)");
+      f.ds
+          .writer()
+          .journal
+          .suspect(new Suspect(new TableName("public", "nokey"), "test", 1, "", 0));
+      Fixture.await("there was an error", () -> thrown.get() > 0);
+      well.set(true);
+      Fixture.await("reconciled", () -> f.ds.status().suspects().isEmpty());
       f.assertEqual();
     }
   }
