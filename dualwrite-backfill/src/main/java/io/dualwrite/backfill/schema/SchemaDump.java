@@ -41,7 +41,7 @@ public final class SchemaDump {
           "\\d+; \\d+ \\d+ (TABLE|INDEX|CONSTRAINT|FK CONSTRAINT|SEQUENCE|VIEW|MATERIALIZED VIEW) .*");
 
   private static final Pattern COLUMN_OPTIONS =
-      Pattern.compile("(ALTER (?:FOREIGN )?TABLE ONLY .* ALTER COLUMN .* SET \\()(.*)(\\);)");
+      Pattern.compile("(?s)(ALTER (?:FOREIGN )?TABLE ONLY .* ALTER COLUMN .* SET \\()(.*)(\\);)");
 
   private SchemaDump() {}
 
@@ -211,7 +211,7 @@ public final class SchemaDump {
     try (BufferedReader in = Files.newBufferedReader(from, StandardCharsets.UTF_8);
         BufferedWriter out = Files.newBufferedWriter(to, StandardCharsets.UTF_8)) {
       String line;
-      while ((line = in.readLine()) != null) {
+      while ((line = line(in)) != null) {
         header &= !line.startsWith("-- Name: ");
         line = withoutMark(line);
         if (line == null || header && line.startsWith("SET transaction_timeout")) {
@@ -229,6 +229,16 @@ public final class SchemaDump {
       }
     }
     return HexFormat.of().formatHex(digest.digest());
+  }
+
+  /** Up to the next line feed: a carriage return may be part of a literal or a function's body. */
+  private static String line(BufferedReader in) throws IOException {
+    StringBuilder b = new StringBuilder();
+    int c;
+    while ((c = in.read()) >= 0 && c != '\n') {
+      b.append((char) c);
+    }
+    return c < 0 && b.isEmpty() ? null : b.toString();
   }
 
   /**

@@ -311,6 +311,43 @@ class SchemaTest {
     }
   }
 
+  /** In every place of a definition that keeps a text. */
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("moves")
+  void carriageReturnsInDefinitionsStayWhatTheyAre(Move move, @TempDir Path dir)
+      throws SQLException {
+    try (PgPair pair = move.begin();
+        Connection s = pair.source();
+        Connection t = pair.target()) {
+      pair.executeSource(
+          """
+          create table a(id int primary key, body text default E'a\\r\\nb' check (body !~ E'\\r[^\\n]'),
+            g text generated always as (replace(body, E'\\r', E'\\n')) stored);
+          create index i on a((body || E'\\r')) where body <> E'\\r\\n';
+          create view v as select E'x\\ry' as x;
+          create function f() returns text language sql as E'select 1;\\r\\nselect ''\\r''';
+          comment on table a is E'one\\r\\ntwo\\rthree'""");
+      String role = "role_of_" + pair.database();
+      pair.executeSource("create role " + role + "; comment on role " + role + " is E'a\\rb'");
+      move.restore(pair, move.dump(pair, dir).files());
+      String definitions =
+          "select string_agg(encode(convert_to(d, 'UTF8'), 'escape'), '; ' order by d) from ("
+              + "select pg_get_constraintdef(oid) d from pg_constraint where conrelid = 'a'::regclass and contype = 'c'"
+              + " union all select pg_get_expr(adbin, adrelid) from pg_attrdef where adrelid = 'a'::regclass"
+              + " union all select pg_get_indexdef('i'::regclass)"
+              + " union all select pg_get_viewdef('v'::regclass)"
+              + " union all select prosrc from pg_proc where proname = 'f'"
+              + " union all select obj_description('a'::regclass)"
+              + " union all select shobj_description('"
+              + role
+              + "'::regrole, 'pg_authid')) x";
+      assertEquals(value(s, definitions), value(t, definitions));
+      pair.executeTarget("insert into a(id) values (1)"); // the default and the constraint agree
+      pair.executeTarget("drop role " + role);
+      pair.executeSource("drop role " + role);
+    }
+  }
+
   @Test
   void programsThatAreTooOldAreNamed() {
     for (PgTools old : PgTools.installed()) {
