@@ -370,8 +370,10 @@ class CommandsTest {
   void connectionStringThatIsNoneIsAUsageError() {
     assertEquals(
         ExitCode.USAGE, run("copy", "--source", "mysql://a/b", "--target", "postgres://a/b"));
-    assertTrue(err.toString().contains("--source: 'mysql://a/b'"), err.toString());
+    assertTrue(err.toString().contains("--source: this is no connection string"), err.toString());
     assertTrue(err.toString().contains("postgres://"), err.toString());
+    assertEquals(ExitCode.USAGE, run("status", "--target", "host=h user=app password=hunter2"));
+    assertFalse(err.toString().contains("hunter2"), err.toString());
   }
 
   @Test
