@@ -256,6 +256,10 @@ public final class PgUri {
             throw malformed(text, "ssl must be true; for anything else use sslmode");
           }
         }
+        // the URL made here has a host and a port, which would go before the service's
+        case "service" ->
+            throw malformed(
+                text, "a service is read from a JDBC URL only: jdbc:postgresql:///?service=NAME");
         case "fallback_application_name" -> fallbackName = value;
         default -> {
           if (DROPPED.contains(name)) {

@@ -93,6 +93,8 @@ class PgUriTest {
         "postgres://u:hunter2@h/d?client_encoding=latin1",
         "postgres://u:hunter2@%2Fvar%2Frun/d",
         "postgres://u:hunter2@h/d?host=/var/run",
+        "postgres:///?service=prod",
+        "postgres://u:hunter2@h:5432/d?service=prod",
         "postgres://u:hunter2@h/d?host=a,b&port=1,2,3",
         "mysql://u:hunter2@h/d",
         "jdbc:mysql://h/d?password=hunter2",
