@@ -18,6 +18,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.sql.Connection;
+import java.sql.DriverManager;
 import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
@@ -345,6 +346,27 @@ class SchemaTest {
       pair.executeTarget("insert into a(id) values (1)"); // the default and the constraint agree
       pair.executeTarget("drop role " + role);
       pair.executeSource("drop role " + role);
+    }
+  }
+
+  @Test
+  void anAddressOfIPv6IsToldAsLibpqReadsIt() {
+    assertEquals(
+        "::1,2001:db8::1,h",
+        LibpqEnvironment.of(PgUri.parse("postgres://u@[::1],[2001:db8::1]:5433,h/d"))
+            .get("PGHOST"));
+    Installation installation = Installation.any().orElse(null);
+    assumeTrue(installation != null, Installation.NONE);
+    PgTools tools = PgTools.find(Optional.of(installation.bin()), 0, 0);
+    try (PgServer server = installation.start("listen_addresses=localhost,::1", "fsync=off")) {
+      PgUri uri = PgUri.parse("postgres://postgres@[::1]:" + server.port() + "/postgres");
+      try (Connection c = DriverManager.getConnection(uri.jdbcUrl(), uri.credentials())) {
+        assertTrue(c.isValid(0));
+      } catch (SQLException e) {
+        assumeTrue(false, "skipped: this machine has no address [::1]: " + e.getMessage());
+      }
+      assertEquals(
+          "1", tools.run(LibpqEnvironment.of(uri), "psql", List.of("-XAtc", "select 1")).strip());
     }
   }
 
