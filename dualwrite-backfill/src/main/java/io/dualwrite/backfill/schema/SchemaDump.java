@@ -93,6 +93,7 @@ public final class SchemaDump {
           new ArrayList<>(
               List.of(
                   "--format=custom",
+                  "--encoding=UTF8", // whatever the source's is: it is read and changed here
                   "--file=" + archive,
                   "--quote-all-identifiers",
                   "--no-tablespaces",
@@ -271,6 +272,7 @@ public final class SchemaDump {
         new ArrayList<>(
             List.of(
                 "--roles-only",
+                "--encoding=UTF8",
                 "--quote-all-identifiers",
                 "--no-password",
                 "--database=" + connection.getCatalog()));

@@ -370,6 +370,39 @@ class SchemaTest {
     }
   }
 
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("moves")
+  void namesOfASourceInAnotherEncodingComeOver(Move move, @TempDir Path dir) throws SQLException {
+    try (PgPair pair = move.begin();
+        Connection t = pair.target()) {
+      String database = pair.database() + "_latin1";
+      pair.executeSource(
+          "create database " + database + " encoding latin1 template template0 locale 'C'");
+      String role = "rôle_of_" + pair.database();
+      PgUri uri =
+          PgUri.parse(pair.sourceServer().url(database))
+              .withCredentials(pair.sourceServer().user(), pair.sourceServer().password());
+      SchemaFiles files;
+      try (Connection s = pair.sourceServer().connect(database);
+          Statement st = s.createStatement()) {
+        st.execute("create table \"größe\"(id int primary key, v text default 'é')");
+        st.execute("comment on table \"größe\" is 'naïve'");
+        st.execute("create role \"" + role + "\"");
+        files = SchemaDump.dump(s, uri, move.target, dir, move.options()).files();
+        st.execute("drop role \"" + role + "\"");
+      }
+      move.restore(pair, files);
+      assertEquals(
+          "größe 'é'::text naïve",
+          value(
+              t,
+              "select concat_ws(' ', c.relname, pg_get_expr(d.adbin, d.adrelid), obj_description(c.oid))"
+                  + " from pg_class c join pg_attrdef d on d.adrelid = c.oid where c.relname = 'größe'"));
+      pair.executeTarget("drop role \"" + role + "\""); // it is there
+      pair.executeSource("drop database " + database);
+    }
+  }
+
   @Test
   void programsThatAreTooOldAreNamed() {
     for (PgTools old : PgTools.installed()) {
