@@ -358,6 +358,29 @@ class CommandsTest {
   }
 
   @Test
+  void statusAndCleanNeedTheTargetAlone() throws SQLException, IOException {
+    int nobody;
+    try (ServerSocket s = new ServerSocket(0)) {
+      nobody = s.getLocalPort();
+    }
+    try (PgPair pair = PgPair.shared()) {
+      pair.execute("create table t(id int primary key)");
+      assertEquals(ExitCode.DONE, run(pair, "stage"), said());
+      String target = uri(pair.targetServer(), pair.database());
+      assertEquals(ExitCode.DONE, run("status", "--target", target), said());
+      assertTrue(said().contains("of 1 chunks copied"), said());
+      String gone = "postgres://me@localhost:" + nobody + "/shop";
+      assertEquals(
+          ExitCode.DONE, run("status", "--json", "--source", gone, "--target", target), said());
+      assertTrue(said().contains("\"chunks\":1,"), said());
+      assertEquals(ExitCode.DONE, run("clean", "--target", target), said());
+      assertEquals(ExitCode.DONE, run("status", "--source", gone, "--target", target), said());
+      assertTrue(said().contains("nothing staged"), said());
+      assertEquals("", err.toString());
+    }
+  }
+
+  @Test
   void wrongPasswordAndDatabaseAreToldApart() throws SQLException {
     try (PgPair pair = PgPair.shared()) {
       String good = uri(pair.sourceServer(), pair.database());
