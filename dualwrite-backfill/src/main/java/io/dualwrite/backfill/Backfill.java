@@ -190,6 +190,15 @@ public final class Backfill {
    *     definitions would be lost
    */
   public void clean() {
+    clean(targets);
+  }
+
+  /** {@link #clean()} where the source is not there any more. */
+  public static void clean(DataSource target) {
+    clean(new Sessions(target, Side.TARGET));
+  }
+
+  private static void clean(Sessions targets) {
     try (Connection t = targets.getConnection()) {
       List<String> missing = TaskStore.installed(t) ? Indexes.missing(t) : List.of();
       if (!missing.isEmpty()) {
@@ -205,6 +214,15 @@ public final class Backfill {
 
   /** Where the backfill stands. */
   public BackfillStatus status() {
+    return status(targets);
+  }
+
+  /** {@link #status()} where the source is not there, or not now. */
+  public static BackfillStatus status(DataSource target) {
+    return status(new Sessions(target, Side.TARGET));
+  }
+
+  private static BackfillStatus status(Sessions targets) {
     try (Connection t = targets.getConnection()) {
       if (!TaskStore.installed(t)) {
         return new BackfillStatus(false, List.of(), 0, 0, List.of(), 0, 0, 0, 0);

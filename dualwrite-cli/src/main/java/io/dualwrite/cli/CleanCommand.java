@@ -1,5 +1,7 @@
 package io.dualwrite.cli;
 
+import io.dualwrite.backfill.Backfill;
+import io.dualwrite.control.Side;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -26,7 +28,7 @@ final class CleanCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    databases.backfill().clean();
+    Backfill.clean(databases.dataSource(Side.TARGET));
     Terminal.standard().println("the backfill's tasks are gone from the target");
     return ExitCode.DONE;
   }

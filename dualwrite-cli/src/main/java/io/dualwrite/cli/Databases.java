@@ -105,6 +105,29 @@ final class Databases {
               + ": "
               + (message.startsWith(prefix) ? message.substring(prefix.length()) : message));
     }
+    if (option != null) {
+      credentials(b, file, side, PgUri.parse(option));
+    }
+  }
+
+  /**
+   * Settings of their own go before what the URL names, but not the file's before the option's URL;
+   * and a password is its user's alone.
+   */
+  private static void credentials(Settings.Builder b, Settings file, Side side, PgUri option) {
+    boolean source = side == Side.SOURCE;
+    Setting user = source ? Setting.SOURCE_USERNAME : Setting.TARGET_USERNAME;
+    String before = file.string(user);
+    if (before == null && file.isSet(source ? Setting.SOURCE_URL : Setting.TARGET_URL)) {
+      before = (source ? file.source() : file.target()).user();
+    }
+    boolean another = option.user() != null && !option.user().equals(before);
+    if (another) {
+      b.set(user, (String) null);
+    }
+    if (another || option.password() != null) {
+      b.set(source ? Setting.SOURCE_PASSWORD : Setting.TARGET_PASSWORD, (String) null);
+    }
   }
 
   private static String variable(Side side) {

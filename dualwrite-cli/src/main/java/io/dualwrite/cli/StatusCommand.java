@@ -2,6 +2,7 @@ package io.dualwrite.cli;
 
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.dualwrite.backfill.Backfill;
 import io.dualwrite.backfill.BackfillStatus;
 import io.dualwrite.backfill.FailedTask;
 import io.dualwrite.control.Roles;
@@ -12,6 +13,7 @@ import java.sql.SQLException;
 import java.sql.Statement;
 import java.util.List;
 import java.util.concurrent.Callable;
+import javax.sql.DataSource;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 
@@ -52,7 +54,8 @@ final class StatusCommand implements Callable<Integer> {
   @Override
   public Integer call() throws SQLException {
     Terminal terminal = Terminal.standard();
-    try (Connection c = databases.dataSource(Side.TARGET).getConnection();
+    DataSource target = databases.dataSource(Side.TARGET);
+    try (Connection c = target.getConnection();
         Statement s = c.createStatement()) {
       try (ResultSet r = s.executeQuery("select to_regclass('dualwrite.control') is not null")) {
         r.next();
@@ -68,14 +71,14 @@ final class StatusCommand implements Callable<Integer> {
         }
       }
       if (json.wanted()) {
-        terminal.println(Json.line(object(s, databases.backfill().status())));
+        terminal.println(Json.line(object(s, Backfill.status(target))));
         return ExitCode.DONE;
       }
       roles(terminal, s);
       writers(terminal, s);
       suspects(terminal, s);
     }
-    backfill(terminal, databases.backfill().status());
+    backfill(terminal, Backfill.status(target));
     return ExitCode.DONE;
   }
 

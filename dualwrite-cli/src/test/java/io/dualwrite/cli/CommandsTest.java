@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import io.dualwrite.control.Side;
 import io.dualwrite.embedded.PgPair;
 import io.dualwrite.embedded.PgServer;
 import java.io.BufferedReader;
@@ -32,6 +33,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
+import picocli.CommandLine;
 
 /** The commands as a person calls them, on real servers: exit codes and what is said. */
 class CommandsTest {
@@ -356,6 +358,29 @@ class CommandsTest {
   }
 
   @Test
+  void statusAndCleanNeedTheTargetAlone() throws SQLException, IOException {
+    int nobody;
+    try (ServerSocket s = new ServerSocket(0)) {
+      nobody = s.getLocalPort();
+    }
+    try (PgPair pair = PgPair.shared()) {
+      pair.execute("create table t(id int primary key)");
+      assertEquals(ExitCode.DONE, run(pair, "stage"), said());
+      String target = uri(pair.targetServer(), pair.database());
+      assertEquals(ExitCode.DONE, run("status", "--target", target), said());
+      assertTrue(said().contains("of 1 chunks copied"), said());
+      String gone = "postgres://me@localhost:" + nobody + "/shop";
+      assertEquals(
+          ExitCode.DONE, run("status", "--json", "--source", gone, "--target", target), said());
+      assertTrue(said().contains("\"chunks\":1,"), said());
+      assertEquals(ExitCode.DONE, run("clean", "--target", target), said());
+      assertEquals(ExitCode.DONE, run("status", "--source", gone, "--target", target), said());
+      assertTrue(said().contains("nothing staged"), said());
+      assertEquals("", err.toString());
+    }
+  }
+
+  @Test
   void wrongPasswordAndDatabaseAreToldApart() throws SQLException {
     try (PgPair pair = PgPair.shared()) {
       String good = uri(pair.sourceServer(), pair.database());
@@ -370,8 +395,10 @@ class CommandsTest {
   void connectionStringThatIsNoneIsAUsageError() {
     assertEquals(
         ExitCode.USAGE, run("copy", "--source", "mysql://a/b", "--target", "postgres://a/b"));
-    assertTrue(err.toString().contains("--source: 'mysql://a/b'"), err.toString());
+    assertTrue(err.toString().contains("--source: this is no connection string"), err.toString());
     assertTrue(err.toString().contains("postgres://"), err.toString());
+    assertEquals(ExitCode.USAGE, run("status", "--target", "host=h user=app password=hunter2"));
+    assertFalse(err.toString().contains("hunter2"), err.toString());
   }
 
   @Test
@@ -393,6 +420,40 @@ class CommandsTest {
     err.getBuffer().setLength(0);
     assertEquals(ExitCode.FAILED, run("status", "--config", dir.resolve("none").toString()));
     assertSentence("there is no file", "--config");
+  }
+
+  @Test
+  void anOptionsUserGoesBeforeTheFilesAndTakesNotItsPassword(@TempDir Path dir)
+      throws SQLException, IOException {
+    Path file = dir.resolve("app.properties");
+    try (PgPair pair = PgPair.shared()) {
+      Files.writeString(
+          file,
+          "source.username=not_there\nsource.password=theirs\ntarget.username=not_there\ntarget.password=theirs\n");
+      assertEquals(ExitCode.DONE, run(pair, "status", "--config", file.toString()), said());
+      assertEquals(ExitCode.DONE, run(pair, "stage", "--config", file.toString()), said());
+    }
+    Files.writeString(
+        file,
+        "source.username=app\nsource.password=theirs\ntarget.username=app\ntarget.password=theirs\n");
+    for (Side side : Side.values()) {
+      assertEquals("app theirs", credentials(side, file, "postgres://h/d"));
+      assertEquals("app theirs", credentials(side, file, "postgres://app@h/d"));
+      assertEquals("app mine", credentials(side, file, "postgres://app:mine@h/d"));
+      assertEquals("app mine", credentials(side, file, "postgres://h/d?password=mine"));
+      assertEquals("other null", credentials(side, file, "postgres://other@h/d"));
+      assertEquals(
+          "other mine", credentials(side, file, "jdbc:postgresql:d?user=other&password=mine"));
+    }
+    Files.writeString(file, "source.url=postgres://app@h/d\nsource.password=theirs\n");
+    assertEquals("app theirs", credentials(Side.SOURCE, file, "postgres://app@tunnel/d"));
+    assertEquals("other null", credentials(Side.SOURCE, file, "postgres://other@h/d"));
+  }
+
+  private static String credentials(Side side, Path file, String option) {
+    Databases d = new Databases();
+    new CommandLine(d).parseArgs("--config", file.toString(), "--" + side, option);
+    return d.uri(side).user() + " " + d.uri(side).password();
   }
 
   @Test

@@ -11,6 +11,7 @@ import java.util.Objects;
 import java.util.Properties;
 import java.util.Set;
 import java.util.StringJoiner;
+import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.postgresql.Driver;
 import org.postgresql.PGProperty;
@@ -31,8 +32,13 @@ public final class PgUri {
 
   private static final Pattern SCHEME =
       Pattern.compile("(?i)(postgres|postgresql)://.*", Pattern.DOTALL);
+  private static final Pattern BEGIN =
+      Pattern.compile("(?i)((?:postgres|postgresql)://|jdbc:postgresql:(?://)?).*", Pattern.DOTALL);
+
+  /** What follows an & and is no parameter is the rest of a value that was not encoded. */
   private static final Pattern SECRET_PARAMETER =
-      Pattern.compile("(?i)([?&][^=&]*(?:password|secret|token)[^=&]*=)[^&]*");
+      Pattern.compile("(?i)([?&][^=&]*(?:password|secret|token)[^=&]*=)[^&]*(?:&[^=&]*(?=&|$))*");
+
   private static final Pattern SECRET_NAME = Pattern.compile("(?i).*(password|secret|token).*");
 
   /** What libpq calls otherwise than pgjdbc, where the value is the same. */
@@ -76,10 +82,7 @@ public final class PgUri {
       return libpq(t);
     }
     throw new IllegalArgumentException(
-        "'"
-            + mask(t)
-            + "' is no connection string: it must begin with postgres:// or"
-            + " jdbc:postgresql:");
+        "this is no connection string: it must begin with postgres:// or jdbc:postgresql:");
   }
 
   private static PgUri jdbc(String text) {
@@ -253,6 +256,10 @@ public final class PgUri {
             throw malformed(text, "ssl must be true; for anything else use sslmode");
           }
         }
+        // the URL made here has a host and a port, which would go before the service's
+        case "service" ->
+            throw malformed(
+                text, "a service is read from a JDBC URL only: jdbc:postgresql:///?service=NAME");
         case "fallback_application_name" -> fallbackName = value;
         default -> {
           if (DROPPED.contains(name)) {
@@ -322,14 +329,17 @@ public final class PgUri {
     return SECRET_NAME.matcher(name).matches();
   }
 
-  /** The text with every password in it replaced by {@code ***}, also where it is malformed. */
+  /**
+   * The text with every password in it replaced by {@code ***}, also where it is malformed; nothing
+   * of it if it does not begin as a connection string does, as nobody knows where its password is.
+   */
   public static String mask(String text) {
-    String t = SECRET_PARAMETER.matcher(text).replaceAll("$1***");
-    int scheme = t.indexOf("://");
-    if (scheme < 0) {
-      return t;
+    Matcher begin = BEGIN.matcher(text);
+    if (!begin.matches()) {
+      return "***";
     }
-    int start = scheme + 3;
+    String t = SECRET_PARAMETER.matcher(text).replaceAll("$1***");
+    int start = begin.end(1);
     int at = t.lastIndexOf('@');
     int colon = t.indexOf(':', start);
     return colon < 0 || at < colon ? t : t.substring(0, colon + 1) + "***" + t.substring(at);

@@ -16,13 +16,13 @@ public enum Setting {
       "dualwrite.source.username",
       Type.STRING,
       null,
-      "The role on the source, unless the URL names it."),
+      "The role on the source; goes before one that the URL names."),
   /** {@code dualwrite.source.password}. */
   SOURCE_PASSWORD(
       "dualwrite.source.password",
       Type.SECRET,
       null,
-      "Its password, unless the URL has it or the server asks for none."),
+      "Its password, unless the server asks for none; goes before one in the URL."),
   /** {@code dualwrite.target.url}. */
   TARGET_URL(
       "dualwrite.target.url",
@@ -34,13 +34,13 @@ public enum Setting {
       "dualwrite.target.username",
       Type.STRING,
       null,
-      "The role on the target, unless the URL names it."),
+      "The role on the target; goes before one that the URL names."),
   /** {@code dualwrite.target.password}. */
   TARGET_PASSWORD(
       "dualwrite.target.password",
       Type.SECRET,
       null,
-      "Its password, unless the URL has it or the server asks for none."),
+      "Its password, unless the server asks for none; goes before one in the URL."),
 
   /** {@code dualwrite.phase}. */
   PHASE(

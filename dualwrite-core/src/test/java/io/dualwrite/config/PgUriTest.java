@@ -93,9 +93,17 @@ class PgUriTest {
         "postgres://u:hunter2@h/d?client_encoding=latin1",
         "postgres://u:hunter2@%2Fvar%2Frun/d",
         "postgres://u:hunter2@h/d?host=/var/run",
+        "postgres:///?service=prod",
+        "postgres://u:hunter2@h:5432/d?service=prod",
         "postgres://u:hunter2@h/d?host=a,b&port=1,2,3",
         "mysql://u:hunter2@h/d",
         "jdbc:mysql://h/d?password=hunter2",
+        "host=h user=app password=hunter2", // psql takes it
+        "u:hunter2@h/d",
+        "//u:hunter2@h/d",
+        "postgres:u:hunter2@h/d",
+        "postgres://h/d?password=1&hunter2",
+        "postgres://h/d?password=1&hunter2&what=ever",
         "jdbc:postgresql://h:x/d?password=hunter2",
         "",
       })
@@ -131,5 +139,7 @@ class PgUriTest {
         "jdbc:postgresql://h/d?password=***&sslpassword=***&a=b",
         PgUri.parse("jdbc:postgresql://h/d?password=x&sslpassword=y&a=b").toString());
     assertEquals("jdbc:postgresql://h:5432/d", PgUri.parse("postgres://u:p@h/d").toString());
+    assertEquals("jdbc:postgresql:u:***@h/d", PgUri.parse("jdbc:postgresql:u:p@h/d").toString());
+    assertEquals("***", PgUri.mask("host=h password=p"));
   }
 }

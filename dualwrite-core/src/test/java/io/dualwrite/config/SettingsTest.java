@@ -150,8 +150,8 @@ class SettingsTest {
           refused(Setting.UNIT_MAX_BYTES, bad));
     }
     assertEquals(
-        "dualwrite.source.url: 'mysql://h/d' is no connection string: it must begin with"
-            + " postgres:// or jdbc:postgresql:",
+        "dualwrite.source.url: this is no connection string: it must begin with postgres:// or"
+            + " jdbc:postgresql:",
         refused(Setting.SOURCE_URL, "mysql://h/d"));
   }
 

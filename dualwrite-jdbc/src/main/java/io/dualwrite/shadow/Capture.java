@@ -96,6 +96,10 @@ public final class Capture {
       return;
     }
     try {
+      if (bytes + columns.bytes(raw) > maxBytes) {
+        bounded = true;
+        return;
+      }
       String[] row = columns.read(raw);
       long size = 16;
       for (String v : row) {

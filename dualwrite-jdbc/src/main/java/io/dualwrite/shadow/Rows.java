@@ -23,6 +23,19 @@ final class Rows {
     }
   }
 
+  /**
+   * How many bytes the current row's values have, before any of them is made a text: that of a
+   * bytea would be twice its bytes.
+   */
+  long bytes(ResultSet r) throws SQLException {
+    long n = 0;
+    for (int i = 1; i <= labels.length; i++) {
+      byte[] value = r.getBytes(i); // the driver's own array, but for a bytea that came as text
+      n += value == null ? 0 : value.length;
+    }
+    return n;
+  }
+
   /** The current row. */
   String[] read(ResultSet r) throws SQLException {
     String[] row = new String[labels.length];

@@ -37,12 +37,15 @@ import org.slf4j.LoggerFactory;
  * has passed since: the query is run on the mirror; if that does not show what the application saw,
  * it is run on the primary. Only if the primary still shows what the application saw, before and
  * after the mirror showed something else, the mirror is wrong. If the primary shows something new,
- * that is what the mirror is held against next time.
+ * that is what the mirror is held against next time. The same rows in another order are skipped:
+ * whether rows tie in an ORDER BY, the result does not tell.
  *
  * <p>Which reads may be compared is for the caller to know: no writes and no locks, no volatile
- * functions and no clock, no limit without an order, not in a transaction that has written or that
- * keeps an old snapshot, no table whose backfill is not complete, no search path that the server
- * does not report (before PostgreSQL 18).
+ * functions and no clock, no limit without an order (that a limit cuts rows which tie, or that an
+ * aggregate such as array_agg has no order, cannot be seen: those are reported where both sides
+ * store rows in different places), not in a transaction that has written or that keeps an old
+ * snapshot, no table whose backfill is not complete, no search path that the server does not report
+ * (before PostgreSQL 18).
  *
  * <p>Thread-safe.
  */
@@ -320,6 +323,10 @@ public final class ShadowReads implements AutoCloseable {
       return undecidable(m, "the mirror differed, and the primary could not be asked again");
     }
     if (differences(c, m.expected, ours).isEmpty()) {
+      if (c.ordered && differences(c, m.expected, theirs, false).isEmpty()) {
+        return undecidable(
+            m, "the mirror had the same rows in another order: ties, or another collation");
+      }
       findings.update(
           c.sql,
           f -> {
@@ -374,11 +381,16 @@ public final class ShadowReads implements AutoCloseable {
 
   private List<ShadowReport.Difference> differences(
       Capture c, List<String[]> expected, Result actual) {
+    return differences(c, expected, actual, c.ordered);
+  }
+
+  private List<ShadowReport.Difference> differences(
+      Capture c, List<String[]> expected, Result actual, boolean ordered) {
     if (!Arrays.equals(c.labels, actual.labels)) {
       return List.of(new ShadowReport.Difference(-1, c.labels, actual.labels));
     }
     return new Comparison(actual.types, tolerance)
-        .differences(expected, actual.rows, c.ordered, c.complete, MAX_DIFFERENCES);
+        .differences(expected, actual.rows, ordered, c.complete, MAX_DIFFERENCES);
   }
 
   /** The query's result on one side, in a read-only transaction, as far as it is to be compared. */

@@ -13,6 +13,7 @@ import io.dualwrite.embedded.TcpProxy;
 import io.dualwrite.shadow.Capture;
 import io.dualwrite.shadow.ShadowReads;
 import io.dualwrite.shadow.ShadowReport;
+import java.lang.management.ManagementFactory;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
@@ -238,8 +239,18 @@ class ShadowReadsTest {
         "insert into t select i, 'v' || i, i / 7.0 from generate_series(10, 1, -1) i");
     read(UNORDERED, false);
     decided(1, 0);
+    for (int rows : new int[] {Integer.MAX_VALUE, 10}) { // to its end, and not
+      with(b -> {});
+      assertEquals(10, read("select id, v from t order by f > 100", true, rows));
+      ShadowReport.Query q = await(x -> !x.skipped().isEmpty());
+      assertEquals(
+          Map.of("the mirror had the same rows in another order: ties, or another collation", 1L),
+          q.skipped());
+      assertEquals(0, q.equal() + q.different() + q.undecided(), q.toString());
+    }
+    pair.executeTarget("update t set v = 'x' where id = 4");
     with(b -> {});
-    read(UNORDERED, true);
+    read("select id, v from t order by f > 100", true);
     assertEquals(5, decided(0, 1).differences().size());
   }
 
@@ -303,6 +314,43 @@ class ShadowReadsTest {
     with(b -> b.set(Setting.SHADOW_MAX_ROWS, 4L));
     read(UNORDERED, false);
     assertEquals(1, await(q -> !q.skipped().isEmpty()).skipped().size());
+  }
+
+  /** The application's thread makes no text of a value that is not kept. */
+  @Test
+  void aValueBeyondTheBoundsIsNotRead() throws Exception {
+    var memory = (com.sun.management.ThreadMXBean) ManagementFactory.getThreadMXBean();
+    int size = 8 << 20;
+    pair.execute("create table large(id int primary key, v text, b bytea)");
+    pair.execute("insert into large select 1, 'small'");
+    pair.execute(
+        "insert into large select 2, repeat('x', "
+            + size
+            + "), decode(repeat('ab', "
+            + size / 2
+            + "), 'hex')");
+    with(b -> b.set(Setting.SHADOW_MAX_BYTES, 1L << 20));
+    for (String column : List.of("v", "b")) {
+      String sql = "select id, " + column + " from large order by id";
+      try (Statement s = app.createStatement();
+          ResultSet tee =
+              new TeeResultSet(
+                  s.executeQuery(sql), s, reads.capture(sql, null, true, System.nanoTime()))) {
+        assertTrue(tee.next());
+        long before = memory.getCurrentThreadAllocatedBytes();
+        assertTrue(tee.next());
+        long made = memory.getCurrentThreadAllocatedBytes() - before;
+        assertTrue(made < size, made + " bytes for the text of " + size + " in " + column);
+        assertEquals(
+            size, column.equals("v") ? tee.getString(2).length() : 2 * tee.getBytes(2).length);
+        assertFalse(tee.next());
+      }
+    }
+    long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(30);
+    while (reads.report().queries().stream().filter(q -> q.equal() == 1).count() < 2) {
+      assertTrue(System.nanoTime() < end, () -> reads.report().toString()); // its first row is
+      LockSupport.parkNanos(1_000_000);
+    }
   }
 
   @Test

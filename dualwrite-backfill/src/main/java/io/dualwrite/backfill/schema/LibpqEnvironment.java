@@ -35,6 +35,8 @@ final class LibpqEnvironment {
             result.put(name, v);
           }
         });
+    result.computeIfPresent(
+        "PGHOST", (name, hosts) -> hosts.replaceAll("[\\[\\]]", "")); // of IPv6, as in a URL
     if (uri.user() != null) {
       result.put("PGUSER", uri.user());
       result.putIfAbsent("PGDATABASE", uri.user());

@@ -34,7 +34,11 @@ record Roles(List<String> statements, List<String> notes) {
   /** Reads the program's output; {@code superuser} is the role that owns the source's server. */
   static Roles clean(String dumped, String superuser) {
     StringBuilder text = new StringBuilder();
-    dumped.lines().filter(l -> !l.startsWith("\\")).forEach(l -> text.append(l).append('\n'));
+    for (String l : dumped.split("\n", -1)) { // not at a carriage return, which a comment may have
+      if (!l.startsWith("\\")) {
+        text.append(l).append('\n');
+      }
+    }
     List<String> out = new ArrayList<>();
     List<String> notes = new ArrayList<>();
     String sql = text.toString();
@@ -96,7 +100,7 @@ record Roles(List<String> statements, List<String> notes) {
   private static String withoutComments(String statement) {
     StringBuilder b = new StringBuilder();
     boolean begun = false;
-    for (String line : statement.lines().toList()) {
+    for (String line : statement.split("\n", -1)) {
       if (begun || !line.startsWith("--") && !line.isBlank()) {
         begun = true;
         b.append(b.isEmpty() ? "" : "\n").append(line);

@@ -41,7 +41,7 @@ public final class SchemaDump {
           "\\d+; \\d+ \\d+ (TABLE|INDEX|CONSTRAINT|FK CONSTRAINT|SEQUENCE|VIEW|MATERIALIZED VIEW) .*");
 
   private static final Pattern COLUMN_OPTIONS =
-      Pattern.compile("(ALTER (?:FOREIGN )?TABLE ONLY .* ALTER COLUMN .* SET \\()(.*)(\\);)");
+      Pattern.compile("(?s)(ALTER (?:FOREIGN )?TABLE ONLY .* ALTER COLUMN .* SET \\()(.*)(\\);)");
 
   private SchemaDump() {}
 
@@ -93,6 +93,7 @@ public final class SchemaDump {
           new ArrayList<>(
               List.of(
                   "--format=custom",
+                  "--encoding=UTF8", // whatever the source's is: it is read and changed here
                   "--file=" + archive,
                   "--quote-all-identifiers",
                   "--no-tablespaces",
@@ -211,7 +212,7 @@ public final class SchemaDump {
     try (BufferedReader in = Files.newBufferedReader(from, StandardCharsets.UTF_8);
         BufferedWriter out = Files.newBufferedWriter(to, StandardCharsets.UTF_8)) {
       String line;
-      while ((line = in.readLine()) != null) {
+      while ((line = line(in)) != null) {
         header &= !line.startsWith("-- Name: ");
         line = withoutMark(line);
         if (line == null || header && line.startsWith("SET transaction_timeout")) {
@@ -229,6 +230,16 @@ public final class SchemaDump {
       }
     }
     return HexFormat.of().formatHex(digest.digest());
+  }
+
+  /** Up to the next line feed: a carriage return may be part of a literal or a function's body. */
+  private static String line(BufferedReader in) throws IOException {
+    StringBuilder b = new StringBuilder();
+    int c;
+    while ((c = in.read()) >= 0 && c != '\n') {
+      b.append((char) c);
+    }
+    return c < 0 && b.isEmpty() ? null : b.toString();
   }
 
   /**
@@ -261,6 +272,7 @@ public final class SchemaDump {
         new ArrayList<>(
             List.of(
                 "--roles-only",
+                "--encoding=UTF8",
                 "--quote-all-identifiers",
                 "--no-password",
                 "--database=" + connection.getCatalog()));

@@ -18,6 +18,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.sql.Connection;
+import java.sql.DriverManager;
 import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
@@ -308,6 +309,97 @@ class SchemaTest {
               t,
               "select string_agg(attname || ' ' || attoptions::text, '; ') from pg_attribute where attrelid = '\"o)dd\"'::regclass"));
       assertEquals("pg_attver=1);", value(t, "select f()"));
+    }
+  }
+
+  /** In every place of a definition that keeps a text. */
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("moves")
+  void carriageReturnsInDefinitionsStayWhatTheyAre(Move move, @TempDir Path dir)
+      throws SQLException {
+    try (PgPair pair = move.begin();
+        Connection s = pair.source();
+        Connection t = pair.target()) {
+      pair.executeSource(
+          """
+          create table a(id int primary key, body text default E'a\\r\\nb' check (body !~ E'\\r[^\\n]'),
+            g text generated always as (replace(body, E'\\r', E'\\n')) stored);
+          create index i on a((body || E'\\r')) where body <> E'\\r\\n';
+          create view v as select E'x\\ry' as x;
+          create function f() returns text language sql as E'select 1;\\r\\nselect ''\\r''';
+          comment on table a is E'one\\r\\ntwo\\rthree'""");
+      String role = "role_of_" + pair.database();
+      pair.executeSource("create role " + role + "; comment on role " + role + " is E'a\\rb'");
+      move.restore(pair, move.dump(pair, dir).files());
+      String definitions =
+          "select string_agg(encode(convert_to(d, 'UTF8'), 'escape'), '; ' order by d) from ("
+              + "select pg_get_constraintdef(oid) d from pg_constraint where conrelid = 'a'::regclass and contype = 'c'"
+              + " union all select pg_get_expr(adbin, adrelid) from pg_attrdef where adrelid = 'a'::regclass"
+              + " union all select pg_get_indexdef('i'::regclass)"
+              + " union all select pg_get_viewdef('v'::regclass)"
+              + " union all select prosrc from pg_proc where proname = 'f'"
+              + " union all select obj_description('a'::regclass)"
+              + " union all select shobj_description('"
+              + role
+              + "'::regrole, 'pg_authid')) x";
+      assertEquals(value(s, definitions), value(t, definitions));
+      pair.executeTarget("insert into a(id) values (1)"); // the default and the constraint agree
+      pair.executeTarget("drop role " + role);
+      pair.executeSource("drop role " + role);
+    }
+  }
+
+  @Test
+  void anAddressOfIPv6IsToldAsLibpqReadsIt() {
+    assertEquals(
+        "::1,2001:db8::1,h",
+        LibpqEnvironment.of(PgUri.parse("postgres://u@[::1],[2001:db8::1]:5433,h/d"))
+            .get("PGHOST"));
+    Installation installation = Installation.any().orElse(null);
+    assumeTrue(installation != null, Installation.NONE);
+    PgTools tools = PgTools.find(Optional.of(installation.bin()), 0, 0);
+    try (PgServer server = installation.start("listen_addresses=localhost,::1", "fsync=off")) {
+      PgUri uri = PgUri.parse("postgres://postgres@[::1]:" + server.port() + "/postgres");
+      try (Connection c = DriverManager.getConnection(uri.jdbcUrl(), uri.credentials())) {
+        assertTrue(c.isValid(0));
+      } catch (SQLException e) {
+        assumeTrue(false, "skipped: this machine has no address [::1]: " + e.getMessage());
+      }
+      assertEquals(
+          "1", tools.run(LibpqEnvironment.of(uri), "psql", List.of("-XAtc", "select 1")).strip());
+    }
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("moves")
+  void namesOfASourceInAnotherEncodingComeOver(Move move, @TempDir Path dir) throws SQLException {
+    try (PgPair pair = move.begin();
+        Connection t = pair.target()) {
+      String database = pair.database() + "_latin1";
+      pair.executeSource(
+          "create database " + database + " encoding latin1 template template0 locale 'C'");
+      String role = "rôle_of_" + pair.database();
+      PgUri uri =
+          PgUri.parse(pair.sourceServer().url(database))
+              .withCredentials(pair.sourceServer().user(), pair.sourceServer().password());
+      SchemaFiles files;
+      try (Connection s = pair.sourceServer().connect(database);
+          Statement st = s.createStatement()) {
+        st.execute("create table \"größe\"(id int primary key, v text default 'é')");
+        st.execute("comment on table \"größe\" is 'naïve'");
+        st.execute("create role \"" + role + "\"");
+        files = SchemaDump.dump(s, uri, move.target, dir, move.options()).files();
+        st.execute("drop role \"" + role + "\"");
+      }
+      move.restore(pair, files);
+      assertEquals(
+          "größe 'é'::text naïve",
+          value(
+              t,
+              "select concat_ws(' ', c.relname, pg_get_expr(d.adbin, d.adrelid), obj_description(c.oid))"
+                  + " from pg_class c join pg_attrdef d on d.adrelid = c.oid where c.relname = 'größe'"));
+      pair.executeTarget("drop role \"" + role + "\""); // it is there
+      pair.executeSource("drop database " + database);
     }
   }
 
