@@ -202,6 +202,14 @@ final class ChunkCopy {
     RecopyResult run(IntConsumer passing) throws SQLException;
   }
 
+  /** A range without a key, of a table or partition. */
+  Copied recopy(Connection source, Connection target, Task task) throws SQLException {
+    return recopied(
+        source,
+        task,
+        passing -> healer.recopy(source, target, task.from(), task.predicate(), null, passing));
+  }
+
   private Copied recopied(Connection source, Task task, Replacement replacement)
       throws SQLException {
     long[] bytes = {0};

@@ -1,6 +1,8 @@
 package io.dualwrite.backfill;
 
 import io.dualwrite.catalog.Catalog;
+import io.dualwrite.catalog.Column;
+import io.dualwrite.catalog.Table;
 import io.dualwrite.catalog.TableName;
 import java.net.InetAddress;
 import java.net.UnknownHostException;
@@ -9,8 +11,10 @@ import java.sql.SQLException;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.TreeSet;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.ThreadLocalRandom;
@@ -219,15 +223,17 @@ final class Copier {
         Task task = null;
         try {
           w.open();
-          reachable = System.nanoTime();
           if (load.reason() != null) {
+            reachable = System.nanoTime();
             LockSupport.parkNanos(IDLE);
             continue;
           }
           if (!w.turn()) {
+            reachable = System.nanoTime();
             continue;
           }
           Optional<Task> claimed = TaskStore.claim(w.target);
+          reachable = System.nanoTime();
           if (claimed.isEmpty()) {
             w.streamed();
             boolean left = TaskStore.totals(w.target).pending() > 0;
@@ -245,6 +251,15 @@ final class Copier {
           w.streamed();
           w.discard();
           if (task == null) {
+            if (e instanceof SQLException s
+                && s.getSQLState() != null
+                && s.getSQLState().startsWith("42")) {
+              throw new BackfillException(
+                  "copy cannot take a chunk from dualwrite.task on the target: "
+                      + e.getMessage()
+                      + "; grant the role its use, or stage again if it is gone",
+                  e);
+            }
             if (System.nanoTime() - reachable > options.patience().toNanos()) {
               throw new BackfillException(
                   "copy gave up: a database could not be reached for "
@@ -270,6 +285,8 @@ final class Copier {
     long began = System.nanoTime();
     steps.at(Steps.Step.CLAIMED, task);
     Copied copied;
+    boolean rowsCame = false;
+    Columns columns = new Columns(w, task);
     if (!task.resync().isEmpty()) {
       healer.resync(task.table(), task.resync());
       copied = Copied.NOTHING.withFinish(task.finish());
@@ -281,17 +298,28 @@ final class Copier {
       copied = Copied.NOTHING;
     } else if (task.kind() == Task.Kind.CHUNK) {
       copied = w.chunks.run(w.source, w.target, task);
+      rowsCame = true;
     } else if (task.kind() == Task.Kind.KEYED) {
       Optional<TableName> from = now(w.source, task);
       copied =
           from.isEmpty()
               ? Copied.NOTHING
               : w.keyed.run(w.source, w.target, task.at(from.get()), null);
+      rowsCame = true;
     } else {
-      long n = healer.recopy(w.target, task.from(), task.predicate()).rows();
-      copied = new Copied(n, 0, n, 0, List.of(), List.of());
+      healer.requirePlaces(task.table());
+      if (gone(w.source, task.from()) && gone(w.target, task.from())) {
+        LOG.info("partition {} is on neither side any more: nothing to copy", task.from());
+        copied = Copied.NOTHING;
+      } else {
+        copied = w.chunks.recopy(w.source, w.target, task);
+        rowsCame = true;
+      }
     }
     Sql.execute(w.target, Sessions.searchPath(null));
+    if (rowsCame) {
+      columns.require(w, task);
+    }
     TaskStore.copied(w.target, task, copied, w.name, System.nanoTime() - began);
     steps.at(Steps.Step.MARKED, task);
     w.target.commit();
@@ -300,6 +328,54 @@ final class Copier {
       tasks.increment();
       analyze(w, task.table());
     }
+  }
+
+  private static boolean gone(Connection c, TableName name) throws SQLException {
+    return Sql.value(c, "select pg_catalog.to_regclass(" + Sql.literal(name.sql()) + ")") == null;
+  }
+
+  /** Whether the tables still have the columns that they had when a task began. */
+  private final class Columns {
+    private final Map<TableName, List<String>> source;
+    private final Map<TableName, List<String>> target;
+
+    Columns(Worker w, Task task) throws SQLException {
+      Set<TableName> names = new TreeSet<>(List.of(task.table(), task.from()));
+      source = Schema.columns(w.source, names);
+      target = Schema.columns(w.target, names);
+      // what others read of the catalogs may be older
+      if (!known(w.source, sourceCatalog, source) || !known(w.target, targetCatalog, target)) {
+        forgetCatalogs();
+      }
+    }
+
+    private static boolean known(
+        Connection c, Catalog catalog, Map<TableName, List<String>> columns) throws SQLException {
+      for (Map.Entry<TableName, List<String>> e : columns.entrySet()) {
+        Optional<Table> t = catalog.table(c, e.getKey());
+        if (t.isPresent()
+            && !t.get().columns().stream().map(Column::name).toList().equals(e.getValue())) {
+          return false;
+        }
+      }
+      return true;
+    }
+
+    /**
+     * One that was added since then would be left to its default, which may be another than the
+     * source's rows have.
+     */
+    void require(Worker w, Task task) throws SQLException {
+      Columns now = new Columns(w, task);
+      if (!source.equals(now.source) || !target.equals(now.target)) {
+        throw new SQLException(task.table() + " got other columns while it was copied", "40001");
+      }
+    }
+  }
+
+  private void forgetCatalogs() {
+    sourceCatalog.invalidate();
+    targetCatalog.invalidate();
   }
 
   /**
@@ -375,6 +451,7 @@ final class Copier {
             || state.equals("23503")
             || state.equals("23505")
             || state.equals("25P03");
+    forgetCatalogs(); // it may have been for what they are not any more
     int attempt = task.attempts() + 1;
     boolean park = attempt >= (passing ? TRANSIENT_ATTEMPTS : OTHER_ATTEMPTS);
     long delay =

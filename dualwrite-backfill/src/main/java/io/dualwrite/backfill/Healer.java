@@ -67,6 +67,14 @@ final class Healer implements AutoCloseable {
     }
   }
 
+  /**
+   * A row of the source's table that none of the target's partitions takes would be in none of the
+   * ranges that are copied.
+   */
+  void requirePlaces(TableName table) throws SQLException {
+    convergence.checkPlaces(table);
+  }
+
   /** Replaces a keyless range in a transaction of its own. */
   long recopy(TableName table, String predicate) throws SQLException {
     return convergence.recopy(table, predicate).rows();
@@ -78,10 +86,10 @@ final class Healer implements AutoCloseable {
   }
 
   /**
-   * The same of a hypertable's chunk, with a key or without.
+   * The same, at a pace, also of a hypertable's chunk with a key.
    *
    * @param source a connection without autocommit and in no transaction, and so afterwards
-   * @param from the source's chunk of the same place
+   * @param from the source's chunk of the same place; null for a table or partition
    * @param passing told of bytes before they are sent on; may wait
    */
   RecopyResult recopy(

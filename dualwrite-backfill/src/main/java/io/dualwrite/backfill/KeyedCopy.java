@@ -65,7 +65,7 @@ final class KeyedCopy {
   private final Map<TableName, Facts> known = new HashMap<>();
 
   /** What is asked once per table. */
-  private record Facts(boolean binary, boolean deferrable, Set<TableName> cycle) {}
+  private record Facts(String versions, boolean binary, boolean deferrable, Set<TableName> cycle) {}
 
   /**
    * For a worker.
@@ -144,7 +144,8 @@ final class KeyedCopy {
       }
       version = v;
       Facts facts = known.get(from.name());
-      if (facts == null) {
+      String versions = from.version() + ";" + into.version();
+      if (facts == null || !facts.versions.equals(versions)) {
         boolean binary =
             columns.stream()
                     .allMatch(c -> Sql.column(from, c).type().equals(Sql.column(into, c).type()))
@@ -152,6 +153,7 @@ final class KeyedCopy {
                 && Schema.binary(target, into.name(), columns);
         facts =
             new Facts(
+                versions,
                 binary,
                 Schema.deferrableUnique(target, into.name()),
                 task.cycle() == null ? Set.of() : TaskStore.cycle(target, task.cycle()));

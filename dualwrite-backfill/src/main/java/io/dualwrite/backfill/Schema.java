@@ -10,7 +10,9 @@ import java.sql.SQLException;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -38,6 +40,76 @@ final class Schema {
   /** Whether a range of these columns means the same rows on every server. */
   static boolean ordered(Table table, List<String> columns) {
     return columns.stream().allMatch(c -> ORDERED.contains(Sql.column(table, c).type()));
+  }
+
+  /**
+   * The generated columns that the servers compute otherwise, by the text of their expressions.
+   *
+   * @return empty if there are none
+   */
+  static List<String> computedOtherwise(
+      Connection source, Table from, Connection target, Table into) throws SQLException {
+    List<String> result = new ArrayList<>();
+    if (from.columns().stream().noneMatch(Column::generated)) {
+      return result;
+    }
+    Map<String, String> there = expressions(target, into);
+    expressions(source, from)
+        .forEach(
+            (column, expression) -> {
+              String other = there.get(column);
+              if (other != null && !other.equals(expression)) {
+                result.add(
+                    "column "
+                        + column
+                        + " is generated as "
+                        + expression
+                        + " on the source and as "
+                        + other
+                        + " on the target");
+              }
+            });
+    return result;
+  }
+
+  private static Map<String, String> expressions(Connection c, Table table) throws SQLException {
+    Map<String, String> result = new TreeMap<>();
+    for (List<String> row :
+        Sql.rows(
+            c,
+            "select a.attname, pg_catalog.pg_get_expr(d.adbin, d.adrelid) from pg_catalog.pg_attribute a"
+                + " join pg_catalog.pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum"
+                + " where a.attrelid = "
+                + table.oid()
+                + "::oid and a.attgenerated <> '' and not a.attisdropped")) {
+      result.put(row.get(0), row.get(1));
+    }
+    return result;
+  }
+
+  /**
+   * The names of these relations' columns as they are now, in their order; empty if one is gone.
+   */
+  static Map<TableName, List<String>> columns(Connection c, Set<TableName> names)
+      throws SQLException {
+    Map<TableName, List<String>> result = new TreeMap<>();
+    List<TableName> all = List.copyOf(names);
+    StringBuilder values = new StringBuilder();
+    for (int i = 0; i < all.size(); i++) {
+      result.put(all.get(i), new ArrayList<>());
+      values.append(i == 0 ? "(" : ", (").append(i).append(", pg_catalog.to_regclass(");
+      values.append(Sql.literal(all.get(i).sql())).append("))");
+    }
+    for (List<String> row :
+        Sql.rows(
+            c,
+            "select x.n, a.attname from (values "
+                + values
+                + ") x(n, oid) join pg_catalog.pg_attribute a on a.attrelid = x.oid"
+                + " where a.attnum > 0 and not a.attisdropped order by x.n, a.attnum")) {
+      result.get(all.get(Integer.parseInt(row.get(0)))).add(row.get(1));
+    }
+    return result;
   }
 
   /** What is wrong with the target's table, besides its triggers; empty if nothing. */

@@ -81,6 +81,11 @@ final class Sessions implements DataSource {
                     : " set default_transaction_read_only = off; set synchronous_commit = on;")
                 + " set application_name = 'dualwrite backfill'");
       }
+      if (side == Side.SOURCE
+          && Sql.value(c, "select pg_catalog.pg_is_in_recovery()").equals("t")) {
+        throw new BackfillException(
+            "the source is a standby, whose rows may be of a while ago; name its primary (in a URL with several hosts: targetServerType=primary)");
+      }
       // a savepoint would give rows another xmin than the transaction's
       c.unwrap(PGConnection.class).setAutosave(AutoSave.NEVER);
       return c;

@@ -26,9 +26,13 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.Predicate;
 import java.util.stream.Collectors;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /** Divides the source's tables into tasks. */
 final class Stager {
+
+  private static final Logger LOG = LoggerFactory.getLogger(Stager.class);
 
   /** A chunk of wide rows is bounded by its size, so that its row locks are not held for long. */
   private static final long CHUNK_BYTES = 64L << 20;
@@ -513,6 +517,15 @@ final class Stager {
       }
     }
     List<String> p = new ArrayList<>(Schema.problems(t, there.orElse(null)));
+    if (there.isPresent()) {
+      List<String> otherwise = Schema.computedOtherwise(source, t, target, there.get());
+      if (source.getMetaData().getDatabaseMajorVersion()
+          == target.getMetaData().getDatabaseMajorVersion()) {
+        p.addAll(otherwise);
+      } else { // another version may write the same expression otherwise
+        otherwise.forEach(o -> LOG.warn("{}: {}", name, o));
+      }
+    }
     if (!t.keyed() && there.isPresent() && there.get().kind() == Table.Kind.PARTITIONED) {
       // replaced range by range: the range has to mean something on the source
       Map<TableName, String> mine = Partitions.constraints(source, sourceCatalog, t.name());

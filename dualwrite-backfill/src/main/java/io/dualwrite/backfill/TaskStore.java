@@ -94,9 +94,10 @@ final class TaskStore {
       "select "
           + COLUMNS
           + " from dualwrite.task t where t.state = 'pending' and t.not_before <= pg_catalog.clock_timestamp()"
-          // a table that refers to itself is copied in the order of its key
+          // a table that refers to itself is copied in the order of its key; what is left open
+          // because of a cycle waits for all of its tables, this one too
           + " and (not t.serial or not exists (select from dualwrite.task e where e.state = 'pending' and e.table_schema = t.table_schema"
-          + " and e.table_name = t.table_name and e.priority < t.priority))"
+          + " and e.table_name = t.table_name and e.priority < t.priority and e.resync is null))"
           // an index when its table is complete, one of a table at a time, as they would wait for
           // each other
           + " and (t.kind <> 'index' or not exists (select from dualwrite.task e where e.state = 'pending' and e.table_schema = t.table_schema"

@@ -51,7 +51,7 @@ final class Until {
     }
   }
 
-  private static final Pattern INTEGER = Pattern.compile("[+-]?\\d{1,18}");
+  private static final Pattern INTEGER = Pattern.compile("[+-]?\\d{1,19}");
   private static final Pattern TIME =
       Pattern.compile(
           "(\\d{4,6}-\\d\\d-\\d\\d)(?:[T ](\\d\\d:\\d\\d(?::\\d\\d(?:\\.\\d{1,6})?)?) ?(Z|[+-]\\d\\d(?::?\\d\\d)?)?)?");
@@ -93,7 +93,12 @@ final class Until {
 
   private static Kind kind(String option, String text) {
     if (INTEGER.matcher(text).matches()) {
-      return Kind.INTEGER;
+      try {
+        Long.parseLong(text);
+        return Kind.INTEGER;
+      } catch (NumberFormatException e) {
+        throw new BackfillException(option + " " + text + " is beyond a bigint", e);
+      }
     }
     Matcher m = TIME.matcher(text);
     if (m.matches()) {

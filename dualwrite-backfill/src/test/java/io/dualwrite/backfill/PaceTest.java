@@ -40,6 +40,21 @@ class PaceTest {
     return new SourceLoad(new Sessions(d, Side.SOURCE), options);
   }
 
+  /** What counts them is what holds them back. */
+  @Test
+  void rowsWithoutAKeyAreCountedToo() throws Exception {
+    try (PgPair pair = PgPair.shared()) {
+      pair.execute("create table log(v text)");
+      pair.executeSource("insert into log select repeat('v', 1000) from generate_series(1, 1000)");
+      Backfill b = Check.backfill(pair);
+      b.stage(StageOptions.defaults());
+      List<Progress.Snapshot> seen = new ArrayList<>();
+      b.copy(CopyOptions.defaults(), seen::add);
+      Check.assertEqual(pair);
+      assertTrue(seen.get(seen.size() - 1).bytes() >= 1_000_000);
+    }
+  }
+
   @Test
   void copyWaitsWhileOthersAreActiveOnTheSource() throws Exception {
     try (PgPair pair = PgPair.own()) {

@@ -17,7 +17,9 @@ import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 
 class StageTest {
 
@@ -429,6 +431,144 @@ class StageTest {
       Check.copyAll(b);
       Check.assertEqual(pair);
     }
+  }
+
+  @Test
+  void aKeylessPartitionThatIsDroppedMeanwhileIsNoFailure() throws SQLException {
+    try (PgPair pair = PgPair.shared()) {
+      pair.execute(KEYLESS_PARTITIONS);
+      pair.executeSource("insert into log select 1 + g % 2 from generate_series(1, 20) g");
+      Backfill b = Check.backfill(pair);
+      b.stage(StageOptions.defaults());
+      pair.execute("drop table log_1");
+      Check.copyAll(b);
+      Check.assertEqual(pair);
+    }
+  }
+
+  private static final String KEYLESS_PARTITIONS =
+      "create table log(k int, v text) partition by list (k); create table log_1 partition of log for values in (1); create table log_2 partition of log for values in (2)";
+
+  /** Its rows are in none of the target's ranges, which are what is copied. */
+  @Test
+  void rowsWithoutAKeyThatHaveNoPlaceOnTheTargetAreNotLeftOutInSilence() throws SQLException {
+    try (PgPair pair = PgPair.shared()) {
+      pair.execute(KEYLESS_PARTITIONS);
+      pair.executeSource("insert into log select 1 + g % 2 from generate_series(1, 20) g");
+      Backfill b = Check.backfill(pair);
+      b.stage(StageOptions.defaults());
+      pair.executeSource(
+          "create table log_3 partition of log for values in (3); insert into log values (3)");
+      CopyResult copied = b.copy(CopyOptions.defaults(), Progress.none());
+      assertFalse(copied.complete());
+      contains(copied.failed().toString(), "has no partition for some of the primary's rows");
+      pair.executeTarget("create table log_3 partition of log for values in (3)");
+      b.copy(CopyOptions.defaults().withRetryFailed(true), Progress.none());
+      b.stage(StageOptions.defaults());
+      Check.copyAll(b);
+      Check.assertEqual(pair);
+    }
+  }
+
+  /** Its name says nothing of what it holds. */
+  @Test
+  void aTargetWithNothingButADefaultPartitionHasAllRowsThere() throws SQLException {
+    for (String name : List.of("log_1", "rest")) {
+      try (PgPair pair = PgPair.shared()) {
+        pair.executeSource(KEYLESS_PARTITIONS);
+        pair.executeTarget(
+            "create table log(k int, v text) partition by list (k); create table "
+                + name
+                + " partition of log default");
+        pair.executeSource("insert into log select 1 + g % 2 from generate_series(1, 20) g");
+        Backfill b = Check.backfill(pair);
+        b.stage(StageOptions.defaults());
+        Check.copyAll(b);
+        String rows = "select string_agg(k::text, ',' order by k) from log";
+        assertEquals(Check.source(pair, rows), Check.target(pair, rows));
+      }
+    }
+  }
+
+  /** Its rows have the value that they got when it was added, and not what its default is now. */
+  @Test
+  void aColumnThatIsAddedMeanwhileIsCopied() throws SQLException {
+    try (PgPair pair = PgPair.shared()) {
+      pair.execute("create table t(id int primary key); create table log(v int)");
+      pair.executeSource(
+          "insert into t select generate_series(1, 1000); insert into log select generate_series(1, 1000)");
+      AtomicInteger claims = new AtomicInteger();
+      Backfill b =
+          Check.backfill(
+              pair,
+              (step, task) -> {
+                if (step == Steps.Step.CLAIMED && claims.incrementAndGet() == 4) {
+                  for (String table : List.of("t", "log")) {
+                    pair.execute(
+                        "alter table "
+                            + table
+                            + " add c text not null default 'old'; alter table "
+                            + table
+                            + " alter c set default 'new'");
+                  }
+                }
+              });
+      b.stage(StageOptions.defaults().withChunkRows(100));
+      Check.copyAll(b);
+      Check.assertEqual(pair);
+    }
+  }
+
+  private static void execute(PgPair pair, String sql) {
+    try {
+      pair.executeTarget(sql);
+    } catch (SQLException e) {
+      throw new AssertionError(e);
+    }
+  }
+
+  /** Nobody will put that right while copy waits. */
+  @Test
+  @Timeout(60)
+  void copyDoesNotWaitForTasksThatItMayNotTake() throws SQLException {
+    try (PgPair pair = PgPair.shared()) {
+      pair.execute("create table t(id int primary key)");
+      pair.executeSource("insert into t select generate_series(1, 1000)");
+      AtomicInteger claims = new AtomicInteger();
+      Backfill b =
+          Check.backfill(
+              pair,
+              (step, task) -> {
+                if (step == Steps.Step.CLAIMED && claims.incrementAndGet() == 2) {
+                  THREADS.execute(() -> execute(pair, "alter table dualwrite.task rename to away"));
+                  while (Check.target(pair, "select count(*) from pg_locks where not granted")
+                      .equals("0")) {
+                    Thread.onSpinWait(); // it has its turn when this chunk is done
+                  }
+                }
+              });
+      b.stage(StageOptions.defaults().withChunkRows(100));
+      CopyOptions one = CopyOptions.defaults().withParallelism(1);
+      contains(
+          assertThrows(BackfillException.class, () -> b.copy(one, Progress.none())).getMessage(),
+          "dualwrite.task");
+    }
+  }
+
+  @Test
+  void expressionsOfGeneratedColumnsAreCompared() throws SQLException {
+    try (PgPair pair = PgPair.shared()) {
+      String ddl = "create table t(id int primary key, g int generated always as (id * N) stored)";
+      pair.executeSource(ddl.replace("N", "2"));
+      pair.executeTarget(ddl.replace("N", "3"));
+      contains(refusal(pair), "column g is generated as (id * 2) on the source", "as (id * 3)");
+    }
+  }
+
+  @Test
+  void pointsOfNineteenDigits() {
+    Until.parse(List.of("1750000000000000000"));
+    assertThrows(BackfillException.class, () -> Until.parse(List.of("9999999999999999999")));
   }
 
   @Test

@@ -460,6 +460,27 @@ public final class Convergence {
   }
 
   /**
+   * Looks whether each row of the primary's table has its place in the mirror's.
+   *
+   * @throws SQLException if one of the mirror's partitions is missing (SQLSTATE 23514), or a
+   *     database fails
+   */
+  public void checkPlaces(TableName table) throws SQLException {
+    Connection m = Session.open(mirror);
+    Table t;
+    List<TableName> leaves;
+    try {
+      t = mirrorTable(m, table);
+      leaves = t.kind() == Table.Kind.PARTITIONED ? leaves(m, t) : List.of();
+    } finally {
+      Session.close(m);
+    }
+    if (!leaves.isEmpty()) {
+      checkPlaces(table, leaves, "true");
+    }
+  }
+
+  /**
    * Rows of the primary that none of the mirror's partitions takes would be left out in silence.
    */
   private void checkPlaces(TableName table, List<TableName> leaves, String predicate)
@@ -473,7 +494,11 @@ public final class Convergence {
         s.execute();
       }
       for (TableName leaf : leaves) {
-        constraints.add(place(m, mirrorTable(m, leaf)).constraint);
+        String constraint = place(m, mirrorTable(m, leaf)).constraint;
+        if (constraint == null) {
+          return; // the only partition, and that for all that others do not take
+        }
+        constraints.add(constraint);
       }
       p = Session.open(primary);
       try (PreparedStatement s = p.prepareStatement(Session.PINS)) {
@@ -897,8 +922,12 @@ public final class Convergence {
     String where = predicate;
     if (told != null) {
       from = primaryTable(p, told);
-    } else if (same.isPresent() && (place.constraint == null || sameRange(p, same.get(), place))) {
+    } else if (same.isPresent()
+        && (leaf.name().equals(place.root)
+            || place.constraint != null && sameRange(p, same.get(), place))) {
       from = same.get();
+    } else if (place.constraint == null) {
+      from = primaryTable(p, place.root); // all its rows are there
     } else if (place.constraint.contains("satisfies_hash_partition")) {
       throw new SQLException(
           "the mirror's table "
