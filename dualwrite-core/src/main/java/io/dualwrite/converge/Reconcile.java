@@ -137,10 +137,12 @@ public final class Reconcile {
 
   /**
    * SUSPECT_CARRIES_XID: what is read from now on has to see the end of every transaction that
-   * opened it.
+   * opened it. Where it names none, as after the loss of what would have, every transaction that is
+   * under way may have: a COMMIT whose process is dead may still wait for a replica.
    */
   private boolean ended(Suspect s) throws SQLException {
-    boolean ended = s.xid() == 0 || !Rules.on(Rules.Rule.SUSPECT_CARRIES_XID);
+    boolean ended = !Rules.on(Rules.Rule.SUSPECT_CARRIES_XID);
+    long horizon = -1;
     Set<String> running = null;
     long end = System.nanoTime() + PATIENCE;
     do {
@@ -149,12 +151,18 @@ public final class Reconcile {
         try (ResultSet r =
             q.executeQuery(
                 "select pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::text, "
-                    + Incarnation.SQL)) {
+                    + Incarnation.SQL
+                    + ", pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text")) {
           r.next();
-          boolean same = Incarnation.same(r.getString(2), s.incarnation());
-          // the journal keeps the highest number of several transactions: all of them are over only
-          // below xmin
-          ended |= !same || Long.parseLong(r.getString(1)) > s.xid();
+          long xmin = Long.parseLong(r.getString(1));
+          if (s.xid() == 0) {
+            horizon = horizon < 0 ? Long.parseLong(r.getString(3)) : horizon;
+            ended |= xmin >= horizon;
+          } else {
+            // the journal keeps the highest number of several transactions: all of them are over
+            // only below xmin
+            ended |= !Incarnation.same(r.getString(2), s.incarnation()) || xmin > s.xid();
+          }
         }
         if (s.table().equals(RowChange.NO_TABLE)) {
           Set<String> now = running(q);

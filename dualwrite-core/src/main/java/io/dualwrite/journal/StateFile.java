@@ -461,12 +461,21 @@ final class StateFile implements AutoCloseable {
         long xid = given.xid();
         if (old != null) {
           since = Math.min(since, old.sinceMicros());
-          // the other transaction's end is to be waited for; one of an earlier incarnation is over
-          if (xid == 0
-              || (old.xid() != 0
-                  && (old.incarnation().equals(incarnation)
-                      ? old.xid() > xid
-                      : Incarnation.earlier(incarnation, old.incarnation())))) {
+          // of two transactions' ends both are to be waited for, but not in an earlier incarnation
+          boolean olds =
+              xid == 0
+                  || old.xid() != 0
+                      && switch (Incarnation.order(incarnation, old.incarnation())) {
+                        case SAME -> old.xid() > xid;
+                        case EARLIER -> true;
+                        case LATER, UNKNOWN -> false;
+                      };
+          if (old.xid() != 0
+              && xid != 0
+              && Incarnation.order(incarnation, old.incarnation()) == Incarnation.Order.UNKNOWN) {
+            incarnation = ""; // then for all that is under way
+            xid = 0;
+          } else if (olds) {
             incarnation = old.incarnation();
             xid = old.xid();
           }

@@ -699,6 +699,29 @@ class ResyncTest {
     }
   }
 
+  /** Its process may be dead, and its COMMIT on the way nevertheless. */
+  @Test
+  void aSuspectThatNamesNoTransactionWaitsForAllThatAreUnderWay() throws Exception {
+    f.with("create table t(id int primary key, v text)");
+    Connection other = f.primary();
+    execute(other, "insert into t values (1, 'v')");
+    f.journal.suspect(new Suspect(table("t"), "test", 1, "", 0));
+    Reconcile reconcile = new Reconcile(f.engine, f.journal);
+    Future<?> run = f.start(() -> assertEquals(1, reconcile.run()));
+    try (Connection c = f.pair.source()) {
+      Fixture.await(
+          "it looks and waits",
+          () ->
+              !value(
+                      c,
+                      "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and query ~ 'pg_snapshot_xmin'")
+                  .equals("0"));
+    }
+    other.commit();
+    finish(run);
+    f.assertEqual("t");
+  }
+
   /** Rows differ where the suspect's table went, whatever its name is by now. */
   @ParameterizedTest
   @ValueSource(strings = {"alter table t rename to t2", "alter table t set schema away"})

@@ -156,8 +156,8 @@ final class StateFileTest {
   /** A transaction of the server's earlier life is over, the one that goes on is waited for. */
   @Test
   void aSuspectKeepsTheLaterIncarnationsTransaction() throws IOException {
-    String before = "1700000000.000000/1/";
-    String after = "1700000500.000000/1/";
+    String before = "1700000000.000000/00000001/";
+    String after = "1700000500.000000/00000001/";
     for (boolean laterFirst : new boolean[] {true, false}) {
       try (StateFile s = open()) {
         Suspect old = new Suspect(Intents.ORDERS, "a", 10, before, 9000);
