@@ -213,6 +213,67 @@ class VerifyTest {
     }
   }
 
+  /** A row of its own beside one with the same key, as a damaged index lets it in: it finds one. */
+  private static void again(PgPair pair, boolean source, String table, String values)
+      throws SQLException {
+    try (Connection c = source ? pair.source() : pair.target()) {
+      String index = " where indrelid = '" + table + "'::regclass";
+      Check.execute(c, "update pg_index set indisready = false" + index);
+      Check.execute(c, "insert into " + table + " values " + values);
+      Check.execute(c, "update pg_index set indisready = true" + index);
+    }
+  }
+
+  @Test
+  void aKeyThatOccursTwiceIsADifferenceThatIsNotRepaired() throws SQLException {
+    try (PgPair pair = PgPair.shared()) {
+      for (String t : List.of("source", "target", "alike")) {
+        pair.execute(
+            "create table "
+                + t
+                + "(id text primary key, v int); insert into "
+                + t
+                + " select 'k' || g, g from generate_series(1, 1000) g");
+      }
+      pair.execute("create table spelt(id numeric primary key, v int)");
+      pair.execute("analyze"); // a key is looked up by the index
+      again(pair, true, "source", "('k9', -9)");
+      again(pair, true, "alike", "('k9', 9)");
+      again(pair, false, "alike", "('k9', 9)");
+      pair.executeSource("insert into spelt values (1, 1)");
+      pair.executeTarget(
+          "alter table target drop constraint target_pkey; insert into target values ('k9', 9);"
+              + " alter table spelt drop constraint spelt_pkey; insert into spelt values (1.0, 2), (1, 1)");
+      for (String t : List.of("source", "target", "alike")) {
+        pair.executeTarget("update " + t + " set v = 0 where id = 'k7'");
+      }
+      Backfill b = Check.backfill(pair);
+      VerifyResult r = b.verify(QUICK, Progress.none());
+      Set<String> twice = Set.of("TWICE [k9] []", "DIFFERENT [k7] [v]");
+      assertEquals(twice, found(table(r, "source")));
+      assertEquals(twice, found(table(r, "target")));
+      assertEquals(Set.of("DIFFERENT [k7] [v]"), found(table(r, "alike")));
+      assertEquals(Set.of("TWICE [1.0] []"), found(table(r, "spelt")));
+      assertEquals(
+          "its key (id) is no key on the target", table(r, "target").error().orElseThrow());
+
+      r = b.verify(QUICK.withRepair(true).withFilter("source|alike"), Progress.none());
+      assertEquals(Set.of("TWICE [k9] []"), found(table(r, "source")));
+      assertEquals(1, table(r, "source").repaired());
+      String error = table(r, "source").error().orElseThrow();
+      assertTrue(error.startsWith("a key occurs more than once on a side"), error);
+      assertTrue(table(r, "alike").equal(), r.toString());
+
+      // without its key, and equal for now
+      pair.executeTarget("truncate spelt; insert into spelt values (1, 1)");
+      assertEquals(
+          "its key (id) is no key on the target",
+          table(b.verify(QUICK.withFilter("spelt"), Progress.none()), "spelt")
+              .error()
+              .orElseThrow());
+    }
+  }
+
   @Test
   void databasesOfDifferentEncodingAreCompared() throws SQLException {
     try (PgPair pair = PgPair.shared()) {
