@@ -376,18 +376,26 @@ final class RangeCheck {
   }
 
   private <T> Pair<T> both(Query<T> query) throws SQLException {
+    return both(query, true);
+  }
+
+  private <T> Pair<T> both(Query<T> query, boolean commit) throws SQLException {
     Future<T> other =
         others.submit(
             () -> {
               T result = turns.target.take(() -> query.run(targetSide()));
-              target.commit();
+              if (commit) {
+                target.commit();
+              }
               return result;
             });
     SQLException failure = null;
     T mine = null;
     try {
       mine = turns.source.take(() -> query.run(sourceSide()));
-      source.commit();
+      if (commit) {
+        source.commit();
+      }
     } catch (SQLException e) {
       failure = e;
     }
@@ -463,8 +471,9 @@ final class RangeCheck {
     Set<Hashes> rows = new HashSet<>();
     boolean more = false;
     if (!differing.isEmpty()) {
-      try (Rows a = new Rows(sourceSide(), mask, differing);
-          Rows b = new Rows(targetSide(), mask, differing)) {
+      Pair<Rows> streams = both(side -> new Rows(side, mask, differing), false);
+      try (Rows a = streams.source;
+          Rows b = streams.target) {
         while (a.more() || b.more()) {
           long h = !b.more() || a.more() && a.place() <= b.place() ? a.place() : b.place();
           Map<List<String>, Held> mine = a.take(h);
@@ -512,6 +521,8 @@ final class RangeCheck {
     private boolean more;
 
     Rows(OneSide side, long mask, List<Long> buckets) throws SQLException {
+      // the other side may take much longer to sort
+      Sql.execute(side.connection, "set local idle_in_transaction_session_timeout = 0");
       statement = side.connection.createStatement();
       statement.setFetchSize(2000);
       rows = statement.executeQuery(hash.stream(side.from, side.where, mask, buckets));

@@ -21,6 +21,8 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class VerifyTest {
 
@@ -233,10 +235,10 @@ class VerifyTest {
                 + t
                 + "(id text primary key, v int); insert into "
                 + t
-                + " select 'k' || g, g from generate_series(1, 1000) g");
+                + " select 'k' || g, g from generate_series(1, 20000) g");
       }
       pair.execute("create table spelt(id numeric primary key, v int)");
-      pair.execute("analyze"); // a key is looked up by the index
+      pair.execute("analyze"); // so that a key is looked up by the index
       again(pair, true, "source", "('k9', -9)");
       again(pair, true, "alike", "('k9', 9)");
       again(pair, false, "alike", "('k9', 9)");
@@ -271,6 +273,46 @@ class VerifyTest {
           table(b.verify(QUICK.withFilter("spelt"), Progress.none()), "spelt")
               .error()
               .orElseThrow());
+    }
+  }
+
+  /**
+   * One side's rows take longer than the other's session may be idle in its transaction. The pin of
+   * that is brought down to a second, in these databases, by what is called right after it; the
+   * rows wait where nothing but their stream asks, in a cast of the key.
+   */
+  @ParameterizedTest
+  @ValueSource(booleans = {true, false})
+  void rowsAreComparedHoweverLongOneSideTakesToSortThem(boolean slowSource) throws Exception {
+    try (PgPair pair = PgPair.shared();
+        Connection slow = slowSource ? pair.source() : pair.target();
+        Connection fast = slowSource ? pair.target() : pair.source()) {
+      pair.execute(
+          "create type color as enum ('red', 'blue'); create table t(c color primary key, v int); insert into t values ('red', 1), ('blue', 2);"
+              + " set allow_system_table_mods = on; alter function pg_catalog.set_config(text, text, boolean) rename to set_config_before;"
+              + " create function pg_catalog.set_config(text, text, boolean) returns text language sql as"
+              + " $$ select pg_catalog.set_config_before('idle_in_transaction_session_timeout', '1s', false); select pg_catalog.set_config_before($1, $2, $3) $$");
+      Check.execute(
+          slow,
+          "create function slowly(c color) returns text language plpgsql set lock_timeout = 0 as"
+              + " $$ begin perform pg_advisory_xact_lock_shared(1); return enum_out(c); end $$;"
+              + " create cast (color as text) with function slowly(color); select pg_advisory_lock(1)");
+      pair.executeTarget("update t set v = 0 where c = 'red'");
+      CompletableFuture<VerifyResult> verify =
+          CompletableFuture.supplyAsync(
+              () -> Check.backfill(pair).verify(QUICK, Progress.none()), THREADS);
+      Check.await(
+          "a session that is idle for longer than it may be",
+          () ->
+              verify.isDone()
+                  || Check.value(
+                          fast,
+                          "select exists (select from pg_stat_activity where datname = current_database() and application_name = 'dualwrite backfill'"
+                              + " and state = 'idle in transaction' and clock_timestamp() - state_change > interval '3 s')")
+                      .equals("t"));
+      Check.execute(slow, "select pg_advisory_unlock(1)");
+      VerifyResult r = verify.get(60, TimeUnit.SECONDS);
+      assertEquals(Set.of("DIFFERENT [red] [v]"), found(table(r, "t")), r.toString());
     }
   }
 
