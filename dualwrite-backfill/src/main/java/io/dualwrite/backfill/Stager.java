@@ -37,6 +37,8 @@ final class Stager {
   private final Connection target;
   private final Catalog sourceCatalog;
   private final Catalog targetCatalog;
+  private Map<TableName, Set<TableName>> unloggedHere;
+  private Map<TableName, Set<TableName>> unloggedThere;
 
   Stager(Connection source, Connection target, Catalog sourceCatalog, Catalog targetCatalog) {
     this.source = source;
@@ -513,6 +515,13 @@ final class Stager {
       }
     }
     List<String> p = new ArrayList<>(Schema.problems(t, there.orElse(null)));
+    List<TableName> unlogged = unlogged(t.name(), h != null, name);
+    if (!unlogged.isEmpty()) {
+      p.add(
+          "is unlogged on the target ("
+              + some(unlogged)
+              + "), and a crash of that server would empty it; run ALTER TABLE … SET LOGGED there");
+    }
     if (!t.keyed() && there.isPresent() && there.get().kind() == Table.Kind.PARTITIONED) {
       // replaced range by range: the range has to mean something on the source
       Map<TableName, String> mine = Partitions.constraints(source, sourceCatalog, t.name());
@@ -529,6 +538,45 @@ final class Stager {
               });
     }
     return p;
+  }
+
+  private static String some(List<TableName> names) {
+    return names.stream().limit(5).map(TableName::toString).collect(Collectors.joining(", "))
+        + (names.size() > 5 ? " and " + (names.size() - 5) + " more" : "");
+  }
+
+  /** The target's table or parts of it, if they are unlogged, without those that are on both. */
+  private List<TableName> unlogged(TableName mine, boolean hypertable, TableName theirs)
+      throws SQLException {
+    if (unloggedThere == null) {
+      unloggedHere = unlogged(source);
+      unloggedThere = unlogged(target);
+    }
+    Set<TableName> here = unloggedHere.getOrDefault(mine, Set.of());
+    return unloggedThere.getOrDefault(theirs, Set.of()).stream()
+        // each side names its chunks by itself
+        .filter(n -> hypertable ? here.isEmpty() : !here.contains(n))
+        .toList();
+  }
+
+  /** What is unlogged, by each table that it is, or is a part of. */
+  private static Map<TableName, Set<TableName>> unlogged(Connection connection)
+      throws SQLException {
+    Map<TableName, Set<TableName>> result = new HashMap<>();
+    for (List<String> r :
+        Sql.rows(
+            connection,
+            "with recursive up(part, whole) as ("
+                + " select c.oid, c.oid from pg_catalog.pg_class c where c.relkind = 'r' and c.relpersistence = 'u'"
+                + " union all select u.part, i.inhparent from up u join pg_catalog.pg_inherits i on i.inhrelid = u.whole)"
+                + " select wn.nspname, w.relname, pn.nspname, p.relname from up u"
+                + " join pg_catalog.pg_class w on w.oid = u.whole join pg_catalog.pg_namespace wn on wn.oid = w.relnamespace"
+                + " join pg_catalog.pg_class p on p.oid = u.part join pg_catalog.pg_namespace pn on pn.oid = p.relnamespace")) {
+      result
+          .computeIfAbsent(new TableName(r.get(0), r.get(1)), k -> new TreeSet<>())
+          .add(new TableName(r.get(2), r.get(3)));
+    }
+    return result;
   }
 
   /** The enabled triggers that would fire on the target for rows of that table, by table. */

@@ -76,6 +76,30 @@ class StageTest {
   }
 
   @Test
+  void whatACrashOfTheTargetWouldEmptyIsRefused() throws SQLException {
+    try (PgPair pair = PgPair.shared()) {
+      String parts =
+          "create table p(id int primary key) partition by range (id); create table p_1 partition of p for values from (0) to (10);";
+      pair.executeSource(
+          "create table t(id int primary key); create unlogged table cache(id int primary key);"
+              + parts
+              + "create unlogged table p_2 partition of p for values from (10) to (20)");
+      pair.executeTarget(
+          "create unlogged table t(id int primary key); create unlogged table cache(id int primary key);"
+              + parts
+              + "create table p_2 partition of p for values from (10) to (20); alter table p_1 set unlogged");
+      String m = refusal(pair);
+      contains(
+          m,
+          "public.t: is unlogged on the target (public.t)",
+          "public.p: is unlogged on the target (public.p_1)");
+      assertFalse(m.contains("cache"), m);
+      pair.executeTarget("alter table t set logged; alter table p_1 set logged");
+      assertEquals(3, Check.backfill(pair).stage(StageOptions.defaults()).staged().size());
+    }
+  }
+
+  @Test
   void whatCannotBeBackfilledIsNamed() throws SQLException {
     try (PgPair pair = PgPair.shared()) {
       pair.execute("create table base(id int primary key); create table kid() inherits (base)");
