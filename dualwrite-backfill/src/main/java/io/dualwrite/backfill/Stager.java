@@ -182,7 +182,7 @@ final class Stager {
     for (Table t : sourceCatalog.tables(source)) {
       all.put(t.name(), t);
     }
-    checkSchema(scope, there);
+    checkSchema(scope, there, since.texts().isEmpty());
     Map<TableName, String> timeColumns = timeColumns(options.timeColumns(), roots);
 
     Set<List<TableName>> known = new HashSet<>();
@@ -464,11 +464,12 @@ final class Stager {
     }
   }
 
-  private void checkSchema(Scope scope, Map<TableName, TableName> there) throws SQLException {
+  private void checkSchema(Scope scope, Map<TableName, TableName> there, boolean whole)
+      throws SQLException {
     Map<TableName, List<String>> problems = new TreeMap<>();
     for (Table t : scope.roots()) {
       Hypertable h = scope.hypertables().get(t.name());
-      List<String> p = new ArrayList<>(schemaProblems(t, h, there.get(t.name())));
+      List<String> p = new ArrayList<>(schemaProblems(t, h, there.get(t.name()), whole));
       enabledTriggers(t).forEach((table, names) -> p.add(Schema.triggers(table, names)));
       if (!p.isEmpty()) {
         problems.put(h == null ? t.name() : h.known(), p);
@@ -488,8 +489,10 @@ final class Stager {
    *
    * @param h what it is, if it is a hypertable
    * @param name the target's table, or null if there is none
+   * @param whole whether all partitions are copied
    */
-  List<String> schemaProblems(Table t, Hypertable h, TableName name) throws SQLException {
+  List<String> schemaProblems(Table t, Hypertable h, TableName name, boolean whole)
+      throws SQLException {
     if (h != null && name == null) {
       return targetCatalog.table(target, h.known()).isEmpty()
           ? List.of("is missing on the target")
@@ -522,20 +525,31 @@ final class Stager {
               + some(unlogged)
               + "), and a crash of that server would empty it; run ALTER TABLE … SET LOGGED there");
     }
-    if (!t.keyed() && there.isPresent() && there.get().kind() == Table.Kind.PARTITIONED) {
-      // replaced range by range: the range has to mean something on the source
+    if (there.isPresent() && there.get().kind() == Table.Kind.PARTITIONED) {
       Map<TableName, String> mine = Partitions.constraints(source, sourceCatalog, t.name());
-      Partitions.constraints(target, targetCatalog, t.name())
-          .forEach(
-              (leaf, constraint) -> {
-                if (constraint.contains("satisfies_hash_partition")
-                    && !constraint.equals(mine.get(leaf))) {
-                  p.add(
-                      "its partition "
-                          + leaf
-                          + " is divided by hash on the target and otherwise on the source, and it has no key; divide both alike");
-                }
-              });
+      Map<TableName, String> theirs = Partitions.constraints(target, targetCatalog, t.name());
+      if (whole) {
+        List<TableName> missing = Partitions.missing(mine, theirs);
+        if (!missing.isEmpty()) {
+          p.add(
+              "no partition of the target takes the rows of "
+                  + some(missing)
+                  + "; create it there");
+        }
+      }
+      if (!t.keyed()) {
+        // replaced range by range: the range has to mean something on the source
+        theirs.forEach(
+            (leaf, constraint) -> {
+              if (constraint.contains("satisfies_hash_partition")
+                  && !constraint.equals(mine.get(leaf))) {
+                p.add(
+                    "its partition "
+                        + leaf
+                        + " is divided by hash on the target and otherwise on the source, and it has no key; divide both alike");
+              }
+            });
+      }
     }
     return p;
   }

@@ -293,6 +293,36 @@ class StageTest {
   }
 
   @Test
+  void aPartitionThatTheTargetLacksIsNamed() throws SQLException {
+    try (PgPair pair = PgPair.shared()) {
+      pair.execute(PARTITIONED);
+      pair.executeTarget("drop table m_2, m_3b, m_d, kinds_b, log_3");
+      String m = refusal(pair);
+      contains(
+          m,
+          "public.m: no partition of the target takes the rows of public.m_2, public.m_3b, public.m_d;",
+          "public.kinds: no partition of the target takes the rows of public.kinds_b;",
+          "public.log: no partition of the target takes the rows of public.log_3;");
+      // others that take them
+      pair.executeTarget(
+          "create table kinds_c partition of kinds for values in ('b', 'c');"
+              + " create table m_rest partition of m default; create table m_3c partition of m_3 for values with (modulus 2, remainder 1);"
+              + " create table log_more partition of log for values from (200, 'b') to (500, 'c')");
+      assertEquals(4, Check.backfill(pair).stage(StageOptions.defaults()).staged().size());
+    }
+    try (PgPair pair = PgPair.shared()) {
+      pair.execute(PARTITIONED);
+      pair.executeTarget("drop table log_1");
+      assertEquals(
+          1,
+          Check.backfill(pair)
+              .stage(StageOptions.defaults().withFilter("log$").withFrom(List.of("150")))
+              .staged()
+              .size());
+    }
+  }
+
+  @Test
   void rowsOfWritersAreExpectedAndUntilIsAfterThem() throws SQLException {
     try (PgPair pair = PgPair.shared()) {
       pair.execute(

@@ -164,6 +164,9 @@ class DoctorTest {
           create index by_b on t(b); create sequence s; create sequence q;
           alter table t add constraint ref foreign key (c) references p;
           create table k(id int primary key); create table light(id int primary key);
+          create table parted(id int primary key) partition by range (id);
+          create table first partition of parted for values from (0) to (10);
+          create table second partition of parted for values from (10) to (20);
           create function helper() returns int language sql as 'select 1'""");
       pair.executeTarget(
           """
@@ -173,6 +176,8 @@ class DoctorTest {
           create unique index only_here on t(a); create sequence s increment 2;
           alter table t add constraint u unique (b); alter table t add check (b < 100);
           create table k(id int); create unlogged table light(id int primary key);
+          create table parted(id int primary key) partition by range (id);
+          create table first partition of parted for values from (0) to (10);
           create function f() returns trigger language plpgsql as 'begin return new; end';
           create trigger tr before insert on p for each row execute function f();
           insert into p values (1)""");
@@ -194,7 +199,8 @@ class DoctorTest {
           Severity.BLOCK,
           "table-differs",
           "public.k: its key (id)",
-          "public.light: is unlogged");
+          "public.light: is unlogged",
+          "takes the rows of public.second");
       assertFound(found, Severity.BLOCK, "target-triggers", "public.p (tr)");
       assertFound(found, Severity.WARN, "not-empty", "public.p");
     }
