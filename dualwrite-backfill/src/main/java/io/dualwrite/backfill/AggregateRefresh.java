@@ -98,18 +98,27 @@ final class AggregateRefresh {
             .type();
     String from = literal(low, type);
     String to = literal(end.getAsLong(), type);
-    Sql.execute(
-        target,
-        "call "
-            + Hypertables.function(target, "refresh_continuous_aggregate")
-            + "("
-            + Sql.literal(view.sql())
-            + "::regclass, "
-            + from
-            + ", "
-            + to
-            + (force() ? ", force => true" : "")
-            + ")");
+    try {
+      Sql.execute(
+          target,
+          "call "
+              + Hypertables.function(target, "refresh_continuous_aggregate")
+              + "("
+              + Sql.literal(view.sql())
+              + "::regclass, "
+              + from
+              + ", "
+              + to
+              + (force() ? ", force => true" : "")
+              + ")");
+    } catch (SQLException e) {
+      // the rows begin within the last bucket: TimescaleDB refreshes whole ones only
+      if (!"22023".equals(e.getSQLState()) || !e.getMessage().contains("window too small")) {
+        throw e;
+      }
+      String none = "no whole bucket lies between " + text(from) + " and " + text(to);
+      return new Aggregate(view, null, null, note.isEmpty() ? none : none + "; " + note);
+    }
     return new Aggregate(view, text(from), text(to), note);
   }
 

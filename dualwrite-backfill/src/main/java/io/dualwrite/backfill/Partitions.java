@@ -43,4 +43,14 @@ final class Partitions {
     }
     return result;
   }
+
+  /**
+   * Whose rows have no place on the other side. Known only where every leaf there is like one here:
+   * a default partition, or another way to divide, may take them.
+   */
+  static List<TableName> missing(Map<TableName, String> here, Map<TableName, String> there) {
+    return here.values().containsAll(there.values())
+        ? here.keySet().stream().filter(leaf -> !there.containsValue(here.get(leaf))).toList()
+        : List.of();
+  }
 }

@@ -9,10 +9,11 @@ import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
 import java.util.ArrayList;
-import java.util.Arrays;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -165,6 +166,9 @@ final class RangeCheck {
   private static final int SAMPLES = 100;
   private static final int SETTLED_AT_MOST = 20;
   private static final int COUNTED_AT_MOST = 6;
+  private static final String TWICE =
+      "a key occurs more than once on a side: nothing keeps it unique there, or its index is damaged, and --repair does not"
+          + " choose between its rows; delete what is too many, then REINDEX, or make the key anew";
 
   private final Connection source;
   private final Connection target;
@@ -305,9 +309,14 @@ final class RangeCheck {
       }
       Set<List<String>> now = new HashSet<>();
       for (Difference d : left) {
-        now.add(d.key());
+        if (d.kind() != Kind.TWICE) {
+          now.add(d.key());
+        }
       }
-      if (!options.repair() || error != null || now.equals(before)) {
+      if (!options.repair() || error != null || now.isEmpty() || now.equals(before)) {
+        if (error == null && left.stream().anyMatch(d -> d.kind() == Kind.TWICE)) {
+          error = TWICE;
+        }
         return new Outcome(sums.source.count, sums.target.count, left, found.more, repaired, error);
       }
       before = now;
@@ -367,18 +376,26 @@ final class RangeCheck {
   }
 
   private <T> Pair<T> both(Query<T> query) throws SQLException {
+    return both(query, true);
+  }
+
+  private <T> Pair<T> both(Query<T> query, boolean commit) throws SQLException {
     Future<T> other =
         others.submit(
             () -> {
               T result = turns.target.take(() -> query.run(targetSide()));
-              target.commit();
+              if (commit) {
+                target.commit();
+              }
               return result;
             });
     SQLException failure = null;
     T mine = null;
     try {
       mine = turns.source.take(() -> query.run(sourceSide()));
-      source.commit();
+      if (commit) {
+        source.commit();
+      }
     } catch (SQLException e) {
       failure = e;
     }
@@ -423,8 +440,19 @@ final class RangeCheck {
   /** Hashes of a keyless row. */
   private record Hashes(long first, long second) {}
 
-  /** Keyed: keys. Keyless: hashes. */
-  private record Suspected(List<List<String>> keys, Set<Hashes> rows) {}
+  /** What one side holds under a key: the sums of the rows' hashes, and how many rows. */
+  private record Held(long first, long second, long times) {
+    private Held and(Held other) {
+      return new Held(first + other.first, second + other.second, times + other.times);
+    }
+
+    private static boolean twice(Held one, Held other) {
+      return one != null && one.times > 1 || other != null && other.times > 1;
+    }
+  }
+
+  /** Keyed: keys, and the places of those that a side holds twice. Keyless: hashes. */
+  private record Suspected(List<List<String>> keys, List<Long> twice, Set<Hashes> rows) {}
 
   private record Found(Suspected suspected, boolean more) {}
 
@@ -439,29 +467,27 @@ final class RangeCheck {
             .sorted()
             .toList();
     List<List<String>> keys = new ArrayList<>();
+    List<Long> twice = new ArrayList<>();
     Set<Hashes> rows = new HashSet<>();
     boolean more = false;
     if (!differing.isEmpty()) {
-      try (Rows a = new Rows(sourceSide(), mask, differing);
-          Rows b = new Rows(targetSide(), mask, differing)) {
+      Pair<Rows> streams = both(side -> new Rows(side, mask, differing), false);
+      try (Rows a = streams.source;
+          Rows b = streams.target) {
         while (a.more() || b.more()) {
           long h = !b.more() || a.more() && a.place() <= b.place() ? a.place() : b.place();
-          Map<List<String>, Hashes> mine = a.take(h);
-          Map<List<String>, Hashes> theirs = b.take(h);
-          Set<List<String>> here = new HashSet<>(mine.keySet());
-          here.addAll(theirs.keySet());
-          for (List<String> key : here) {
-            Hashes x = mine.get(key);
-            Hashes y = theirs.get(key);
-            if (!Objects.equals(x, y)) {
-              if (range.source().keyed()) {
-                keys.add(key);
-              } else {
-                rows.add(new Hashes(h, Long.parseLong(key.get(0))));
-              }
+          Map<List<String>, Held> mine = a.take(h);
+          Map<List<String>, Held> theirs = b.take(h);
+          for (List<String> key : differing(mine, theirs)) {
+            if (!range.source().keyed()) {
+              rows.add(new Hashes(h, Long.parseLong(key.get(0))));
+            } else if (Held.twice(mine.get(key), theirs.get(key))) {
+              twice.add(h);
+            } else {
+              keys.add(key);
             }
           }
-          if (keys.size() + rows.size() >= options.maxDifferences()) {
+          if (keys.size() + twice.size() + rows.size() >= options.maxDifferences()) {
             more = a.more() || b.more();
             break;
           }
@@ -470,7 +496,14 @@ final class RangeCheck {
       source.commit();
       target.commit();
     }
-    return new Found(new Suspected(keys, rows), more);
+    return new Found(new Suspected(keys, twice, rows), more);
+  }
+
+  private static List<List<String>> differing(
+      Map<List<String>, Held> mine, Map<List<String>, Held> theirs) {
+    Set<List<String>> all = new HashSet<>(mine.keySet());
+    all.addAll(theirs.keySet());
+    return all.stream().filter(k -> !Objects.equals(mine.get(k), theirs.get(k))).toList();
   }
 
   private Map<Long, Sums> buckets(OneSide side, long mask) throws SQLException {
@@ -488,6 +521,8 @@ final class RangeCheck {
     private boolean more;
 
     Rows(OneSide side, long mask, List<Long> buckets) throws SQLException {
+      // the other side may take much longer to sort
+      Sql.execute(side.connection, "set local idle_in_transaction_session_timeout = 0");
       statement = side.connection.createStatement();
       statement.setFetchSize(2000);
       rows = statement.executeQuery(hash.stream(side.from, side.where, mask, buckets));
@@ -502,21 +537,18 @@ final class RangeCheck {
       return rows.getLong(1);
     }
 
-    /**
-     * All rows at that place: usually one. Keyed: by key. Keyless: by the second hash, the value
-     * being how many.
-     */
-    Map<List<String>, Hashes> take(long place) throws SQLException {
-      Map<List<String>, Hashes> result = new HashMap<>();
+    /** All rows at that place: usually one. Keyed: by key. Keyless: by the second hash. */
+    Map<List<String>, Held> take(long place) throws SQLException {
+      Map<List<String>, Held> result = new HashMap<>();
       while (more && rows.getLong(1) == place) {
         if (range.source().keyed()) {
           List<String> key = new ArrayList<>();
           for (int i = 0; i < hash.key().size(); i++) {
             key.add(rows.getString(4 + i));
           }
-          result.put(key, new Hashes(rows.getLong(2), rows.getLong(3)));
+          result.merge(key, new Held(rows.getLong(2), rows.getLong(3), 1), Held::and);
         } else {
-          result.put(List.of(rows.getString(2)), new Hashes(rows.getLong(3), 0));
+          result.put(List.of(rows.getString(2)), new Held(0, 0, rows.getLong(3)));
         }
         more = rows.next();
       }
@@ -534,7 +566,50 @@ final class RangeCheck {
 
   private List<Difference> recheck(Suspected suspected) throws SQLException {
     awaitSettled();
-    return range.source().keyed() ? recheckKeys(suspected.keys) : recheckRows(suspected.rows);
+    if (!range.source().keyed()) {
+      return recheckRows(suspected.rows);
+    }
+    Set<List<String>> keys = new LinkedHashSet<>(suspected.keys);
+    List<Difference> result = recheckTwice(suspected.twice, keys);
+    result.addAll(recheckKeys(keys));
+    return result;
+  }
+
+  /**
+   * Looks for them where the rows are: an index that let a key in twice may find one of its rows,
+   * or none. What differs there and is no longer twice becomes one of {@code keys}.
+   */
+  private List<Difference> recheckTwice(List<Long> places, Set<List<String>> keys)
+      throws SQLException {
+    List<Difference> twice = new ArrayList<>();
+    if (places.isEmpty()) {
+      return twice;
+    }
+    int looks = 3;
+    int n = 0;
+    do {
+      delay(n, looks);
+      Pair<Map<List<String>, Held>> held = both(side -> held(side, places));
+      twice.clear();
+      for (List<String> key : differing(held.source, held.target)) {
+        if (Held.twice(held.source.get(key), held.target.get(key))) {
+          twice.add(new Difference(Kind.TWICE, key, List.of(), 1));
+        } else {
+          keys.add(key);
+        }
+      }
+    } while (!twice.isEmpty() && ++n < looks);
+    return twice;
+  }
+
+  private Map<List<String>, Held> held(OneSide side, List<Long> places) throws SQLException {
+    Map<List<String>, Held> result = new HashMap<>();
+    try (Rows rows = new Rows(side, -1, places)) {
+      while (rows.more()) {
+        result.putAll(rows.take(rows.place()));
+      }
+    }
+    return result;
   }
 
   private void awaitSettled() {
@@ -566,7 +641,7 @@ final class RangeCheck {
     }
   }
 
-  private List<Difference> recheckKeys(List<List<String>> keys) throws SQLException {
+  private List<Difference> recheckKeys(Set<List<String>> keys) throws SQLException {
     int looks = 6;
     Map<List<String>, Difference> left = new LinkedHashMap<>();
     for (List<String> k : keys) {
@@ -578,7 +653,7 @@ final class RangeCheck {
       left.clear();
       for (int i = 0; i < todo.size(); i += KEYS_PER_LOOK) {
         List<List<String>> some = todo.subList(i, Math.min(todo.size(), i + KEYS_PER_LOOK));
-        Pair<List<String[]>> rows = n < looks - 1 ? look(some) : lookUnderLock(some);
+        Pair<List<List<List<String>>>> rows = n < looks - 1 ? look(some) : lookUnderLock(some);
         for (int k = 0; k < some.size(); k++) {
           Difference d = difference(some.get(k), rows.source.get(k), rows.target.get(k));
           if (d != null) {
@@ -590,7 +665,7 @@ final class RangeCheck {
     return List.copyOf(left.values());
   }
 
-  private Pair<List<String[]>> look(List<List<String>> keys) throws SQLException {
+  private Pair<List<List<List<String>>>> look(List<List<String>> keys) throws SQLException {
     return both(side -> look(side, keys, false));
   }
 
@@ -598,8 +673,9 @@ final class RangeCheck {
    * The last look: the source is read while the target's rows are locked, so that no writer is
    * between its two commits, and what differs now is either pending or wrong.
    */
-  private Pair<List<String[]>> lookUnderLock(List<List<String>> keys) throws SQLException {
-    List<String[]> theirs;
+  private Pair<List<List<List<String>>>> lookUnderLock(List<List<String>> keys)
+      throws SQLException {
+    List<List<List<String>>> theirs;
     try {
       theirs = look(targetSide(), keys, true);
     } catch (SQLException e) {
@@ -611,7 +687,7 @@ final class RangeCheck {
       return look(keys);
     }
     try {
-      List<String[]> mine = look(sourceSide(), keys, false);
+      List<List<List<String>>> mine = look(sourceSide(), keys, false);
       source.commit();
       return new Pair<>(mine, theirs);
     } finally {
@@ -619,32 +695,38 @@ final class RangeCheck {
     }
   }
 
-  private List<String[]> look(OneSide side, List<List<String>> keys, boolean lock)
+  /** For each key its rows, in one order: more than one only where nothing keeps a key unique. */
+  private List<List<List<String>>> look(OneSide side, List<List<String>> keys, boolean lock)
       throws SQLException {
-    List<String[]> result = new ArrayList<>();
+    List<List<List<String>>> result = new ArrayList<>();
     for (int i = 0; i < keys.size(); i++) {
-      result.add(null);
+      result.add(new ArrayList<>(1));
     }
     for (List<String> r :
         Sql.rows(side.connection, hash.look(side.table, range.look(side.there), keys, lock))) {
-      result.set(Integer.parseInt(r.get(0)) - 1, r.subList(1, r.size()).toArray(new String[0]));
+      result.get(Integer.parseInt(r.get(0)) - 1).add(r.subList(1, r.size()));
     }
+    result.forEach(rows -> rows.sort(Comparator.comparing(List::toString)));
     return result;
   }
 
-  private Difference difference(List<String> key, String[] mine, String[] theirs) {
-    if (Arrays.equals(mine, theirs)) {
+  private Difference difference(
+      List<String> key, List<List<String>> mine, List<List<String>> theirs) {
+    if (mine.equals(theirs)) {
       return null;
     }
-    if (mine == null) {
+    if (mine.size() > 1 || theirs.size() > 1) {
+      return new Difference(Kind.TWICE, key, List.of(), 1);
+    }
+    if (mine.isEmpty()) {
       return new Difference(Kind.EXTRA, key, List.of(), 1);
     }
-    if (theirs == null) {
+    if (theirs.isEmpty()) {
       return new Difference(Kind.MISSING, key, List.of(), 1);
     }
     List<String> columns = new ArrayList<>();
-    for (int i = 0; i < mine.length; i++) {
-      if (!Objects.equals(mine[i], theirs[i])) {
+    for (int i = 0; i < hash.columns().size(); i++) {
+      if (!mine.get(0).get(i).equals(theirs.get(0).get(i))) {
         columns.add(hash.columns().get(i));
       }
     }

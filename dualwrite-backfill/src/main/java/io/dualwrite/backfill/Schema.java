@@ -153,15 +153,10 @@ final class Schema {
             "column " + t.name() + " exists on the target only and is NOT NULL without a default");
       }
     }
-    Set<String> key = new HashSet<>(source.key());
-    boolean same =
-        key.equals(new HashSet<>(target.key()))
-            || target.keyed()
-                && target.uniques().stream().anyMatch(u -> key.equals(new HashSet<>(u)));
-    if (!same) {
+    if (!sameKey(source, target)) {
       result.add(
           source.keyed()
-              ? "its key (" + String.join(", ", source.key()) + ") is no key on the target"
+              ? noKey(source)
               : "it has a key on the target ("
                   + String.join(", ", target.key())
                   + ") and none on the source");
@@ -170,6 +165,17 @@ final class Schema {
       result.add("it has rewrite rules on the target; drop them there until the cutover");
     }
     return result;
+  }
+
+  /** Whether the target keeps the source's key unique; without one, whether it has none either. */
+  static boolean sameKey(Table source, Table target) {
+    Set<String> key = new HashSet<>(source.key());
+    return key.equals(new HashSet<>(target.key()))
+        || target.keyed() && target.uniques().stream().anyMatch(u -> key.equals(new HashSet<>(u)));
+  }
+
+  static String noKey(Table source) {
+    return "its key (" + String.join(", ", source.key()) + ") is no key on the target";
   }
 
   static String triggers(TableName table, List<String> names) {

@@ -51,7 +51,7 @@ public record StageCheck(
         missing.add(name);
         continue;
       }
-      List<String> p = stager.schemaProblems(t, h, there.get(t.name()));
+      List<String> p = stager.schemaProblems(t, h, there.get(t.name()), true);
       if (!p.isEmpty()) {
         problems.put(name, p);
       }

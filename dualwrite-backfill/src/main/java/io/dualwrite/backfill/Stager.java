@@ -41,6 +41,8 @@ final class Stager {
   private final Connection target;
   private final Catalog sourceCatalog;
   private final Catalog targetCatalog;
+  private Map<TableName, Set<TableName>> unloggedHere;
+  private Map<TableName, Set<TableName>> unloggedThere;
 
   Stager(Connection source, Connection target, Catalog sourceCatalog, Catalog targetCatalog) {
     this.source = source;
@@ -184,7 +186,7 @@ final class Stager {
     for (Table t : sourceCatalog.tables(source)) {
       all.put(t.name(), t);
     }
-    checkSchema(scope, there);
+    checkSchema(scope, there, since.texts().isEmpty());
     Map<TableName, String> timeColumns = timeColumns(options.timeColumns(), roots);
 
     Set<List<TableName>> known = new HashSet<>();
@@ -466,11 +468,12 @@ final class Stager {
     }
   }
 
-  private void checkSchema(Scope scope, Map<TableName, TableName> there) throws SQLException {
+  private void checkSchema(Scope scope, Map<TableName, TableName> there, boolean whole)
+      throws SQLException {
     Map<TableName, List<String>> problems = new TreeMap<>();
     for (Table t : scope.roots()) {
       Hypertable h = scope.hypertables().get(t.name());
-      List<String> p = new ArrayList<>(schemaProblems(t, h, there.get(t.name())));
+      List<String> p = new ArrayList<>(schemaProblems(t, h, there.get(t.name()), whole));
       enabledTriggers(t).forEach((table, names) -> p.add(Schema.triggers(table, names)));
       if (!p.isEmpty()) {
         problems.put(h == null ? t.name() : h.known(), p);
@@ -490,8 +493,10 @@ final class Stager {
    *
    * @param h what it is, if it is a hypertable
    * @param name the target's table, or null if there is none
+   * @param whole whether all partitions are copied
    */
-  List<String> schemaProblems(Table t, Hypertable h, TableName name) throws SQLException {
+  List<String> schemaProblems(Table t, Hypertable h, TableName name, boolean whole)
+      throws SQLException {
     if (h != null && name == null) {
       return targetCatalog.table(target, h.known()).isEmpty()
           ? List.of("is missing on the target")
@@ -526,22 +531,79 @@ final class Stager {
         otherwise.forEach(o -> LOG.warn("{}: {}", name, o));
       }
     }
-    if (!t.keyed() && there.isPresent() && there.get().kind() == Table.Kind.PARTITIONED) {
-      // replaced range by range: the range has to mean something on the source
+    List<TableName> unlogged = unlogged(t.name(), h != null, name);
+    if (!unlogged.isEmpty()) {
+      p.add(
+          "is unlogged on the target ("
+              + some(unlogged)
+              + "), and a crash of that server would empty it; run ALTER TABLE … SET LOGGED there");
+    }
+    if (there.isPresent() && there.get().kind() == Table.Kind.PARTITIONED) {
       Map<TableName, String> mine = Partitions.constraints(source, sourceCatalog, t.name());
-      Partitions.constraints(target, targetCatalog, t.name())
-          .forEach(
-              (leaf, constraint) -> {
-                if (constraint.contains("satisfies_hash_partition")
-                    && !constraint.equals(mine.get(leaf))) {
-                  p.add(
-                      "its partition "
-                          + leaf
-                          + " is divided by hash on the target and otherwise on the source, and it has no key; divide both alike");
-                }
-              });
+      Map<TableName, String> theirs = Partitions.constraints(target, targetCatalog, t.name());
+      if (whole) {
+        List<TableName> missing = Partitions.missing(mine, theirs);
+        if (!missing.isEmpty()) {
+          p.add(
+              "no partition of the target takes the rows of "
+                  + some(missing)
+                  + "; create it there");
+        }
+      }
+      if (!t.keyed()) {
+        // replaced range by range: the range has to mean something on the source
+        theirs.forEach(
+            (leaf, constraint) -> {
+              if (constraint.contains("satisfies_hash_partition")
+                  && !constraint.equals(mine.get(leaf))) {
+                p.add(
+                    "its partition "
+                        + leaf
+                        + " is divided by hash on the target and otherwise on the source, and it has no key; divide both alike");
+              }
+            });
+      }
     }
     return p;
+  }
+
+  private static String some(List<TableName> names) {
+    return names.stream().limit(5).map(TableName::toString).collect(Collectors.joining(", "))
+        + (names.size() > 5 ? " and " + (names.size() - 5) + " more" : "");
+  }
+
+  /** The target's table or parts of it, if they are unlogged, without those that are on both. */
+  private List<TableName> unlogged(TableName mine, boolean hypertable, TableName theirs)
+      throws SQLException {
+    if (unloggedThere == null) {
+      unloggedHere = unlogged(source);
+      unloggedThere = unlogged(target);
+    }
+    Set<TableName> here = unloggedHere.getOrDefault(mine, Set.of());
+    return unloggedThere.getOrDefault(theirs, Set.of()).stream()
+        // each side names its chunks by itself
+        .filter(n -> hypertable ? here.isEmpty() : !here.contains(n))
+        .toList();
+  }
+
+  /** What is unlogged, by each table that it is, or is a part of. */
+  private static Map<TableName, Set<TableName>> unlogged(Connection connection)
+      throws SQLException {
+    Map<TableName, Set<TableName>> result = new HashMap<>();
+    for (List<String> r :
+        Sql.rows(
+            connection,
+            "with recursive up(part, whole) as ("
+                + " select c.oid, c.oid from pg_catalog.pg_class c where c.relkind = 'r' and c.relpersistence = 'u'"
+                + " union all select u.part, i.inhparent from up u join pg_catalog.pg_inherits i on i.inhrelid = u.whole)"
+                + " select wn.nspname, w.relname, pn.nspname, p.relname from up u"
+                + " join pg_catalog.pg_class w on w.oid = u.whole join pg_catalog.pg_namespace wn on wn.oid = w.relnamespace"
+                + " join pg_catalog.pg_class p on p.oid = u.part join pg_catalog.pg_namespace pn on pn.oid = p.relnamespace")) {
+      result
+          .computeIfAbsent(new TableName(r.get(0), r.get(1)), k -> new TreeSet<>())
+          .add(new TableName(r.get(2), r.get(3)));
+    }
+    return result;
   }
 
   /** The enabled triggers that would fire on the target for rows of that table, by table. */

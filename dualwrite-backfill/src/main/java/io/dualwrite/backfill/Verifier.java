@@ -346,6 +346,11 @@ final class Verifier {
           tally.fail("column " + String.join(", ", missing) + " is missing on the target");
           continue;
         }
+        if (options.method() == VerifyOptions.Method.CHECKSUM
+            && source.keyed()
+            && !Schema.sameKey(source, target.get())) {
+          tally.fail(Schema.noKey(source)); // and its rows are compared all the same
+        }
         List<Task> own = tasks.getOrDefault(target.get().name(), List.of());
         RowHash hash = new RowHash(source, bytes);
         if (options.method() == VerifyOptions.Method.ESTIMATE) {

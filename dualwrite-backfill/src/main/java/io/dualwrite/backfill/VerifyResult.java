@@ -60,7 +60,9 @@ public record VerifyResult(List<TableResult> tables, long skipped, Duration elap
     /** On the target only. Keyless: more often on the target. */
     EXTRA,
     /** On both, with different values. Keyed tables only. */
-    DIFFERENT
+    DIFFERENT,
+    /** More than one row with that key on a side, and others on the other. Never repaired. */
+    TWICE
   }
 
   /**

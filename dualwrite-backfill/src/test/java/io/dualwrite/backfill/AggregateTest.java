@@ -2,6 +2,7 @@ package io.dualwrite.backfill;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.dualwrite.catalog.TableName;
@@ -143,6 +144,41 @@ class AggregateTest {
               .toList());
       assertTrue(b.verify(Timescale.QUICK.withRepair(true), Progress.none()).equal());
       assertAggregatesEqual(pair);
+    }
+  }
+
+  /** A month of which the first days never had rows: the bucket begins before the first chunk. */
+  @Test
+  void anAggregateWithoutAWholeBucketDoesNotKeepTheOthersFromBeingRefreshed() throws SQLException {
+    try (PgPair pair =
+        Timescale.pair(
+            List.of(
+                PgPair.CREATE_TIMESCALEDB,
+                "create table m(ts timestamptz not null, v int, primary key (ts))",
+                "select create_hypertable('m', 'ts', chunk_time_interval => interval '7 days')",
+                "create materialized view a_month with (timescaledb.continuous, timescaledb.materialized_only = true) as"
+                    + " select time_bucket('1 month', ts) b, sum(v) v from m group by 1 with no data",
+                "create materialized view b_day with (timescaledb.continuous, timescaledb.materialized_only = true) as"
+                    + " select time_bucket('1 day', ts) b, sum(v) v from m group by 1 with no data"))) {
+      String rows =
+          "insert into m select ts, 1 from generate_series(timestamptz '%sZ', '%sZ', interval '6 hours') ts";
+      pair.executeSource(rows.formatted("2001-01-10", "2001-02-14 18:00"));
+      for (String view : List.of("a_month", "b_day")) {
+        call(pair, true, view, "null", "timestamptz '2001-02-15Z'");
+      }
+      Backfill b = Check.backfill(pair);
+      b.stage(ALL.withUntil(List.of("2001-02-15T00:00Z")));
+      Timescale.copyAll(b);
+      pair.execute(rows.formatted("2001-02-15", "2001-02-20"));
+      call(pair, true, "b_day", "null", "timestamptz '2001-02-19Z'");
+      RefreshResult r = b.refreshAggregates(null, false, false);
+      RefreshResult.Aggregate month = r.aggregates().get(0);
+      assertEquals("a_month", month.view().name());
+      assertNull(month.from());
+      assertTrue(month.note().startsWith("no whole bucket lies between 2001-01-"), month.note());
+      assertEquals("b_day", r.aggregates().get(1).view().name());
+      VerifyResult v = b.verify(Timescale.QUICK, Progress.none());
+      assertTrue(v.equal(), v.toString());
     }
   }
 

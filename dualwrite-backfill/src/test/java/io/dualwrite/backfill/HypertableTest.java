@@ -398,4 +398,21 @@ class HypertableTest {
       assertThrows(IllegalArgumentException.class, () -> count.withRepair(true));
     }
   }
+
+  @Test
+  void chunksThatAreUnloggedOnTheTargetAloneAreRefused() throws SQLException {
+    String hypertable =
+        "create %s table h(at bigint primary key); select create_hypertable('h', 'at', chunk_time_interval => 1000);"
+            + " insert into h values (1), (1001)";
+    try (PgPair pair = Timescale.pair(List.of(PgPair.CREATE_TIMESCALEDB))) {
+      pair.executeSource(hypertable.formatted(""));
+      pair.executeTarget(hypertable.formatted("unlogged"));
+      String m =
+          assertThrows(
+                  BackfillException.class,
+                  () -> Check.backfill(pair).stage(StageOptions.defaults()))
+              .getMessage();
+      assertTrue(m.contains("public.h: is unlogged on the target (_timescaledb_internal."), m);
+    }
+  }
 }

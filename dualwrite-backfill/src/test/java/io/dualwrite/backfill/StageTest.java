@@ -78,6 +78,30 @@ class StageTest {
   }
 
   @Test
+  void whatACrashOfTheTargetWouldEmptyIsRefused() throws SQLException {
+    try (PgPair pair = PgPair.shared()) {
+      String parts =
+          "create table p(id int primary key) partition by range (id); create table p_1 partition of p for values from (0) to (10);";
+      pair.executeSource(
+          "create table t(id int primary key); create unlogged table cache(id int primary key);"
+              + parts
+              + "create unlogged table p_2 partition of p for values from (10) to (20)");
+      pair.executeTarget(
+          "create unlogged table t(id int primary key); create unlogged table cache(id int primary key);"
+              + parts
+              + "create table p_2 partition of p for values from (10) to (20); alter table p_1 set unlogged");
+      String m = refusal(pair);
+      contains(
+          m,
+          "public.t: is unlogged on the target (public.t)",
+          "public.p: is unlogged on the target (public.p_1)");
+      assertFalse(m.contains("cache"), m);
+      pair.executeTarget("alter table t set logged; alter table p_1 set logged");
+      assertEquals(3, Check.backfill(pair).stage(StageOptions.defaults()).staged().size());
+    }
+  }
+
+  @Test
   void whatCannotBeBackfilledIsNamed() throws SQLException {
     try (PgPair pair = PgPair.shared()) {
       pair.execute("create table base(id int primary key); create table kid() inherits (base)");
@@ -267,6 +291,36 @@ class StageTest {
       b.stage(StageOptions.defaults());
       Check.copyAll(b);
       Check.assertEqual(pair);
+    }
+  }
+
+  @Test
+  void aPartitionThatTheTargetLacksIsNamed() throws SQLException {
+    try (PgPair pair = PgPair.shared()) {
+      pair.execute(PARTITIONED);
+      pair.executeTarget("drop table m_2, m_3b, m_d, kinds_b, log_3");
+      String m = refusal(pair);
+      contains(
+          m,
+          "public.m: no partition of the target takes the rows of public.m_2, public.m_3b, public.m_d;",
+          "public.kinds: no partition of the target takes the rows of public.kinds_b;",
+          "public.log: no partition of the target takes the rows of public.log_3;");
+      // others that take them
+      pair.executeTarget(
+          "create table kinds_c partition of kinds for values in ('b', 'c');"
+              + " create table m_rest partition of m default; create table m_3c partition of m_3 for values with (modulus 2, remainder 1);"
+              + " create table log_more partition of log for values from (200, 'b') to (500, 'c')");
+      assertEquals(4, Check.backfill(pair).stage(StageOptions.defaults()).staged().size());
+    }
+    try (PgPair pair = PgPair.shared()) {
+      pair.execute(PARTITIONED);
+      pair.executeTarget("drop table log_1");
+      assertEquals(
+          1,
+          Check.backfill(pair)
+              .stage(StageOptions.defaults().withFilter("log$").withFrom(List.of("150")))
+              .staged()
+              .size());
     }
   }
 

@@ -205,8 +205,9 @@ final class VerifyCommand implements Callable<Integer> {
             "    "
                 + t.table()
                 + " "
-                + d.kind().name().toLowerCase(Locale.ROOT)
-                + " on the target: "
+                + (d.kind() == VerifyResult.Kind.TWICE
+                    ? "more than once on a side: "
+                    : d.kind().name().toLowerCase(Locale.ROOT) + " on the target: ")
                 + String.join(", ", d.key())
                 + (d.columns().isEmpty() ? "" : " (" + String.join(", ", d.columns()) + ")")
                 + (d.count() == 1 ? "" : " x" + d.count()));

@@ -163,7 +163,10 @@ class DoctorTest {
           create table p(id int primary key);
           create index by_b on t(b); create sequence s; create sequence q;
           alter table t add constraint ref foreign key (c) references p;
-          create table k(id int primary key);
+          create table k(id int primary key); create table light(id int primary key);
+          create table parted(id int primary key) partition by range (id);
+          create table first partition of parted for values from (0) to (10);
+          create table second partition of parted for values from (10) to (20);
           create function helper() returns int language sql as 'select 1'""");
       pair.executeTarget(
           """
@@ -172,7 +175,9 @@ class DoctorTest {
           create table p(id int primary key);
           create unique index only_here on t(a); create sequence s increment 2;
           alter table t add constraint u unique (b); alter table t add check (b < 100);
-          create table k(id int);
+          create table k(id int); create unlogged table light(id int primary key);
+          create table parted(id int primary key) partition by range (id);
+          create table first partition of parted for values from (0) to (10);
           create function f() returns trigger language plpgsql as 'begin return new; end';
           create trigger tr before insert on p for each row execute function f();
           insert into p values (1)""");
@@ -189,7 +194,13 @@ class DoctorTest {
       assertFound(found, Severity.WARN, "sequence-differs", "public.s");
       assertFound(found, Severity.BLOCK, "enum-labels", "public.mood: 'bad'");
       assertFound(found, Severity.WARN, "routine-missing", "function public.helper()");
-      assertFound(found, Severity.BLOCK, "table-differs", "public.k: its key (id)");
+      assertFound(
+          found,
+          Severity.BLOCK,
+          "table-differs",
+          "public.k: its key (id)",
+          "public.light: is unlogged",
+          "takes the rows of public.second");
       assertFound(found, Severity.BLOCK, "target-triggers", "public.p (tr)");
       assertFound(found, Severity.WARN, "not-empty", "public.p");
     }
