@@ -287,7 +287,14 @@ final class DwConnection extends ForwardingConnection {
       }
       throw e;
     }
-    return plan instanceof Plan.Ddl d && epoch.capturing() ? named(d) : plan;
+    if (!epoch.capturing()) {
+      return plan;
+    }
+    if (plan instanceof Plan.Observed o && o.then() instanceof Plan.Ddl d) {
+      Plan named = named(d);
+      return named == d ? plan : named;
+    }
+    return plan instanceof Plan.Ddl d ? named(d) : plan;
   }
 
   /** What a name in DDL means can be told only when it is executed: a temporary table, perhaps. */
@@ -497,6 +504,11 @@ final class DwConnection extends ForwardingConnection {
     T result;
     if (plan.then() instanceof Plan.Truncate t) {
       result = truncate(t, x);
+    } else if (plan.then() instanceof Plan.Ddl d) {
+      result = ddl(d, x);
+    } else if (plan.then() instanceof Plan.Session s) {
+      result = x.pass(s);
+      sessionChanged(s, s.text());
     } else if (plan.then() != null) {
       result = captured(plan.then(), x);
     } else {
@@ -591,12 +603,18 @@ final class DwConnection extends ForwardingConnection {
       observation.settle(raw, unit);
     }
     DdlCapture capture = DdlCapture.begin(raw, plan.makes());
+    Set<Long> altered = observation == null ? Set.of() : observation.altered(raw);
     T result = x.pass(plan);
     forgetCatalog();
     catalogTouched = true;
     capture.complete(raw, x.text(), ownCatalog, this);
     if (observation != null) {
       observation.known(raw);
+      List<String> tables = new ArrayList<>(plan.objects());
+      if (plan.makes() != null) {
+        tables.add(plan.makes());
+      }
+      observation.defined(raw, tables, altered);
     }
     return result;
   }

@@ -113,7 +113,7 @@ final class Planner {
       case CALL, DO:
         return new Plan.Observed(Unmirrored.ROUTINE, null, true);
       case DDL:
-        return ddl(s, primary);
+        return ddl(sql, s, primary);
       case PREPARE:
         return new Plan.Session(false, true, sql.text(), "");
       case EXECUTE:
@@ -411,17 +411,26 @@ final class Planner {
 
   // ---- what is not made of rows
 
-  private Plan ddl(StatementInfo s, Connection primary) throws SQLException {
-    if (s.temporary()) {
-      return writingFunction(s, primary)
-          ? new Plan.Observed(Unmirrored.ROUTINE, null, false)
-          // from here on a name may mean a temporary table to this connection
-          : new Plan.Session(true, false, null, "");
-    }
-    if (s.clusterWide()) {
+  private Plan ddl(Sql sql, StatementInfo s, Connection primary) throws SQLException {
+    if (s.clusterWide() && !s.temporary()) {
       return new Plan.PrimaryOnly(Unmirrored.DDL);
     }
-    return new Plan.Ddl(s.concurrently(), s.hiddenWrite() ? s.table() : null, s.objects());
+    Plan plan =
+        s.temporary()
+            // from here on a name may mean a temporary table to this connection
+            ? new Plan.Session(true, false, null, "")
+            : new Plan.Ddl(s.concurrently(), s.hiddenWrite() ? s.table() : null, s.objects());
+    if (!s.hiddenWrite()) {
+      return plan;
+    }
+    if (s.tables().size() > 1) {
+      return new Plan.Observed(Unmirrored.FORM, plan, false);
+    }
+    return writingFunction(s, primary)
+            || names(sql.text(), "execute") // of what is not known here
+            || sql.mentions(catalog.writingViews(primary))
+        ? new Plan.Observed(Unmirrored.ROUTINE, plan, false)
+        : plan;
   }
 
   private Plan truncate(StatementInfo s, Connection primary) throws SQLException {
