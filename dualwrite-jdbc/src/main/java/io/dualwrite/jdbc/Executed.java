@@ -257,6 +257,8 @@ record Executed(ResultSet result, long count, ResultSet keys) {
     List<Written> changes = new ArrayList<>(3);
     if (plan.statement() == Kind.MERGE) {
       merged(plan, rows, changes);
+    } else if (plan.statement() == Kind.INSERT && plan.columns().get(0).isEmpty()) {
+      inserted(plan, rows, changes);
     } else if (plan.kind() == RowChange.Kind.REMOVE && plan.statement() == Kind.UPDATE) {
       replaced(plan, rows, changes);
     } else if (plan.kind() == RowChange.Kind.REKEY && !Rules.REKEY_BY_OLD_KEY.on()) {
@@ -285,6 +287,27 @@ record Executed(ResultSet result, long count, ResultSet keys) {
     List<String> columns = plan.columns().subList(0, n);
     change(RowChange.Kind.REMOVE, plan, columns, old, to);
     change(RowChange.Kind.INSERT, plan, columns, now, to);
+  }
+
+  /**
+   * Rows of INSERT … ON CONFLICT DO UPDATE into a table with triggers: whether the key was there
+   * before, the row. If it was, the row was updated; {@link Observation} makes sure of the others.
+   */
+  private static void inserted(Plan.Rows plan, List<String[]> rows, List<Written> to) {
+    List<String> columns = plan.columns().subList(1, plan.columns().size());
+    for (Kind statement : List.of(Kind.UPDATE, Kind.INSERT)) {
+      List<String[]> of = new ArrayList<>();
+      for (String[] row : rows) {
+        if (row[0].equals("true") == (statement == Kind.UPDATE)) {
+          of.add(Arrays.copyOfRange(row, 1, row.length));
+        }
+      }
+      if (!of.isEmpty()) {
+        to.add(
+            new Written(
+                statement, change(plan.kind(), plan.table().name(), columns, plan.key(), of)));
+      }
+    }
   }
 
   /** A MERGE's rows: action, old key, new row. */

@@ -516,10 +516,12 @@ final class Observation {
     }
     boolean pinned = false;
     for (Place p : places.values()) {
-      if (explained(p) && p.leaves.stream().noneMatch(Leaf::altered)) {
+      Optional<Table> table = catalog.table(raw, p.root);
+      if (explained(p)
+          && p.leaves.stream().noneMatch(Leaf::altered)
+          && !(table.isPresent() && mayHaveMoved(table.get(), p))) {
         continue;
       }
-      Optional<Table> table = catalog.table(raw, p.root);
       if (table.isEmpty()) {
         continue; // dropped since
       }
@@ -664,6 +666,14 @@ final class Observation {
   private boolean explained(Place p) {
     Captured c = capturedAt(p);
     return p.ins + p.upd <= c.written && deleted(p, c) <= c.deleted;
+  }
+
+  /**
+   * Whether an INSERT may have updated a row whose key a trigger changed: then the old one stays
+   * where the new one is written. An update that is HOT changes no key.
+   */
+  private boolean mayHaveMoved(Table t, Place p) {
+    return !t.userTriggers().isEmpty() && p.upd > capturedAt(p).updated && p.hot < p.upd;
   }
 
   /** An update that moves a row to another partition counts as a delete and an insert. */

@@ -658,8 +658,14 @@ final class Planner {
       }
     }
     RowChange.Kind kind = t.keyed() ? RowChange.Kind.UPSERT : RowChange.Kind.INSERT;
-    Plan.Rows rows = rows(sql, s, t, kind, names(t.writableColumns()), keys, "");
     List<Column> columns = t.writableColumns();
+    if (s.onConflict() && !s.onConflictDoNothing() && !t.userTriggers().isEmpty()) {
+      List<String> all = new ArrayList<>(columns.size() + 1);
+      all.add("");
+      all.addAll(names(columns));
+      return rows(sql, s, t, kind, all, keys, before(s, t));
+    }
+    Plan.Rows rows = rows(sql, s, t, kind, names(columns), keys, "");
     if (s.source() != Source.VALUES
         || s.onConflict()
         || s.overriding()
@@ -701,6 +707,25 @@ final class Planner {
       }
     }
     return new Plan.Values(kind, t, columns, values, proving(sql, s, t, keys), rows);
+  }
+
+  /**
+   * Whether the key of the row was there before the statement, whose snapshot a query within it
+   * has: if not, the row is new, or a trigger gave it another key.
+   */
+  private static String before(StatementInfo s, Table t) {
+    StringBuilder b = new StringBuilder(", exists (select from ").append(t.name().sql());
+    b.append(" dualwrite_old where ");
+    for (int i = 0; i < t.key().size(); i++) {
+      String k = TableName.quote(t.key().get(i));
+      b.append(i == 0 ? "" : " and ").append("dualwrite_old.").append(k).append(" = ");
+      b.append(qualifier(s)).append('.').append(k);
+    }
+    return b.append(")::text").toString();
+  }
+
+  private static String qualifier(StatementInfo s) {
+    return s.alias() != null ? TableName.quote(s.alias()) : s.table();
   }
 
   /**
@@ -973,7 +998,7 @@ final class Planner {
       List<String> keys,
       String prefix) {
     String text = sql.text();
-    String qualifier = s.alias() != null ? TableName.quote(s.alias()) : s.table();
+    String qualifier = qualifier(s);
     StringBuilder ours = new StringBuilder();
     List<String> own =
         prefix.isEmpty()
