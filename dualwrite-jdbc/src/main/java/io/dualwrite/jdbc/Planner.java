@@ -466,8 +466,8 @@ final class Planner {
       return false;
     }
     boolean triggers = !t.userTriggers().isEmpty();
-    for (ForeignKey k : t.referencedBy()) {
-      Optional<Table> child = catalog.table(primary, k.child());
+    for (TableName name : catalog.truncatedWith(primary, t)) {
+      Optional<Table> child = catalog.table(primary, name);
       if (child.isPresent()) {
         triggers |= truncated(child.get(), all, primary);
       }

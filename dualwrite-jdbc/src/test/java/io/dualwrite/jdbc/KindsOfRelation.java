@@ -401,6 +401,20 @@ final class KindsOfRelation {
         .on(INHERIT);
   }
 
+  private static final String REFERENCED =
+      """
+      create table §p(id int primary key) partition by range (id);
+      create table §p1 partition of §p for values from (0) to (10);
+      create table §p2 partition of §p for values from (10) to (20);
+      create table §a(id int primary key, p int references §p);
+      create table §b(id int primary key, p int references §p) partition by range (id);
+      create table §b1 partition of §b for values from (0) to (100);
+      create table §c(id int primary key, p1 int references §p1);
+      create table §d(id int primary key, a int references §a);
+      insert into §p values (1), (11); insert into §a values (1, 1), (2, 11); insert into §b values (1, 11);
+      insert into §c values (1, 1); insert into §d values (1, 2);
+      """;
+
   private static void truncate(Kind.Table t) {
     t.suspect("truncate", "truncate pair");
     t.suspect("truncate table keyless", "truncate table log");
@@ -417,6 +431,8 @@ final class KindsOfRelation {
     t.suspect("truncate several", "truncate pair, item, log");
     t.suspect("truncate partitioned", "truncate part");
     t.suspect("truncate partition", "truncate part_1");
+    t.suspect("truncate partition cascade", "truncate §p1 cascade").on(REFERENCED);
+    t.suspect("truncate partitioned cascade", "truncate §p cascade").on(REFERENCED);
     t.suspect(
         "truncate and insert",
         "insert into pair values (20, 'gone', 1)",
