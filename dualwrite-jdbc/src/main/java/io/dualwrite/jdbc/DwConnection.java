@@ -607,7 +607,11 @@ final class DwConnection extends ForwardingConnection {
     T result = x.pass(plan);
     forgetCatalog();
     catalogTouched = true;
-    capture.complete(raw, x.text(), ownCatalog, this);
+    if (capture.madeTemporary(raw)) {
+      namesChanged();
+    } else {
+      capture.complete(raw, x.text(), ownCatalog, this);
+    }
     if (observation != null) {
       observation.known(raw);
       List<String> tables = new ArrayList<>(plan.objects());

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.dualwrite.config.Setting;
 import io.dualwrite.control.Side;
+import io.dualwrite.embedded.PgServer;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
@@ -24,6 +25,7 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.postgresql.PGConnection;
 import org.postgresql.core.BaseConnection;
@@ -606,6 +608,40 @@ class NeverSilentlyTest {
       f.pair.executeTarget("create table late(id int primary key)");
       assertEquals(1, f.ds.retryParked());
       f.assertEqual();
+    }
+  }
+
+  static List<Integer> majors() {
+    return PgServer.majors();
+  }
+
+  @ParameterizedTest
+  @MethodSource("majors")
+  void whatTurnsOutToBeTemporaryIsNotMadeOnTheMirror(int major) throws SQLException {
+    try (Fixture f =
+        Fixture.shared(major, "create table t(id int primary key, v int)", b -> {}).ready()) {
+      for (int i = 0; i < 2; i++) { // two sessions, of which each makes its own
+        try (Connection c = f.connect();
+            Statement s = c.createStatement()) {
+          s.execute("create table pg_temp.a(id int)");
+          s.execute("create table pg_temp.b as select 1 as id");
+          s.execute("create view v as select * from b");
+          s.execute("create or replace view v as select * from b where id > 0");
+          s.execute("create function pg_temp.f() returns int language sql as 'select 1'");
+          s.execute("create temp table t(id int primary key, v int)");
+          s.execute("create view pg_temp.w as select * from public.t");
+          s.execute("insert into t values (5, 5)");
+          s.execute("insert into public.t select 1, id from b on conflict (id) do nothing");
+        }
+      }
+      f.execute("create view v as select * from t");
+      f.assertEqual();
+      assertEquals("[]", f.ds.status().suspects().toString());
+      try (Connection c = f.pair.target()) {
+        assertEquals(
+            "0", Fixture.value(c, "select count(*) from pg_class where relpersistence = 't'"));
+        assertEquals("1", Fixture.value(c, "select count(*) from v"));
+      }
     }
   }
 
