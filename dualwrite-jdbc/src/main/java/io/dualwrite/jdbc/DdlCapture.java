@@ -126,6 +126,19 @@ final class DdlCapture {
     }
   }
 
+  /** Whether DDL runs functions of the users' own, which may write. */
+  static boolean fires(Connection raw) throws SQLException {
+    try (Statement s = raw.createStatement();
+        ResultSet r =
+            s.executeQuery(
+                "select exists (select from pg_catalog.pg_event_trigger e where e.evtenabled in ('O', 'A') and e.evtevent <> 'login'"
+                    + " and not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_event_trigger'::pg_catalog.regclass"
+                    + " and d.objid = e.oid and d.deptype = 'e'))")) {
+      r.next();
+      return r.getBoolean(1);
+    }
+  }
+
   private static Set<String> temporary(Connection raw) throws SQLException {
     Set<String> result = new HashSet<>();
     try (Statement s = raw.createStatement();

@@ -294,7 +294,16 @@ final class DwConnection extends ForwardingConnection {
       Plan named = named(d);
       return named == d ? plan : named;
     }
-    return plan instanceof Plan.Ddl d ? named(d) : plan;
+    if (plan instanceof Plan.Ddl d) {
+      plan = named(d);
+    }
+    boolean defines =
+        plan instanceof Plan.Ddl d && !d.alone()
+            // of what is temporary
+            || plan instanceof Plan.Session s && s.text() == null && "".equals(s.setting());
+    return defines && !failed && DdlCapture.fires(raw)
+        ? new Plan.Observed(Unmirrored.DDL, plan, false)
+        : plan;
   }
 
   /** What a name in DDL means can be told only when it is executed: a temporary table, perhaps. */
@@ -463,7 +472,10 @@ final class DwConnection extends ForwardingConnection {
               && endsTransactions(e)) {
             return committingRoutine(x, plan); // nothing has happened
           }
-          if (plan instanceof Plan.Ddl && "25001".equals(e.getSQLState())) {
+          boolean ddl =
+              plan instanceof Plan.Ddl
+                  || plan instanceof Plan.Observed o && o.then() instanceof Plan.Ddl;
+          if (ddl && "25001".equals(e.getSQLState())) {
             return aloneOnServer(x, plan); // some extension's
           }
           throw e;
@@ -634,7 +646,7 @@ final class DwConnection extends ForwardingConnection {
    */
   private <T> T aloneOnServer(Execution<T> x, Plan plan) throws SQLException {
     writer.counters.observed(Unmirrored.DDL);
-    T result = x.pass(plan);
+    T result = DdlCapture.fires(raw) ? committingRoutine(x, plan) : x.pass(plan);
     transaction(
         () -> {
           String[] session = DdlCapture.session(raw);

@@ -103,9 +103,13 @@ final class Observation {
           + " where $ and x.relkind in ('r', 'm') and x.relpersistence <> 't' and n.nspname not in ('pg_catalog', 'information_schema', 'dualwrite')"
           + " and n.nspname not like 'pg\\_%' and n.nspname not like '\\_timescaledb\\_%'";
 
-  /** Where the rows in the catalog are of tables that are named in SQL text. */
+  /**
+   * Where the rows in the catalog are of tables that are named in SQL text, and of their
+   * partitions.
+   */
   private static final String ROWS_OF =
-      "select c.oid::bigint, c.ctid::text from unnest(?::text[]) n join pg_catalog.pg_class c on c.oid = pg_catalog.to_regclass(n)";
+      "select c.oid::bigint, c.ctid::text from unnest(?::text[]) n, lateral (select pg_catalog.to_regclass(n)::oid"
+          + " union select p.relid from pg_catalog.pg_partition_tree(pg_catalog.to_regclass(n)) p) t(oid) join pg_catalog.pg_class c on c.oid = t.oid";
 
   /** Those of them that it made: a TRUNCATE or an ALTER leaves the row's type as it was. */
   private static final String MADE =

@@ -645,6 +645,47 @@ class NeverSilentlyTest {
     }
   }
 
+  @ParameterizedTest
+  @MethodSource("majors")
+  void whatAnEventTriggerWritesIsMirrored(int major) throws SQLException {
+    try (Fixture f =
+        Fixture.shared(
+            major,
+            "create table t(id int primary key); insert into t values (1); create table ddl_log(id serial primary key, tag text);"
+                + " create table parts(id int primary key) partition by range (id); create table parts_1 partition of parts for values from (0) to (100);"
+                + " insert into parts values (1)",
+            b -> {})) {
+      f.pair.executeSource(
+          "create function log_ddl() returns event_trigger language plpgsql as 'begin insert into public.ddl_log(tag) values (tg_tag); end';"
+              + " create event trigger log_ddl on ddl_command_end execute function log_ddl()");
+      f.ready();
+      try (Connection c = f.connect();
+          Statement s = c.createStatement()) {
+        s.execute("create table n(id int primary key)");
+        s.execute("create table m as select * from t");
+        s.execute("alter table t add column v int");
+        s.execute("alter table parts add column v int");
+        s.execute("insert into t values (2, 2)");
+        s.execute("create temp table x(id int)");
+        s.execute("drop table x");
+        c.setAutoCommit(false);
+        s.execute("alter table t add column w int");
+        s.execute("drop table n");
+        s.execute("insert into t values (3, 3, 3)");
+        c.commit();
+        c.setAutoCommit(true);
+        assertEquals("[]", f.ds.status().suspects().toString());
+        assertEquals("8", Fixture.value(c, "select count(*) from ddl_log"));
+        f.assertEqual();
+        s.execute("create index concurrently on t(v)");
+        assertEquals("9", Fixture.value(c, "select count(*) from ddl_log"));
+      }
+      f.assertDrained();
+      Fixture.await("reconciled", () -> f.ds.status().suspects().isEmpty());
+      f.assertEqual();
+    }
+  }
+
   @Test
   void theAuditFindsAWriteThatCameThroughADoorWeDoNotKnow() throws SQLException {
     try (Fixture f =
