@@ -168,6 +168,34 @@ public final class Catalog {
     return names;
   }
 
+  /**
+   * The tables that TRUNCATE … CASCADE of this one takes along, by their own foreign keys: those to
+   * the partitioned table that it is a partition of, and those to its partitions, too.
+   *
+   * @throws SQLException if the catalog cannot be read
+   */
+  public List<TableName> truncatedWith(Connection connection, Table table) throws SQLException {
+    List<TableName> result = new ArrayList<>();
+    try (PreparedStatement s =
+        connection.prepareStatement(
+            // each partition has a copy of the foreign keys to its root, and of the root's own
+            "with recursive k(parent, child) as (select k.conparentid, k.conrelid from pg_catalog.pg_constraint k"
+                + " where k.contype = 'f' and k.confrelid in (select o.oid from (select ?::oid) o(oid)"
+                + " union select p.relid from (select ?::oid) o(oid), pg_catalog.pg_partition_tree(o.oid) p)"
+                + " union select u.conparentid, u.conrelid from k join pg_catalog.pg_constraint u on u.oid = k.parent)"
+                + " select distinct n.nspname, c.relname from k join pg_catalog.pg_class c on c.oid = k.child"
+                + " join pg_catalog.pg_namespace n on n.oid = c.relnamespace where k.parent = 0 order by 1, 2")) {
+      s.setLong(1, table.oid());
+      s.setLong(2, table.oid());
+      try (ResultSet r = s.executeQuery()) {
+        while (r.next()) {
+          result.add(new TableName(r.getString(1), r.getString(2)));
+        }
+      }
+    }
+    return result;
+  }
+
   // ---- loading
 
   private record Head(

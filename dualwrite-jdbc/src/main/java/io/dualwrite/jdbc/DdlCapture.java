@@ -14,9 +14,11 @@ import java.sql.SQLException;
 import java.sql.Statement;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.stream.Collectors;
 
 /**
@@ -59,16 +61,31 @@ final class DdlCapture {
           + " pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid) as del from pg_catalog.pg_class c"
           + " where c.relkind in ('r', 'm') offset 0) c where c.ins + c.upd + c.del > 0), '') end";
 
+  /** What the session has of its own, as texts that say of views and functions how they are. */
+  private static final String TEMPORARY =
+      "select 'class ' || c.oid from pg_catalog.pg_class c where c.relnamespace = pg_catalog.pg_my_temp_schema()"
+          + " union all select 'type ' || t.oid from pg_catalog.pg_type t where t.typnamespace = pg_catalog.pg_my_temp_schema()"
+          + " union all select 'proc ' || p.oid || p.ctid from pg_catalog.pg_proc p where p.pronamespace = pg_catalog.pg_my_temp_schema()"
+          + " union all select 'rule ' || r.oid || r.ctid from pg_catalog.pg_rewrite r join pg_catalog.pg_class c on c.oid = r.ev_class"
+          + " where c.relnamespace = pg_catalog.pg_my_temp_schema()";
+
   private record File(long node, TableName table, boolean rows) {}
 
   private final Map<Long, File> before;
   private final String changes;
+  private final Set<String> temporary;
   private final String makes;
   private final boolean existed;
 
-  private DdlCapture(Map<Long, File> before, String changes, String makes, boolean existed) {
+  private DdlCapture(
+      Map<Long, File> before,
+      String changes,
+      Set<String> temporary,
+      String makes,
+      boolean existed) {
     this.before = before;
     this.changes = changes;
+    this.temporary = temporary;
     this.makes = makes;
     this.existed = existed;
   }
@@ -90,7 +107,7 @@ final class DdlCapture {
         }
       }
     }
-    return new DdlCapture(files(raw), changes(raw), makes, existed);
+    return new DdlCapture(files(raw), changes(raw), temporary(raw), makes, existed);
   }
 
   /** How many of these names mean temporary relations. */
@@ -107,6 +124,38 @@ final class DdlCapture {
         return r.getInt(1);
       }
     }
+  }
+
+  /** Whether DDL runs functions of the users' own, which may write. */
+  static boolean fires(Connection raw) throws SQLException {
+    try (Statement s = raw.createStatement();
+        ResultSet r =
+            s.executeQuery(
+                "select exists (select from pg_catalog.pg_event_trigger e where e.evtenabled in ('O', 'A') and e.evtevent <> 'login'"
+                    + " and not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_event_trigger'::pg_catalog.regclass"
+                    + " and d.objid = e.oid and d.deptype = 'e'))")) {
+      r.next();
+      return r.getBoolean(1);
+    }
+  }
+
+  private static Set<String> temporary(Connection raw) throws SQLException {
+    Set<String> result = new HashSet<>();
+    try (Statement s = raw.createStatement();
+        ResultSet r = s.executeQuery(TEMPORARY)) {
+      while (r.next()) {
+        result.add(r.getString(1));
+      }
+    }
+    return result;
+  }
+
+  /**
+   * After it: whether what it made is temporary though it does not say TEMPORARY: in the schema
+   * pg_temp, or a view of a temporary table.
+   */
+  boolean madeTemporary(Connection raw) throws SQLException {
+    return !temporary.containsAll(temporary(raw));
   }
 
   private static String changes(Connection raw) throws SQLException {

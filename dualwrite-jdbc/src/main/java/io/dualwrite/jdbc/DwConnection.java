@@ -287,7 +287,23 @@ final class DwConnection extends ForwardingConnection {
       }
       throw e;
     }
-    return plan instanceof Plan.Ddl d && epoch.capturing() ? named(d) : plan;
+    if (!epoch.capturing()) {
+      return plan;
+    }
+    if (plan instanceof Plan.Observed o && o.then() instanceof Plan.Ddl d) {
+      Plan named = named(d);
+      return named == d ? plan : named;
+    }
+    if (plan instanceof Plan.Ddl d) {
+      plan = named(d);
+    }
+    boolean defines =
+        plan instanceof Plan.Ddl d && !d.alone()
+            // of what is temporary
+            || plan instanceof Plan.Session s && s.text() == null && "".equals(s.setting());
+    return defines && !failed && DdlCapture.fires(raw)
+        ? new Plan.Observed(Unmirrored.DDL, plan, false)
+        : plan;
   }
 
   /** What a name in DDL means can be told only when it is executed: a temporary table, perhaps. */
@@ -456,7 +472,10 @@ final class DwConnection extends ForwardingConnection {
               && endsTransactions(e)) {
             return committingRoutine(x, plan); // nothing has happened
           }
-          if (plan instanceof Plan.Ddl && "25001".equals(e.getSQLState())) {
+          boolean ddl =
+              plan instanceof Plan.Ddl
+                  || plan instanceof Plan.Observed o && o.then() instanceof Plan.Ddl;
+          if (ddl && "25001".equals(e.getSQLState())) {
             return aloneOnServer(x, plan); // some extension's
           }
           throw e;
@@ -497,6 +516,11 @@ final class DwConnection extends ForwardingConnection {
     T result;
     if (plan.then() instanceof Plan.Truncate t) {
       result = truncate(t, x);
+    } else if (plan.then() instanceof Plan.Ddl d) {
+      result = ddl(d, x);
+    } else if (plan.then() instanceof Plan.Session s) {
+      result = x.pass(s);
+      sessionChanged(s, s.text());
     } else if (plan.then() != null) {
       result = captured(plan.then(), x);
     } else {
@@ -599,12 +623,22 @@ final class DwConnection extends ForwardingConnection {
       observation.settle(raw, unit);
     }
     DdlCapture capture = DdlCapture.begin(raw, plan.makes());
+    Set<Long> altered = observation == null ? Set.of() : observation.altered(raw);
     T result = x.pass(plan);
     forgetCatalog();
     catalogTouched = true;
-    capture.complete(raw, x.text(), ownCatalog, this);
+    if (capture.madeTemporary(raw)) {
+      namesChanged();
+    } else {
+      capture.complete(raw, x.text(), ownCatalog, this);
+    }
     if (observation != null) {
       observation.known(raw);
+      List<String> tables = new ArrayList<>(plan.objects());
+      if (plan.makes() != null) {
+        tables.add(plan.makes());
+      }
+      observation.defined(raw, tables, altered);
     }
     return result;
   }
@@ -620,7 +654,7 @@ final class DwConnection extends ForwardingConnection {
    */
   private <T> T aloneOnServer(Execution<T> x, Plan plan) throws SQLException {
     writer.counters.observed(Unmirrored.DDL);
-    T result = x.pass(plan);
+    T result = DdlCapture.fires(raw) ? committingRoutine(x, plan) : x.pass(plan);
     transaction(
         () -> {
           String[] session = DdlCapture.session(raw);

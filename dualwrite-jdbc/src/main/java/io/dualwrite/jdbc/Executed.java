@@ -1,6 +1,8 @@
 package io.dualwrite.jdbc;
 
 import io.dualwrite.catalog.Column;
+import io.dualwrite.catalog.Table;
+import io.dualwrite.catalog.TableName;
 import io.dualwrite.journal.RowChange;
 import io.dualwrite.sql.Kind;
 import io.dualwrite.sql.Operand;
@@ -8,6 +10,7 @@ import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.List;
 import org.postgresql.util.GT;
 import org.postgresql.util.PSQLException;
@@ -148,10 +151,11 @@ record Executed(ResultSet result, long count, ResultSet keys) {
     long count = 0;
     int current = 0;
     List<String[]> rows = new ArrayList<>();
+    List<Written> last = new ArrayList<>();
     while (all.next()) {
       int query = all.getInt(tag);
-      if (query != current || rows.size() == ROWS_AT_ONCE) {
-        flush(plan, current, rows, to);
+      if (query != current || rows.size() == ROWS_AT_ONCE && streams(plan, current)) {
+        flush(plan, current, rows, last, to);
         current = query;
       }
       if (query == 0) {
@@ -161,51 +165,118 @@ record Executed(ResultSet result, long count, ResultSet keys) {
         rows.add((String[]) all.getArray(tag + 1).getArray());
       }
     }
-    flush(plan, current, rows, to);
+    flush(plan, current, rows, last, to);
+    tell(last, to);
     return count;
   }
 
-  private static void flush(Plan.Ctes plan, int query, List<String[]> rows, DwConnection to)
+  /** A change, and the statement that made it. */
+  private record Written(Kind statement, RowChange change) {
+    /** What goes makes room for what moves, and that for what comes. */
+    int rank() {
+      return switch (change.kind()) {
+        case DELETE, REMOVE -> 0;
+        case REKEY -> 1;
+        default -> 2;
+      };
+    }
+  }
+
+  /**
+   * Whether rows of the query can be told before all of them are known. Two queries that write to
+   * the same table may use each other's keys, in whichever order the server ran them.
+   */
+  private static boolean streams(Plan.Ctes plan, int query) {
+    Plan.Rows q = plan.queries().get(query);
+    return q == null || q.kind() != RowChange.Kind.REKEY && !shares(plan, query);
+  }
+
+  private static boolean shares(Plan.Ctes plan, int query) {
+    TableName table = top(plan.queries().get(query).table());
+    for (int i = 0; i < plan.queries().size(); i++) {
+      Plan.Rows other = plan.queries().get(i);
+      if (i != query && other != null && top(other.table()).equals(table)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  private static TableName top(Table table) {
+    return table.root().orElse(table.name());
+  }
+
+  private static void flush(
+      Plan.Ctes plan, int query, List<String[]> rows, List<Written> last, DwConnection to)
       throws SQLException {
     if (!rows.isEmpty()) {
-      tell(plan.queries().get(query), rows, to);
+      Plan.Rows q = plan.queries().get(query);
+      if (shares(plan, query)) {
+        int portion = q.kind() == RowChange.Kind.REKEY ? rows.size() : ROWS_AT_ONCE;
+        for (int i = 0; i < rows.size(); i += portion) {
+          last.addAll(changes(q, rows.subList(i, Math.min(i + portion, rows.size()))));
+        }
+      } else {
+        tell(q, rows, to);
+      }
       rows.clear();
+    }
+  }
+
+  /**
+   * Changes of one statement to tables that several of its queries write to. No row is changed
+   * twice by one statement, so that the kind of change tells their order. Rows that get other keys
+   * do so together: they may exchange them.
+   */
+  private static void tell(List<Written> changes, DwConnection to) throws SQLException {
+    changes.sort(Comparator.comparingInt(Written::rank)); // stable
+    for (int i = 0; i < changes.size(); i++) {
+      Written w = changes.get(i);
+      RowChange c = w.change;
+      List<String[]> rows = new ArrayList<>(Arrays.asList(c.rows()));
+      for (int j = i + 1; c.kind() == RowChange.Kind.REKEY && j < changes.size(); j++) {
+        RowChange d = changes.get(j).change;
+        if (d.kind() == c.kind() && d.table().equals(c.table())) {
+          rows.addAll(Arrays.asList(d.rows()));
+          changes.remove(j--);
+        }
+      }
+      to.wrote(w.statement, change(c.kind(), c.table(), c.columns(), c.keyColumns(), rows));
     }
   }
 
   private static void tell(Plan.Rows plan, List<String[]> rows, DwConnection to)
       throws SQLException {
-    if (plan.statement() == Kind.MERGE) {
-      merged(plan, rows, to);
-    } else if (plan.kind() == RowChange.Kind.REMOVE && plan.statement() == Kind.UPDATE) {
-      replaced(plan, rows, to);
-    } else if (plan.kind() == RowChange.Kind.REKEY && !Rules.REKEY_BY_OLD_KEY.on()) {
-      int n = plan.key().size();
-      to.wrote(
-          plan.statement(),
-          new RowChange(
-              RowChange.Kind.UPSERT,
-              plan.table().name(),
-              plan.columns().subList(n, plan.columns().size()),
-              null,
-              plan.key(),
-              rows.stream().map(r -> Arrays.copyOfRange(r, n, r.length)).toArray(String[][]::new)));
-    } else {
-      to.wrote(
-          plan.statement(),
-          new RowChange(
-              plan.kind(),
-              plan.table().name(),
-              plan.columns(),
-              null,
-              plan.key(),
-              rows.toArray(new String[0][])));
+    for (Written w : changes(plan, rows)) {
+      to.wrote(w.statement, w.change);
     }
   }
 
+  /** In the order in which they are to be told. */
+  private static List<Written> changes(Plan.Rows plan, List<String[]> rows) {
+    List<Written> changes = new ArrayList<>(3);
+    if (plan.statement() == Kind.MERGE) {
+      merged(plan, rows, changes);
+    } else if (plan.statement() == Kind.INSERT && plan.columns().get(0).isEmpty()) {
+      inserted(plan, rows, changes);
+    } else if (plan.kind() == RowChange.Kind.REMOVE && plan.statement() == Kind.UPDATE) {
+      replaced(plan, rows, changes);
+    } else if (plan.kind() == RowChange.Kind.REKEY && !Rules.REKEY_BY_OLD_KEY.on()) {
+      int n = plan.key().size();
+      change(
+          RowChange.Kind.UPSERT,
+          plan,
+          plan.columns().subList(n, plan.columns().size()),
+          rows.stream().map(r -> Arrays.copyOfRange(r, n, r.length)).toList(),
+          changes);
+    } else {
+      change(plan.kind(), plan, plan.columns(), rows, changes);
+    }
+    return changes;
+  }
+
   /** An UPDATE's rows without a key: the old row, the new one. */
-  private static void replaced(Plan.Rows plan, List<String[]> rows, DwConnection to)
-      throws SQLException {
+  private static void replaced(Plan.Rows plan, List<String[]> rows, List<Written> to) {
     int n = plan.columns().size() / 2;
     List<String[]> old = new ArrayList<>();
     List<String[]> now = new ArrayList<>();
@@ -218,9 +289,29 @@ record Executed(ResultSet result, long count, ResultSet keys) {
     change(RowChange.Kind.INSERT, plan, columns, now, to);
   }
 
+  /**
+   * Rows of INSERT … ON CONFLICT DO UPDATE into a table with triggers: whether the key was there
+   * before, the row. If it was, the row was updated; {@link Observation} makes sure of the others.
+   */
+  private static void inserted(Plan.Rows plan, List<String[]> rows, List<Written> to) {
+    List<String> columns = plan.columns().subList(1, plan.columns().size());
+    for (Kind statement : List.of(Kind.UPDATE, Kind.INSERT)) {
+      List<String[]> of = new ArrayList<>();
+      for (String[] row : rows) {
+        if (row[0].equals("true") == (statement == Kind.UPDATE)) {
+          of.add(Arrays.copyOfRange(row, 1, row.length));
+        }
+      }
+      if (!of.isEmpty()) {
+        to.add(
+            new Written(
+                statement, change(plan.kind(), plan.table().name(), columns, plan.key(), of)));
+      }
+    }
+  }
+
   /** A MERGE's rows: action, old key, new row. */
-  private static void merged(Plan.Rows plan, List<String[]> rows, DwConnection to)
-      throws SQLException {
+  private static void merged(Plan.Rows plan, List<String[]> rows, List<Written> to) {
     int keys = plan.key().size();
     List<String> columns = plan.columns().subList(1 + keys, plan.columns().size());
     List<String[]> gone = new ArrayList<>();
@@ -255,13 +346,20 @@ record Executed(ResultSet result, long count, ResultSet keys) {
       Plan.Rows plan,
       List<String> columns,
       List<String[]> rows,
-      DwConnection to)
-      throws SQLException {
+      List<Written> to) {
     if (!rows.isEmpty()) {
-      to.wrote(
-          plan.statement(),
-          new RowChange(
-              kind, plan.table().name(), columns, null, plan.key(), rows.toArray(new String[0][])));
+      to.add(
+          new Written(
+              plan.statement(), change(kind, plan.table().name(), columns, plan.key(), rows)));
     }
+  }
+
+  private static RowChange change(
+      RowChange.Kind kind,
+      TableName table,
+      List<String> columns,
+      List<String> key,
+      List<String[]> rows) {
+    return new RowChange(kind, table, columns, null, key, rows.toArray(new String[0][]));
   }
 }

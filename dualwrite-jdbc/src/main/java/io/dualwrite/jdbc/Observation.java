@@ -103,6 +103,14 @@ final class Observation {
           + " where $ and x.relkind in ('r', 'm') and x.relpersistence <> 't' and n.nspname not in ('pg_catalog', 'information_schema', 'dualwrite')"
           + " and n.nspname not like 'pg\\_%' and n.nspname not like '\\_timescaledb\\_%'";
 
+  /**
+   * Where the rows in the catalog are of tables that are named in SQL text, and of their
+   * partitions.
+   */
+  private static final String ROWS_OF =
+      "select c.oid::bigint, c.ctid::text from unnest(?::text[]) n, lateral (select pg_catalog.to_regclass(n)::oid"
+          + " union select p.relid from pg_catalog.pg_partition_tree(pg_catalog.to_regclass(n)) p) t(oid) join pg_catalog.pg_class c on c.oid = t.oid";
+
   /** Those of them that it made: a TRUNCATE or an ALTER leaves the row's type as it was. */
   private static final String MADE =
       TOUCHED_IN_CATALOG
@@ -190,6 +198,11 @@ final class Observation {
   private final Map<TableName, Captured> captured = new HashMap<>();
   private final List<String> texts = new ArrayList<>();
   private final Set<TableName> rewritten = new LinkedHashSet<>();
+
+  /**
+   * Tables that DDL made or altered whose text travels: where it left their rows in the catalog.
+   */
+  private final Map<Long, String> defined = new HashMap<>();
 
   // before the statements of which texts has the texts
   private Map<Long, Counts> base;
@@ -314,8 +327,48 @@ final class Observation {
     baseChanges = catalogChanges(raw);
   }
 
+  /**
+   * DDL that travels as text was about these tables.
+   *
+   * @param before what {@link #altered} said before it
+   */
+  void defined(Connection raw, List<String> tables, Set<Long> before) throws SQLException {
+    try (PreparedStatement s = raw.prepareStatement(ROWS_OF)) {
+      s.setArray(1, raw.createArrayOf("text", tables.toArray()));
+      try (ResultSet r = s.executeQuery()) {
+        while (r.next()) {
+          if (!before.contains(r.getLong(1))) {
+            defined.put(r.getLong(1), r.getString(2));
+          }
+        }
+      }
+    }
+  }
+
+  /** Tables that the transaction truncated, altered or made, other than {@link #defined} says. */
+  Set<Long> altered(Connection raw) throws SQLException {
+    String mine = new OwnXids(raw).mineInCatalog("x.xmin");
+    Set<Long> result = oids(raw, TOUCHED_IN_CATALOG.replace("$", mine));
+    if (!defined.isEmpty()) {
+      try (PreparedStatement s =
+          raw.prepareStatement(
+              "select c.oid::bigint, c.ctid::text from pg_catalog.pg_class c where c.oid = any(?)")) {
+        s.setArray(1, raw.createArrayOf("oid", defined.keySet().toArray()));
+        try (ResultSet r = s.executeQuery()) {
+          while (r.next()) {
+            if (defined.get(r.getLong(1)).equals(r.getString(2))) {
+              result.remove(r.getLong(1));
+            }
+          }
+        }
+      }
+    }
+    return result;
+  }
+
   /** A savepoint took back what was told to {@link #text} since {@link #settle}, and more. */
   void undone(Connection raw) throws SQLException {
+    defined.clear(); // their rows in the catalog are what they were before
     if (!texts.isEmpty() || !baseChanges.equals(NO_CHANGES)) {
       texts.clear();
       known(raw);
@@ -439,7 +492,7 @@ final class Observation {
     if (system) {
       String mine = xids.mineInCatalog("x.xmin");
       catalogChanged = !catalogChanges(raw).equals(NO_CHANGES) || dropped && droppedForGood(raw);
-      touched = oids(raw, TOUCHED_IN_CATALOG.replace("$", mine));
+      touched = altered(raw);
       if (!touched.isEmpty()) {
         made = oids(raw, MADE.replace("$t", xids.mineInCatalog("t.xmin")).replace("$", mine));
       }
@@ -467,10 +520,12 @@ final class Observation {
     }
     boolean pinned = false;
     for (Place p : places.values()) {
-      if (explained(p) && p.leaves.stream().noneMatch(Leaf::altered)) {
+      Optional<Table> table = catalog.table(raw, p.root);
+      if (explained(p)
+          && p.leaves.stream().noneMatch(Leaf::altered)
+          && !(table.isPresent() && mayHaveMoved(table.get(), p))) {
         continue;
       }
-      Optional<Table> table = catalog.table(raw, p.root);
       if (table.isEmpty()) {
         continue; // dropped since
       }
@@ -615,6 +670,14 @@ final class Observation {
   private boolean explained(Place p) {
     Captured c = capturedAt(p);
     return p.ins + p.upd <= c.written && deleted(p, c) <= c.deleted;
+  }
+
+  /**
+   * Whether an INSERT may have updated a row whose key a trigger changed: then the old one stays
+   * where the new one is written. An update that is HOT changes no key.
+   */
+  private boolean mayHaveMoved(Table t, Place p) {
+    return !t.userTriggers().isEmpty() && p.upd > capturedAt(p).updated && p.hot < p.upd;
   }
 
   /** An update that moves a row to another partition counts as a delete and an insert. */

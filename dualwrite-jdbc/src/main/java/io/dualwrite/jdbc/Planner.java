@@ -113,7 +113,7 @@ final class Planner {
       case CALL, DO:
         return new Plan.Observed(Unmirrored.ROUTINE, null, true);
       case DDL:
-        return ddl(s, primary);
+        return ddl(sql, s, primary);
       case PREPARE:
         return new Plan.Session(false, true, sql.text(), "");
       case EXECUTE:
@@ -411,17 +411,26 @@ final class Planner {
 
   // ---- what is not made of rows
 
-  private Plan ddl(StatementInfo s, Connection primary) throws SQLException {
-    if (s.temporary()) {
-      return writingFunction(s, primary)
-          ? new Plan.Observed(Unmirrored.ROUTINE, null, false)
-          // from here on a name may mean a temporary table to this connection
-          : new Plan.Session(true, false, null, "");
-    }
-    if (s.clusterWide()) {
+  private Plan ddl(Sql sql, StatementInfo s, Connection primary) throws SQLException {
+    if (s.clusterWide() && !s.temporary()) {
       return new Plan.PrimaryOnly(Unmirrored.DDL);
     }
-    return new Plan.Ddl(s.concurrently(), s.hiddenWrite() ? s.table() : null, s.objects());
+    Plan plan =
+        s.temporary()
+            // from here on a name may mean a temporary table to this connection
+            ? new Plan.Session(true, false, null, "")
+            : new Plan.Ddl(s.concurrently(), s.hiddenWrite() ? s.table() : null, s.objects());
+    if (!s.hiddenWrite()) {
+      return plan;
+    }
+    if (s.tables().size() > 1) {
+      return new Plan.Observed(Unmirrored.FORM, plan, false);
+    }
+    return writingFunction(s, primary)
+            || names(sql.text(), "execute") // of what is not known here
+            || sql.mentions(catalog.writingViews(primary))
+        ? new Plan.Observed(Unmirrored.ROUTINE, plan, false)
+        : plan;
   }
 
   private Plan truncate(StatementInfo s, Connection primary) throws SQLException {
@@ -457,8 +466,8 @@ final class Planner {
       return false;
     }
     boolean triggers = !t.userTriggers().isEmpty();
-    for (ForeignKey k : t.referencedBy()) {
-      Optional<Table> child = catalog.table(primary, k.child());
+    for (TableName name : catalog.truncatedWith(primary, t)) {
+      Optional<Table> child = catalog.table(primary, name);
       if (child.isPresent()) {
         triggers |= truncated(child.get(), all, primary);
       }
@@ -649,8 +658,14 @@ final class Planner {
       }
     }
     RowChange.Kind kind = t.keyed() ? RowChange.Kind.UPSERT : RowChange.Kind.INSERT;
-    Plan.Rows rows = rows(sql, s, t, kind, names(t.writableColumns()), keys, "");
     List<Column> columns = t.writableColumns();
+    if (s.onConflict() && !s.onConflictDoNothing() && !t.userTriggers().isEmpty()) {
+      List<String> all = new ArrayList<>(columns.size() + 1);
+      all.add("");
+      all.addAll(names(columns));
+      return rows(sql, s, t, kind, all, keys, before(s, t));
+    }
+    Plan.Rows rows = rows(sql, s, t, kind, names(columns), keys, "");
     if (s.source() != Source.VALUES
         || s.onConflict()
         || s.overriding()
@@ -692,6 +707,25 @@ final class Planner {
       }
     }
     return new Plan.Values(kind, t, columns, values, proving(sql, s, t, keys), rows);
+  }
+
+  /**
+   * Whether the key of the row was there before the statement, whose snapshot a query within it
+   * has: if not, the row is new, or a trigger gave it another key.
+   */
+  private static String before(StatementInfo s, Table t) {
+    StringBuilder b = new StringBuilder(", exists (select from ").append(t.name().sql());
+    b.append(" dualwrite_old where ");
+    for (int i = 0; i < t.key().size(); i++) {
+      String k = TableName.quote(t.key().get(i));
+      b.append(i == 0 ? "" : " and ").append("dualwrite_old.").append(k).append(" = ");
+      b.append(qualifier(s)).append('.').append(k);
+    }
+    return b.append(")::text").toString();
+  }
+
+  private static String qualifier(StatementInfo s) {
+    return s.alias() != null ? TableName.quote(s.alias()) : s.table();
   }
 
   /**
@@ -964,7 +998,7 @@ final class Planner {
       List<String> keys,
       String prefix) {
     String text = sql.text();
-    String qualifier = s.alias() != null ? TableName.quote(s.alias()) : s.table();
+    String qualifier = qualifier(s);
     StringBuilder ours = new StringBuilder();
     List<String> own =
         prefix.isEmpty()

@@ -371,6 +371,20 @@ final class KindsOfChange {
             "cte key change",
             "with u as (update item set id = 55 where id = 5 returning id) select id from u")
         .suspectBefore(18);
+    t.exact(
+        "same keys: cte deletes, main inserts",
+        "with d as (delete from pair where a = 1 returning *) insert into pair select a, b, v + 10 from d");
+    t.exact(
+        "same keys: main deletes, cte inserts",
+        "with i as (insert into pair values (1, 'x', 9)) delete from pair where a = 1 and b = 'x'");
+    t.exact(
+            "same keys: cte moves, main inserts",
+            "with u as (update item set id = 40 where id = 4 returning *) insert into item(id, name) select 4, name from u returning name")
+        .suspectBefore(18);
+    t.exact(
+            "same keys: ctes move one after the other",
+            "with u as (update item set id = 40 where id = 4 returning id), w as (update item set id = 4 where id = 5 and exists (select from u) returning id), d as (delete from item where id = 3 returning id), x as (update item set id = 3 where id = 2 and (select count(*) from d) = 0) select w.id from w")
+        .suspectBefore(18);
     t.exact("cte fails", "with x as (insert into pair values (1, 'x', 9)) select 1").fails();
     t.exact(
             "explain analyze of an insert",

@@ -65,6 +65,42 @@ final class KindsOfDefinition {
         "create unlogged table",
         "create unlogged table §n(id int primary key)",
         "insert into §n values (1)");
+    // what the query of it writes
+    define(
+        t,
+        "table of a query that deletes",
+        "create table §n as with d as (delete from §t where id = 1 returning *) select * from d");
+    t.exact(
+            "table of a query that inserts",
+            "create table §n as with i as (insert into §t values (5, 5, 'five') returning *) select id from i")
+        .on(DDL)
+        .structure();
+    define(
+        t,
+        "temporary table of a query that deletes",
+        "create temp table n as with d as (delete from §t where id = 1 returning *) select * from d",
+        "insert into §k select s from n",
+        "drop table n");
+    define(
+        t,
+        "table of a query that updates, select into",
+        "with u as (update §t set v = 9, s = 'x' where id = 1 returning *) select id, v into §n from u");
+    define(
+        t,
+        "temporary table of a query that updates, select into",
+        "with u as (update §t set v = 9, s = 'x' where id = 1 returning *) select id, v into temp n from u",
+        "drop table n");
+    define(
+        t,
+        "table of a query with a function that deletes",
+        "create function §f() returns int language sql as 'delete from §t where id = 1; select 1'",
+        "create table §n as select §f() as f");
+    define(
+        t,
+        "table of a query with a view that deletes",
+        "create function §f() returns int language sql as 'delete from §t where id = 1; select 1'",
+        "create view §v as select §f() as f",
+        "create table §n as select f from §v");
     define(t, "select into", "select id, v into §n from §t");
     define(
         t,

@@ -124,6 +124,27 @@ final class KindsOfRelation {
         create table §t(id int primary key, v int); insert into §t values (1, 1), (2, 2);
         create function §rekey() returns trigger language plpgsql as $$ begin new.id := new.id + 1000; return new; end $$;
         create trigger rekey before insert or update on §t for each row execute function §rekey();""");
+    t.suspect(
+            "before trigger changes the key, upsert",
+            "insert into §t values (1, 1, 5), (2, 1, 6), (3, 1, 7) on conflict (id, m) do update set v = excluded.v returning *",
+            "with x as (insert into §t values (2, 2, 8) on conflict (id, m) do update set v = excluded.v returning *) select * from x")
+        .on(
+            """
+        create table §t(id int, m int, v int, primary key (id, m));
+        insert into §t values (1, 1, 1), (2, 1, 1);
+        create function §move() returns trigger language plpgsql as $$ begin new.m := old.m + 1; return new; end $$;
+        create trigger move before update on §t for each row execute function §move();""");
+    t.exact(
+            "before trigger changes another index, upsert",
+            "insert into §t as x values (1, 5), (2, 6), (3, 7) on conflict (id) do update set v = excluded.v where x.v < 9",
+            "insert into §t select id, 8 from §t on conflict (id) do update set v = excluded.v returning n")
+        .on(
+            """
+        create table §t(id int primary key, v int, n int default 0);
+        create index on §t(n);
+        insert into §t values (1, 1), (2, 1);
+        create function §count() returns trigger language plpgsql as $$ begin new.n := old.n + 1; return new; end $$;
+        create trigger count before update on §t for each row execute function §count();""");
     t.exact("after trigger that writes nothing", "insert into §t values (9)")
         .on(
             """
@@ -380,6 +401,20 @@ final class KindsOfRelation {
         .on(INHERIT);
   }
 
+  private static final String REFERENCED =
+      """
+      create table §p(id int primary key) partition by range (id);
+      create table §p1 partition of §p for values from (0) to (10);
+      create table §p2 partition of §p for values from (10) to (20);
+      create table §a(id int primary key, p int references §p);
+      create table §b(id int primary key, p int references §p) partition by range (id);
+      create table §b1 partition of §b for values from (0) to (100);
+      create table §c(id int primary key, p1 int references §p1);
+      create table §d(id int primary key, a int references §a);
+      insert into §p values (1), (11); insert into §a values (1, 1), (2, 11); insert into §b values (1, 11);
+      insert into §c values (1, 1); insert into §d values (1, 2);
+      """;
+
   private static void truncate(Kind.Table t) {
     t.suspect("truncate", "truncate pair");
     t.suspect("truncate table keyless", "truncate table log");
@@ -396,6 +431,8 @@ final class KindsOfRelation {
     t.suspect("truncate several", "truncate pair, item, log");
     t.suspect("truncate partitioned", "truncate part");
     t.suspect("truncate partition", "truncate part_1");
+    t.suspect("truncate partition cascade", "truncate §p1 cascade").on(REFERENCED);
+    t.suspect("truncate partitioned cascade", "truncate §p cascade").on(REFERENCED);
     t.suspect(
         "truncate and insert",
         "insert into pair values (20, 'gone', 1)",

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.dualwrite.catalog.TableName;
 import io.dualwrite.config.Setting;
 import io.dualwrite.control.Side;
+import io.dualwrite.embedded.PgServer;
 import io.dualwrite.journal.Suspect;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
@@ -28,6 +29,7 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.postgresql.PGConnection;
 import org.postgresql.core.BaseConnection;
@@ -672,6 +674,81 @@ class NeverSilentlyTest {
       assertThrows(SQLException.class, () -> f.ds.cutover(Duration.ofSeconds(5)));
       f.pair.executeTarget("create table late(id int primary key)");
       assertEquals(1, f.ds.retryParked());
+      f.assertEqual();
+    }
+  }
+
+  static List<Integer> majors() {
+    return PgServer.majors();
+  }
+
+  @ParameterizedTest
+  @MethodSource("majors")
+  void whatTurnsOutToBeTemporaryIsNotMadeOnTheMirror(int major) throws SQLException {
+    try (Fixture f =
+        Fixture.shared(major, "create table t(id int primary key, v int)", b -> {}).ready()) {
+      for (int i = 0; i < 2; i++) { // two sessions, of which each makes its own
+        try (Connection c = f.connect();
+            Statement s = c.createStatement()) {
+          s.execute("create table pg_temp.a(id int)");
+          s.execute("create table pg_temp.b as select 1 as id");
+          s.execute("create view v as select * from b");
+          s.execute("create or replace view v as select * from b where id > 0");
+          s.execute("create function pg_temp.f() returns int language sql as 'select 1'");
+          s.execute("create temp table t(id int primary key, v int)");
+          s.execute("create view pg_temp.w as select * from public.t");
+          s.execute("insert into t values (5, 5)");
+          s.execute("insert into public.t select 1, id from b on conflict (id) do nothing");
+        }
+      }
+      f.execute("create view v as select * from t");
+      f.assertEqual();
+      assertEquals("[]", f.ds.status().suspects().toString());
+      try (Connection c = f.pair.target()) {
+        assertEquals(
+            "0", Fixture.value(c, "select count(*) from pg_class where relpersistence = 't'"));
+        assertEquals("1", Fixture.value(c, "select count(*) from v"));
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("majors")
+  void whatAnEventTriggerWritesIsMirrored(int major) throws SQLException {
+    try (Fixture f =
+        Fixture.shared(
+            major,
+            "create table t(id int primary key); insert into t values (1); create table ddl_log(id serial primary key, tag text);"
+                + " create table parts(id int primary key) partition by range (id); create table parts_1 partition of parts for values from (0) to (100);"
+                + " insert into parts values (1)",
+            b -> {})) {
+      f.pair.executeSource(
+          "create function log_ddl() returns event_trigger language plpgsql as 'begin insert into public.ddl_log(tag) values (tg_tag); end';"
+              + " create event trigger log_ddl on ddl_command_end execute function log_ddl()");
+      f.ready();
+      try (Connection c = f.connect();
+          Statement s = c.createStatement()) {
+        s.execute("create table n(id int primary key)");
+        s.execute("create table m as select * from t");
+        s.execute("alter table t add column v int");
+        s.execute("alter table parts add column v int");
+        s.execute("insert into t values (2, 2)");
+        s.execute("create temp table x(id int)");
+        s.execute("drop table x");
+        c.setAutoCommit(false);
+        s.execute("alter table t add column w int");
+        s.execute("drop table n");
+        s.execute("insert into t values (3, 3, 3)");
+        c.commit();
+        c.setAutoCommit(true);
+        assertEquals("[]", f.ds.status().suspects().toString());
+        assertEquals("8", Fixture.value(c, "select count(*) from ddl_log"));
+        f.assertEqual();
+        s.execute("create index concurrently on t(v)");
+        assertEquals("9", Fixture.value(c, "select count(*) from ddl_log"));
+      }
+      f.assertDrained();
+      Fixture.await("reconciled", () -> f.ds.status().suspects().isEmpty());
       f.assertEqual();
     }
   }

@@ -129,8 +129,10 @@ final class ObjectChecks {
                   "Event triggers are enabled"
                       + (p == target
                           ? "; they fire when dualwrite creates its schema, and for DDL of a restore."
-                          : "; after the cutover DDL is the target's business."),
-                  p == target ? "ALTER EVENT TRIGGER … DISABLE for the time of the move." : "",
+                          : "; what they write is mirrored. The target's schema is made without them: CREATE EVENT TRIGGER there after the cutover."),
+                  p == target
+                      ? "ALTER EVENT TRIGGER … DISABLE for the time of the move."
+                      : "",
                   "select evtname from pg_event_trigger t where evtenabled in ('O', 'A') and "
                       + Probe.ownObject("pg_event_trigger", "t.oid")
                       + " order by 1"));
