@@ -251,6 +251,9 @@ final class Copier {
           w.streamed();
           w.discard();
           if (task == null) {
+            if (e instanceof BackfillException b) {
+              throw b; // to wait does not help
+            }
             if (e instanceof SQLException s
                 && s.getSQLState() != null
                 && s.getSQLState().startsWith("42")) {

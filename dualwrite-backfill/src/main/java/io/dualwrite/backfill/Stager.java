@@ -157,10 +157,6 @@ final class Stager {
 
   StageResult stage(StageOptions options) throws SQLException {
     // What was open now may have begun before the last writer dual-wrote: remember it first
-    if (Sql.value(source, "select pg_catalog.pg_is_in_recovery()").equals("t")) {
-      throw new BackfillException(
-          "the source is a standby; give the primary: a standby may lag behind what the writers have committed");
-    }
     Set<String> open = openTransactions();
     String snapshot = Sql.value(source, "select pg_catalog.pg_current_snapshot()::text");
 

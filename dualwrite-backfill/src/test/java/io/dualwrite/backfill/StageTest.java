@@ -4,10 +4,12 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.dualwrite.catalog.TableName;
 import io.dualwrite.control.ControlSchema;
 import io.dualwrite.embedded.PgPair;
+import io.dualwrite.embedded.PgServer;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.time.Duration;
@@ -20,6 +22,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.function.Executable;
 
 class StageTest {
 
@@ -570,6 +573,33 @@ class StageTest {
       b.stage(StageOptions.defaults().withChunkRows(100));
       Check.copyAll(b);
       Check.assertEqual(pair);
+    }
+  }
+
+  /** What was deleted since would come back from there. */
+  @Test
+  void copyAndVerifyReadFromNoStandby() throws Exception {
+    assumeTrue(
+        System.getProperty("dualwrite.test.postgres", "embedded").equals("embedded"),
+        "skipped: only an embedded server has a standby");
+    try (PgPair pair = PgPair.own()) {
+      pair.execute("create table t(id int primary key)");
+      pair.executeSource("insert into t select generate_series(1, 100)");
+      Check.backfill(pair).stage(StageOptions.defaults());
+      try (PgServer standby = pair.sourceServer().standby()) {
+        Backfill b =
+            Backfill.builder()
+                .source(standby.url(pair.database()), standby.user(), standby.password())
+                .target(pair.targetUrl(), "postgres", "postgres")
+                .build(Steps.NONE);
+        for (Executable run :
+            List.<Executable>of(
+                () -> b.stage(StageOptions.defaults()),
+                () -> b.copy(CopyOptions.defaults(), Progress.none()),
+                () -> b.verify(VerifyOptions.defaults(), Progress.none()))) {
+          contains(assertThrows(BackfillException.class, run).getMessage(), "is a standby");
+        }
+      }
     }
   }
 
