@@ -636,11 +636,12 @@ final class DualWriter implements AutoCloseable {
    * Whether the primary's answer to COMMIT proves that the transaction is not committed. Anything
    * else is unknown.
    */
-  private static boolean aborted(Connection primary, SQLException e) {
+  static boolean aborted(Connection primary, SQLException e) {
     String state = e.getSQLState();
     try {
       return state != null
           && !primary.isClosed()
+          && !state.equals("25P01") // there was no transaction: each statement has committed
           && (state.startsWith("23") || state.startsWith("25") || state.startsWith("40"));
     } catch (SQLException closed) {
       return false;

@@ -22,7 +22,6 @@ import java.sql.Statement;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -123,9 +122,9 @@ final class DwConnection extends ForwardingConnection {
   /** Whether numbers may be shown with fewer digits than they have. */
   private boolean oddFormats;
 
-  // session state, for the next primary
+  // for the next primary: what is set in the driver, and on the server
   private final Map<String, Session> session = new LinkedHashMap<>();
-  private final Set<String> sessionTexts = new LinkedHashSet<>();
+  private final SessionState settings = new SessionState();
 
   @FunctionalInterface
   private interface Session {
@@ -137,18 +136,18 @@ final class DwConnection extends ForwardingConnection {
     pass = writer.gate.register();
     try {
       epoch = writer.now();
-      connect(epoch);
+      use(epoch.primary().primary(writer.loginTimeout));
     } catch (SQLException | RuntimeException e) {
       writer.gate.unregister(pass);
       throw e;
     }
   }
 
-  private void connect(Epoch to) throws SQLException {
-    raw = to.primary().primary(writer.loginTimeout);
-    driver = raw.unwrap(BaseConnection.class);
+  private void use(Connection connection) throws SQLException {
+    driver = connection.unwrap(BaseConnection.class);
+    raw = connection;
     clock = new Parameters.Clock(driver);
-    rawEpoch = to.roles().epoch();
+    rawEpoch = epoch.roles().epoch();
   }
 
   // ---- for the statements
@@ -201,24 +200,49 @@ final class DwConnection extends ForwardingConnection {
     }
   }
 
-  /** The roles were exchanged: takes a connection to the new primary. */
+  /**
+   * The roles were exchanged: takes a connection to the new primary and sets there what is set
+   * here. Where that fails this connection is closed: in another session the application's
+   * statements may mean something else.
+   */
   private void follow() throws SQLException {
+    Connection next = epoch.primary().primary(writer.loginTimeout);
     Connection old = raw;
-    connect(epoch);
-    for (Session s : session.values()) {
-      s.apply(raw);
+    try {
+      for (Session s : session.values()) {
+        s.apply(next);
+      }
+      settings.carry(old, driver.getQueryExecutor().getUser(), next);
+      if (!autoCommit) {
+        next.setAutoCommit(false);
+      }
+      use(next);
+    } catch (SQLException | RuntimeException e) {
+      SQLException sentence =
+          new SQLException(
+              "dualwrite closed this connection, since its session cannot be had on the new primary ("
+                  + e.getMessage()
+                  + "): take another one",
+              "08006",
+              e);
+      closeQuietly(next, sentence);
+      closeQuietly(this, sentence);
+      throw sentence;
     }
-    if (!sessionTexts.isEmpty()) {
-      try (Statement s = raw.createStatement()) {
-        for (String text : sessionTexts) {
-          s.execute(text);
-        }
+    if (ownPath) {
+      namesChanged();
+    }
+    closeQuietly(old, null);
+  }
+
+  private static void closeQuietly(Connection c, Throwable because) {
+    try {
+      c.close();
+    } catch (SQLException e) {
+      if (because != null) {
+        because.addSuppressed(e);
       }
     }
-    if (!autoCommit) {
-      raw.setAutoCommit(false);
-    }
-    old.close();
   }
 
   /**
@@ -297,7 +321,7 @@ final class DwConnection extends ForwardingConnection {
       return writer.byPolicy(plan, Unmirrored.DDL);
     }
     return temporary == plan.objects().size()
-        ? new Plan.Session(true, false, null, "") // the names may mean other tables from here on
+        ? new Plan.Session(true, "") // the names may mean other tables from here on
         : new Plan.Refuse(
             Unmirrored.DDL,
             "dualwrite refuses this statement: it is about temporary and other tables at once; send one statement for each");
@@ -400,6 +424,11 @@ final class DwConnection extends ForwardingConnection {
     T result = x.pass(plan);
     if (plan instanceof Plan.Session s) {
       sessionChanged(s, planned.sql);
+      if (s.setting() == null || s.setting().isEmpty()) {
+        settings.called(x.text());
+      } else {
+        settings.set(s.setting());
+      }
     }
     return result;
   }
@@ -503,7 +532,9 @@ final class DwConnection extends ForwardingConnection {
       result = x.pass(plan);
     }
     if (plan.text()) {
-      observation.text(x.text());
+      String text = x.text();
+      settings.called(text);
+      observation.text(text);
       forgetCatalog(); // a function may have made or changed tables
     }
     return result;
@@ -1326,14 +1357,9 @@ final class DwConnection extends ForwardingConnection {
   /** A SET or its like has run on the primary. */
   void sessionChanged(Plan.Session plan, String sql) throws SQLException {
     oddFormats |=
-        "extra_float_digits".equals(plan.setting())
-            || plan.text() == null && plan.setting() == null && roundsFloats(sql);
+        "extra_float_digits".equals(plan.setting()) || plan.setting() == null && roundsFloats(sql);
     if (plan.forgetPlans()) {
       namesChanged();
-    }
-    if (plan.remember() && plan.text() != null) {
-      sessionTexts.remove(plan.text());
-      sessionTexts.add(plan.text());
     }
   }
 
@@ -1367,7 +1393,8 @@ final class DwConnection extends ForwardingConnection {
 
   @Override
   public void setTransactionIsolation(int level) throws SQLException {
-    remember("isolation", c -> c.setTransactionIsolation(level));
+    raw().setTransactionIsolation(level);
+    settings.touched();
   }
 
   @Override
@@ -1384,7 +1411,7 @@ final class DwConnection extends ForwardingConnection {
   public void setClientInfo(String name, String value) throws SQLClientInfoException {
     try {
       raw().setClientInfo(name, value);
-      session.put("clientInfo." + name, c -> c.setClientInfo(name, value));
+      settings.touched();
     } catch (SQLClientInfoException e) {
       throw e;
     } catch (SQLException e) {
@@ -1401,7 +1428,8 @@ final class DwConnection extends ForwardingConnection {
 
   @Override
   public void setSchema(String schema) throws SQLException {
-    remember("schema", c -> c.setSchema(schema));
+    raw().setSchema(schema);
+    settings.touched();
     namesChanged();
   }
 
@@ -1565,10 +1593,5 @@ final class DwConnection extends ForwardingConnection {
   @Override
   public boolean isWrapperFor(Class<?> type) {
     return type.isInstance(this) || type.isAssignableFrom(DwDriverConnection.class);
-  }
-
-  /** Session texts, for tests. */
-  List<String> sessionTexts() {
-    return new ArrayList<>(sessionTexts);
   }
 }

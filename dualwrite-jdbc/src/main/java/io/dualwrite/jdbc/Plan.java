@@ -94,11 +94,12 @@ sealed interface Plan {
   record Part(String sql, int firstParameter, int parameters) {}
 
   /**
-   * Changes the session: handed on, remembered, and given to the new primary after a change of
-   * roles.
+   * Changes the session.
+   *
+   * @param forgetPlans whether names may mean other tables from here on
+   * @param setting what is set; empty if it is something else, null if set_config sets it
    */
-  record Session(boolean forgetPlans, boolean remember, String text, String setting)
-      implements Plan {}
+  record Session(boolean forgetPlans, String setting) implements Plan {}
 
   /**
    * Written rows are known from the statement alone.

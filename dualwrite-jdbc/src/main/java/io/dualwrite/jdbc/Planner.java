@@ -101,7 +101,7 @@ final class Planner {
       case TRANSACTION:
         return new Plan.Transaction(s, modes(sql.text().substring(s.start(), s.end())));
       case SESSION:
-        return session(sql, s);
+        return session(s);
       case READ, PRIMARY_ONLY, COPY_OUT:
         break;
       case INSERT, UPDATE, DELETE, MERGE:
@@ -115,7 +115,7 @@ final class Planner {
       case DDL:
         return ddl(s, primary);
       case PREPARE:
-        return new Plan.Session(false, true, sql.text(), "");
+        return new Plan.Session(false, "");
       case EXECUTE:
         return new Plan.Observed(Unmirrored.FORM, null, false);
       default:
@@ -142,7 +142,7 @@ final class Planner {
     if (s.functions().stream()
         .anyMatch(
             f -> f.equalsIgnoreCase("set_config") || f.equalsIgnoreCase("pg_catalog.set_config"))) {
-      return new Plan.Session(true, false, null, null);
+      return new Plan.Session(true, null);
     }
     if (s.kind() != Kind.READ || s.rowLock()) {
       return PASS;
@@ -416,7 +416,7 @@ final class Planner {
       return writingFunction(s, primary)
           ? new Plan.Observed(Unmirrored.ROUTINE, null, false)
           // from here on a name may mean a temporary table to this connection
-          : new Plan.Session(true, false, null, "");
+          : new Plan.Session(true, "");
     }
     if (s.clusterWide()) {
       return new Plan.PrimaryOnly(Unmirrored.DDL);
@@ -512,7 +512,7 @@ final class Planner {
     return columns.containsAll(given) ? new Plan.Copy(s.copyFormat(), t, given, columns) : null;
   }
 
-  private static Plan session(Sql sql, StatementInfo s) {
+  private static Plan session(StatementInfo s) {
     String setting = s.sessionSetting();
     boolean path =
         setting == null
@@ -521,8 +521,7 @@ final class Planner {
             || setting.equals("role")
             || setting.equals("session_authorization")
             || setting.equals("all");
-    return new Plan.Session(
-        path, !s.local() && !"constraints".equals(setting), sql.text(), setting);
+    return new Plan.Session(path, setting == null ? "" : setting);
   }
 
   @FunctionalInterface
