@@ -405,9 +405,10 @@ final class DwConnection extends ForwardingConnection {
       if (plan instanceof Plan.Ddl d && !d.alone()) {
         return ddl(d, x);
       }
-      if (plan instanceof Plan.Several several) {
-        return x.several(several);
-      }
+    }
+    // transactions begin and end by the gate, whether anything of them is captured or not
+    if (plan instanceof Plan.Several s && (epoch.capturing() || s.control())) {
+      return x.several(s);
     }
     if (plan instanceof Plan.PrimaryOnly p) {
       namesChanged(); // it may have been DDL
@@ -460,12 +461,12 @@ final class DwConnection extends ForwardingConnection {
     begin();
     try {
       Plan plan = plan(planned); // the gate may have been shut a while: everything may be new
-      if (!epoch.capturing()) {
-        return dispatch(planned, plan, x);
-      }
       if (plan instanceof Plan.Several s && s.control()) {
         leave(); // each of them begins by itself
         return x.several(s);
+      }
+      if (!epoch.capturing()) {
+        return dispatch(planned, plan, x);
       }
       if (plan instanceof Plan.Ddl d && d.alone()) {
         return aloneOnServer(x, plan);
@@ -1249,7 +1250,7 @@ final class DwConnection extends ForwardingConnection {
         return x.pass(plan);
       }
       case BEGIN -> {
-        if (!epoch.capturing() || textual || !autoCommit) {
+        if (textual || !autoCommit) {
           return x.pass(plan); // there is a transaction: the server warns
         }
         raw.setAutoCommit(false);
@@ -1264,8 +1265,8 @@ final class DwConnection extends ForwardingConnection {
         return x.done();
       }
       case COMMIT, ROLLBACK -> {
-        if (!epoch.capturing() && !textual || autoCommit && !textual) {
-          return x.pass(plan); // there is no transaction, or nothing of it is captured
+        if (autoCommit && !textual) {
+          return x.pass(plan); // there is no transaction
         }
         String modes = command.chain() ? modes() : null;
         boolean text = textual;
