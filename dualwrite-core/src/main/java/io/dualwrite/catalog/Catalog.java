@@ -351,7 +351,9 @@ public final class Catalog {
                 + " pg_catalog.format_type(a.atttypid, a.atttypmod),"
                 + " a.attnotnull, a.attgenerated, a.attidentity, pg_catalog.pg_get_expr(d.adbin, d.adrelid), t.typdefault,"
                 + " exists (select from pg_catalog.pg_depend dep join pg_catalog.pg_proc f on f.oid = dep.refobjid"
-                + " where dep.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass and dep.objid = d.oid"
+                // without a default of its own it has its domain's
+                + " where (dep.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass and dep.objid = d.oid"
+                + " or d.oid is null and t.typtype = 'd' and dep.classid = 'pg_catalog.pg_type'::pg_catalog.regclass and dep.objid = t.oid)"
                 + " and dep.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass and f.provolatile = 'v'),"
                 + " coalesce(l.collisdeterministic, true)"
                 + " from pg_catalog.pg_attribute a join pg_catalog.pg_type t on t.oid = a.atttypid"

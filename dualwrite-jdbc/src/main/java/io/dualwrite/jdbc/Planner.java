@@ -575,9 +575,12 @@ final class Planner {
       return new Plan.Observed(
           Unmirrored.RELATION, plan instanceof Plan.Values v ? v.otherwise() : plan, false);
     }
+    boolean defaults =
+        s.kind() == Kind.INSERT
+            || s.kind() == Kind.MERGE
+            || s.kind() == Kind.UPDATE && names(sql.text(), "default");
     return functions
-            || s.kind() == Kind.INSERT
-                && t.columns().stream().anyMatch(c -> c.def() == Column.Default.ROUTINE)
+            || defaults && t.columns().stream().anyMatch(c -> c.def() == Column.Default.ROUTINE)
         ? new Plan.Observed(Unmirrored.ROUTINE, plan, false)
         : plan;
   }
