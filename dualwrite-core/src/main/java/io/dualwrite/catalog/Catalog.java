@@ -119,9 +119,10 @@ public final class Catalog {
   }
 
   /**
-   * How long {@link Known#writingViews} are believed: others may create views, and nothing tells.
+   * How long {@link Known#writingViews} and what others may replace of {@link Known#functions} are
+   * believed: nothing tells.
    */
-  private static final long BELIEVED = TimeUnit.SECONDS.toNanos(1);
+  public static final long BELIEVED = TimeUnit.SECONDS.toNanos(1);
 
   private record Views(Set<String> names, long read) {}
 
@@ -561,12 +562,17 @@ public final class Catalog {
 
   // ---- functions
 
-  private record Function(boolean mayWrite, boolean immutable, boolean isVolatile) {}
+  /**
+   * @param until when others may have made or replaced one of that name; 0 if it is the server's
+   *     own, or an extension's
+   */
+  private record Function(boolean mayWrite, boolean immutable, boolean isVolatile, long until) {}
 
   /**
    * Whether calling a function of that name may change the database: true unless every function of
    * the name is the server's own (and not one of those known to write) or is declared STABLE or
-   * IMMUTABLE. A name that does not exist may write.
+   * IMMUTABLE. A name that does not exist is no call: something that only looks like one, or an
+   * error.
    *
    * @param reference the name as it stands in the SQL text
    * @throws SQLException if the catalog cannot be read
@@ -594,10 +600,20 @@ public final class Catalog {
     return function(connection, reference).isVolatile;
   }
 
+  /**
+   * Whether others may make or replace a function of that name: what a plan takes for granted of it
+   * is to be looked at again after {@link #BELIEVED}.
+   *
+   * @throws SQLException if the catalog cannot be read
+   */
+  public boolean functionMayChange(Connection connection, String reference) throws SQLException {
+    return function(connection, reference).until != 0;
+  }
+
   private Function function(Connection connection, String reference) throws SQLException {
     Known now = known;
     Function function = now.functions.get(reference);
-    if (function != null) {
+    if (function != null && (function.until == 0 || System.nanoTime() - function.until < 0)) {
       return function;
     }
     int dot = reference.lastIndexOf('.');
@@ -606,7 +622,9 @@ public final class Catalog {
         connection.prepareStatement(
             "select count(*), count(*) filter (where p.provolatile = 'v' and (n.nspname <> 'pg_catalog' or p.proname ~"
                 + " '^(lo_|lowrite|loread|dblink|query_to_xml|cursor_to_xml|table_to_xml|schema_to_xml|database_to_xml|ts_stat|pg_import|pg_replication|pg_logical|pg_create|pg_drop)'"
-                + ")), count(*) filter (where p.provolatile = 'i'), count(*) filter (where p.provolatile = 'v')"
+                + ")), count(*) filter (where p.provolatile = 'i'), count(*) filter (where p.provolatile = 'v'),"
+                + " count(*) = 0 or bool_or(n.nspname <> 'pg_catalog' and not exists (select from pg_catalog.pg_depend e"
+                + " where e.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass and e.objid = p.oid and e.deptype = 'e'))"
                 + " from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace where p.proname = ?")) {
       s.setString(1, name);
       try (ResultSet r = s.executeQuery()) {
@@ -614,7 +632,10 @@ public final class Catalog {
         int all = r.getInt(1);
         function =
             new Function(
-                all == 0 || r.getInt(2) > 0, all > 0 && r.getInt(3) == all, r.getInt(4) > 0);
+                r.getInt(2) > 0,
+                all > 0 && r.getInt(3) == all,
+                r.getInt(4) > 0,
+                r.getBoolean(5) ? System.nanoTime() + BELIEVED | 1 : 0);
       }
     }
     now.functions.put(reference, function);

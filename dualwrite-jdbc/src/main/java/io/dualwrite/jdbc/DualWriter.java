@@ -29,6 +29,7 @@ import io.dualwrite.journal.RowChange;
 import io.dualwrite.journal.Suspect;
 import io.dualwrite.shadow.ShadowReads;
 import io.dualwrite.sql.RowOrder;
+import io.dualwrite.sql.Sql;
 import io.dualwrite.sql.SqlCache;
 import io.github.resilience4j.circuitbreaker.CircuitBreaker;
 import java.io.IOException;
@@ -237,10 +238,12 @@ final class DualWriter implements AutoCloseable {
     Epoch.Key key = new Epoch.Key(sql, keys);
     int version = catalogVersion.get(); // first: what is planned during a change is old after it
     Planned.Known known = cache.getIfPresent(key);
-    if (known == null || known.version() != version) {
-      known =
-          new Planned.Known(byPolicy(planner.plan(texts.get(sql), keys, primary)), version, cache);
-      if (!(known.plan() instanceof Plan.PassOnce)) {
+    if (known == null || known.old(version)) {
+      Sql text = texts.get(sql);
+      Plan plan = byPolicy(planner.plan(text, keys, primary));
+      long until = planner.mayChange(text, primary) ? System.nanoTime() + Catalog.BELIEVED | 1 : 0;
+      known = new Planned.Known(plan, version, cache, until);
+      if (!known.once()) {
         cache.put(key, known);
       }
     }

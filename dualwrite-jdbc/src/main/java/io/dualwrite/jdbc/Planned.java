@@ -21,8 +21,23 @@ final class Planned {
   /** Replaced as a whole: a connection may be used by one thread after another. */
   private Known known;
 
-  /** A plan, the version of the catalog that it holds for, and the cache that it is from. */
-  record Known(Plan plan, int version, Cache<Epoch.Key, Known> from) {}
+  /**
+   * A plan, the version of the catalog that it holds for, and the cache that it is from.
+   *
+   * @param until when it is to be made anew, since nothing tells whether it still holds; or 0
+   */
+  record Known(Plan plan, int version, Cache<Epoch.Key, Known> from, long until) {
+
+    /** Whether it is for one execution only. */
+    boolean once() {
+      return plan instanceof Plan.PassOnce || plan instanceof Plan.Refuse;
+    }
+
+    /** Whether it holds no longer. */
+    boolean old(int now) {
+      return version != now || until != 0 && System.nanoTime() - until >= 0;
+    }
+  }
 
   /**
    * @param keys the generated keys that the application wants: null for none, empty for all
@@ -45,10 +60,7 @@ final class Planned {
   Plan plan(Planner planner, Cache<Epoch.Key, Known> cache, Connection primary, DualWriter writer)
       throws SQLException {
     Known k = known;
-    if (k == null
-        || k.version != writer.catalogVersion()
-        || k.from != cache
-        || k.plan instanceof Plan.PassOnce) {
+    if (k == null || k.old(writer.catalogVersion()) || k.from != cache || k.once()) {
       k = writer.plan(planner, sql, keys, primary, cache);
       known = k;
     }

@@ -400,6 +400,21 @@ final class Planner {
     return false;
   }
 
+  /** Whether the text calls what others may replace, or make, without this being told. */
+  boolean mayChange(Sql sql, Connection primary) throws SQLException {
+    for (StatementInfo s : sql.statements()) {
+      if (s.kind() == Kind.DDL || s.kind() == Kind.CALL) {
+        continue; // whatever they are
+      }
+      for (String f : s.functions()) {
+        if (catalog.functionMayChange(primary, f)) {
+          return true;
+        }
+      }
+    }
+    return false;
+  }
+
   private boolean temporary(List<String> references, Connection primary) throws SQLException {
     for (String r : references) {
       if (!table(r, primary).map(Table::temporary).orElse(true)) {

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.sql.Connection;
+import java.sql.PreparedStatement;
 import java.sql.SQLException;
 import java.sql.Statement;
 import org.junit.jupiter.api.AfterEach;
@@ -70,6 +71,53 @@ class HiddenCallsTest {
     long before = fixture.counter("mirrored.routine");
     fixture.execute("insert into old(id) values (1)");
     assertEquals(before, fixture.counter("mirrored.routine"));
+    fixture.assertEqual();
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "select * from (values (1)) v(x)",
+        "select * from unnest(array[1]) u(x)",
+        "select * from t a(b, c)"
+      })
+  void whatOnlyLooksLikeOne(String sql) throws SQLException {
+    long before = fixture.counter("mirrored.routine");
+    fixture.execute(sql);
+    assertEquals(before, fixture.counter("mirrored.routine"));
+  }
+
+  /** By others, of which nothing tells. */
+  @Test
+  void ofAFunctionThatWasReplaced() throws SQLException {
+    fixture.pair.execute("create function f() returns int language sql stable as 'select 1'");
+    try (Connection c = fixture.connect();
+        PreparedStatement s = c.prepareStatement("select f()");
+        PreparedStatement later = c.prepareStatement("select * from (values (1)) made(x)")) {
+      s.execute();
+      later.execute();
+      long before = fixture.counter("mirrored.routine");
+      s.execute();
+      assertEquals(before, fixture.counter("mirrored.routine"));
+      fixture.pair.execute(
+          "create or replace function f() returns int language plpgsql volatile as"
+              + " 'begin insert into log select 1 where current_setting(''app.now'', true) = ''1''; return 1; end';"
+              + " create function made(int) returns int language sql as 'select 1'");
+      for (PreparedStatement p : new PreparedStatement[] {s, later}) {
+        long then = fixture.counter("mirrored.routine");
+        Fixture.await(
+            "noticed",
+            () -> {
+              p.execute();
+              return fixture.counter("mirrored.routine") > then;
+            });
+      }
+      try (Statement set = c.createStatement()) {
+        set.execute("set app.now = '1'");
+      }
+      s.execute();
+      assertEquals("1", Fixture.value(c, "select count(*) from log"));
+    }
     fixture.assertEqual();
   }
 }
