@@ -1,5 +1,6 @@
 package io.dualwrite.catalog;
 
+import io.dualwrite.sql.Sql;
 import java.sql.Array;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
@@ -20,6 +21,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 
 /**
  * What one database's catalog says of its tables, cached. One instance belongs to one database;
@@ -88,13 +90,24 @@ public final class Catalog {
         connection.prepareStatement(
             "select n.nspname, c.relname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
                 + " where c.oid = pg_catalog.to_regclass(?)")) {
-      s.setString(1, reference);
+      s.setString(1, decoded(reference));
       try (ResultSet r = s.executeQuery()) {
         return r.next()
             ? Optional.of(new TableName(r.getString(1), r.getString(2)))
             : Optional.empty();
       }
     }
+  }
+
+  /** Outside of SQL text the server does not know {@code U&"…"}. */
+  private static String decoded(String reference) {
+    if (reference.indexOf('&') < 0) {
+      return reference;
+    }
+    List<String> parts = Sql.nameParts(reference);
+    return parts.isEmpty()
+        ? reference
+        : parts.stream().map(TableName::quote).collect(Collectors.joining("."));
   }
 
   /**
@@ -616,8 +629,8 @@ public final class Catalog {
     if (function != null && (function.until == 0 || System.nanoTime() - function.until < 0)) {
       return function;
     }
-    int dot = reference.lastIndexOf('.');
-    String name = TableName.parse(dot < 0 ? "x." + reference : reference).name();
+    List<String> parts = Sql.nameParts(reference);
+    String name = parts.isEmpty() ? reference : parts.get(parts.size() - 1);
     try (PreparedStatement s =
         connection.prepareStatement(
             "select count(*), count(*) filter (where p.provolatile = 'v' and (n.nspname <> 'pg_catalog' or p.proname ~"

@@ -27,6 +27,7 @@ import java.util.Locale;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Predicate;
+import org.postgresql.core.BaseConnection;
 
 /**
  * Finds the plan of a text: what grammar says, completed by what the primary's catalog says.
@@ -60,7 +61,7 @@ final class Planner {
       return PASS;
     }
     if (statements.size() == 1) {
-      return plan(sql, statements.get(0), keys, primary);
+      return plan(sql, statements.get(0), returned(keys, primary), primary);
     }
     boolean control = false;
     boolean pass = true;
@@ -88,6 +89,22 @@ final class Planner {
     return new Plan.Several(parts, control);
   }
 
+  /** The columns as they stand in a RETURNING list of the driver's. */
+  private static List<String> returned(List<String> keys, Connection primary) throws SQLException {
+    if (keys == null
+        || keys.isEmpty()
+        || !primary
+            .unwrap(BaseConnection.class)
+            .getQueryExecutor()
+            .getQuoteReturningIdentifiers()) {
+      return keys;
+    }
+    return keys.stream().map(TableName::quote).toList();
+  }
+
+  /**
+   * @param keys as {@link #returned} has them
+   */
   private Plan plan(Sql sql, StatementInfo s, List<String> keys, Connection primary)
       throws SQLException {
     if (s.functions().stream().anyMatch(Planner::largeObject)) {
@@ -322,8 +339,7 @@ final class Planner {
       }
       queries.set(0, main);
       if (s.returning() < 0 && keys != null) {
-        list =
-            keys.isEmpty() ? "*" : String.join(", ", keys.stream().map(TableName::quote).toList());
+        list = keys.isEmpty() ? "*" : String.join(", ", keys);
       }
     }
     if (returning || !list.isEmpty()) {
@@ -580,6 +596,15 @@ final class Planner {
     }
     if (t.rules()) {
       return new Plan.Observed(Unmirrored.RELATION, null, false);
+    }
+    if (t.writableColumns().isEmpty()) {
+      return new Plan.Refuse(
+          Unmirrored.RELATION,
+          "dualwrite refuses this statement: "
+              + t.name()
+              + " has no column that can be written, and so nothing that its rows could be mirrored by ("
+              + Unmirrored.RELATION.policy().key()
+              + "=primary-only lets it pass)");
     }
     Plan plan = then.plan(t);
     if (!(plan instanceof Plan.Values || plan instanceof Plan.Rows)) {
@@ -1007,7 +1032,7 @@ final class Planner {
       } else {
         Set<String> seen = new HashSet<>();
         for (String k : keys) {
-          x.append(seen.isEmpty() ? "" : ", ").append(TableName.quote(k));
+          x.append(seen.isEmpty() ? "" : ", ").append(k);
           seen.add(k);
         }
         x.append(ours);
