@@ -98,6 +98,23 @@ public final class Sql {
     return false;
   }
 
+  /**
+   * A text, or a part of one like this, that a plain Statement sends as it is, as a
+   * PreparedStatement without parameters has to have it.
+   */
+  public String doubled(String text) {
+    Tokens tokens = new Tokens(text, standardConformingStrings);
+    StringBuilder b = new StringBuilder(text.length() + 8);
+    int done = 0;
+    for (int i = 0; i < tokens.size; i++) {
+      if (tokens.kind(i) == Token.PARAMETER) {
+        b.append(text, done, tokens.end(i)).append('?');
+        done = tokens.end(i);
+      }
+    }
+    return b.append(text, done, text.length()).toString();
+  }
+
   /** The text that was analysed. */
   public String text() {
     return text;

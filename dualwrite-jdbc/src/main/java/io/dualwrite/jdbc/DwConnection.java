@@ -329,9 +329,17 @@ final class DwConnection extends ForwardingConnection {
 
   private Plan found(Planned planned) throws SQLException {
     Planner planner = ownCatalog == null ? epoch.planner() : new Planner(ownCatalog, t -> false);
-    if (!driver.getStandardConformingStrings()) {
+    // a prepared statement of the same text has another plan
+    boolean operators =
+        planned.plain
+            && planned.sql.indexOf('?') >= 0
+            && writer.texts.get(planned.sql).parameters() > 0;
+    if (operators) {
+      planner = planner.plain();
+    }
+    if (operators || !driver.getStandardConformingStrings()) {
       // a backslash means something else to the server than to everybody else's plans
-      Sql text = Sql.analyze(planned.sql, false);
+      Sql text = Sql.analyze(planned.sql, driver.getStandardConformingStrings());
       return writer.byPolicy(planner.plan(text, planned.keys, raw));
     }
     Cache<Epoch.Key, Planned.Known> cache = ownPlans == null ? epoch.plans() : ownPlans;

@@ -18,6 +18,9 @@ final class Planned {
   /** How many parameters the text has, if it is prepared. */
   final int parameters;
 
+  /** A plain Statement's: a {@code ?} in it is an operator. */
+  final boolean plain;
+
   /** Replaced as a whole: a connection may be used by one thread after another. */
   private Known known;
 
@@ -44,13 +47,18 @@ final class Planned {
    *     columns, else these
    */
   Planned(String sql, List<String> keys) {
-    this(sql, keys, 0);
+    this(sql, keys, 0, true);
   }
 
   Planned(String sql, List<String> keys, int parameters) {
+    this(sql, keys, parameters, false);
+  }
+
+  private Planned(String sql, List<String> keys, int parameters, boolean plain) {
     this.sql = sql;
     this.keys = keys;
     this.parameters = parameters;
+    this.plain = plain;
   }
 
   boolean is(String sql, List<String> keys) {

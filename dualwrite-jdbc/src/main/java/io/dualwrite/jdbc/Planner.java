@@ -40,6 +40,7 @@ final class Planner {
 
   private final Catalog catalog;
   private final Predicate<TableName> sameOnMirror;
+  private final boolean plain;
 
   /**
    * @param catalog the primary's
@@ -47,8 +48,23 @@ final class Planner {
    *     declared types, so that values convert there as they did here
    */
   Planner(Catalog catalog, Predicate<TableName> sameOnMirror) {
+    this(catalog, sameOnMirror, false);
+  }
+
+  private Planner(Catalog catalog, Predicate<TableName> sameOnMirror, boolean plain) {
     this.catalog = catalog;
     this.sameOnMirror = sameOnMirror;
+    this.plain = plain;
+  }
+
+  /** For the texts of plain Statements, where a {@code ?} is an operator. */
+  Planner plain() {
+    return new Planner(catalog, sameOnMirror, true);
+  }
+
+  /** The text, or one made of it, for a PreparedStatement of ours. */
+  private String prepared(Sql sql, String text) {
+    return plain ? sql.doubled(text) : text;
   }
 
   /**
@@ -178,8 +194,8 @@ final class Planner {
    * Lets the primary parse the text without executing it: if it is an error, then it is the
    * primary's to say so.
    */
-  private static void parse(Sql sql, Connection primary) throws SQLException {
-    try (PreparedStatement s = primary.prepareStatement(sql.text())) {
+  private void parse(Sql sql, Connection primary) throws SQLException {
+    try (PreparedStatement s = primary.prepareStatement(prepared(sql, sql.text()))) {
       s.getMetaData();
     }
   }
@@ -294,9 +310,11 @@ final class Planner {
         returned =
             columns(
                 primary,
-                text.substring(0, cte.bodyEnd())
-                    + ") SELECT * FROM "
-                    + TableName.quote(cte.name()));
+                prepared(
+                    sql,
+                    text.substring(0, cte.bodyEnd())
+                        + ") SELECT * FROM "
+                        + TableName.quote(cte.name())));
         if (returned == null) {
           return null;
         }
@@ -346,9 +364,14 @@ final class Planner {
       labels =
           columns(
               primary,
-              list.isEmpty()
-                  ? text
-                  : text.substring(0, s.end()) + " RETURNING " + list + text.substring(s.end()));
+              prepared(
+                  sql,
+                  list.isEmpty()
+                      ? text
+                      : text.substring(0, s.end())
+                          + " RETURNING "
+                          + list
+                          + text.substring(s.end())));
       if (labels == null) {
         return null;
       }
@@ -380,7 +403,7 @@ final class Planner {
               : "ARRAY[" + list("o", rows.columns().size()) + "]::text[]");
       x.append(" FROM dualwrite_").append(q);
     }
-    Plan plan = new Plan.Ctes(x.toString(), queries, n, returning);
+    Plan plan = new Plan.Ctes(prepared(sql, x.toString()), queries, n, returning);
     return observed ? new Plan.Observed(Unmirrored.FORM, plan, false) : plan;
   }
 

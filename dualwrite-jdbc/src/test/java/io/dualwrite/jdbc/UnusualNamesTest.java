@@ -14,6 +14,7 @@ import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
 import org.junit.jupiter.api.Test;
+import org.postgresql.PGResultSetMetaData;
 
 /** What the driver and the server take, and hardly anybody writes. */
 class UnusualNamesTest {
@@ -105,6 +106,40 @@ class UnusualNamesTest {
       assertEquals(1, s.executeUpdate("update public.u&\"t\" set v = v || 'b'"));
       f.assertEqual();
       assertEquals("ab", Fixture.value(c, "select string_agg(v, ',') from t"));
+    }
+  }
+
+  /** To a plain Statement a question mark is an operator. */
+  @Test
+  void operatorsWithAQuestionMark() throws SQLException {
+    try (Fixture f = Fixture.shared("create table t(id int primary key, j jsonb, v text)").ready();
+        Connection c = f.connect();
+        Statement s = c.createStatement()) {
+      s.execute("insert into t select n, '{\"a\":1}', '?' from generate_series(1, 6) n");
+      String writing =
+          "with n as (update t set v = 'it''s ?' where j ? 'a' and id = 1 returning j ?| array['b', 'a'] as x, v)"
+              + " delete from t using n where t.j ?& array['a'] and n.x and id = 2 returning t.v, t.j ? 'a' as has";
+      try (ResultSet r = s.executeQuery(writing)) {
+        assertEquals("has", r.getMetaData().getColumnLabel(2));
+        assertEquals("text", r.getMetaData().getColumnTypeName(1));
+        assertEquals("t", ((PGResultSetMetaData) r.getMetaData()).getBaseTableName(1));
+        assertTrue(r.next());
+        assertTrue(r.getBoolean(2));
+      }
+      s.execute("explain analyze delete from t where j ? 'a' and id = 3");
+      assertEquals(1, s.executeUpdate("update t set j = '{}' where j ? 'a' and id = 4"));
+      s.execute("select j ? 'a' from t; delete from t where j ? 'a' and id = 5");
+      String prepared = "with n as (select 1) delete from t where j ?? ? and id = ?";
+      for (int i = 0; i < 2; i++) {
+        try (PreparedStatement p = c.prepareStatement(prepared)) {
+          p.setString(1, "a");
+          p.setInt(2, 6);
+          assertEquals(1 - i, p.executeUpdate());
+        }
+      }
+      assertEquals("it's ?|?", Fixture.value(c, "select string_agg(v, '|' order by id) from t"));
+      Fixture.await("reconciled", () -> f.ds.status().suspects().isEmpty());
+      f.assertEqual();
     }
   }
 
