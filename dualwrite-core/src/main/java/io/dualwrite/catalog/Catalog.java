@@ -99,6 +99,28 @@ public final class Catalog {
     }
   }
 
+  /**
+   * The schemas of the search path before the one that a name without a schema was found in: a
+   * table that comes there takes the name over.
+   *
+   * @throws SQLException if the catalog cannot be read
+   */
+  public List<String> schemasBefore(Connection connection, String schema) throws SQLException {
+    try (PreparedStatement s =
+        connection.prepareStatement(
+            "select n from unnest(pg_catalog.current_schemas(false)) with ordinality x(n, i)"
+                + " where i < pg_catalog.array_position(pg_catalog.current_schemas(false), ?::name) order by i")) {
+      s.setString(1, schema);
+      List<String> found = new ArrayList<>();
+      try (ResultSet r = s.executeQuery()) {
+        while (r.next()) {
+          found.add(r.getString(1));
+        }
+      }
+      return found;
+    }
+  }
+
   /** Outside of SQL text the server does not know {@code U&"…"}. */
   private static String decoded(String reference) {
     if (reference.indexOf('&') < 0) {

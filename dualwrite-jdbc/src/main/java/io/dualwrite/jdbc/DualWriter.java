@@ -427,6 +427,9 @@ final class DualWriter implements AutoCloseable {
   /** What has to be known, and durable, before anything is flushed. */
   private Xact complete(Connection primary, UnitOfWork unit) throws SQLException {
     Xact x = xact(primary, unit);
+    if (!unit.named().isEmpty()) {
+      taken(primary, unit);
+    }
     if (!x.asKnown || unit.oddFormats()) {
       new Recapture(this, primary, unit).run(unit.oddFormats());
     }
@@ -437,6 +440,36 @@ final class DualWriter implements AutoCloseable {
       unit.spill(); // the last part joins the others
     }
     return x;
+  }
+
+  /** A table has come that took over the name of another: which of them was written to? */
+  private void taken(Connection primary, UnitOfWork unit) throws SQLException {
+    List<TableName> names = List.copyOf(unit.named().keySet());
+    try (PreparedStatement s =
+        primary.prepareStatement(
+            // to_regclass sees what is there now, in any transaction, but may not look everywhere
+            "select x.i from unnest(?::text[], ?::text[]) with ordinality x(s, n, i)"
+                + " join pg_catalog.pg_namespace n on n.nspname = x.s"
+                + " where case when pg_catalog.has_schema_privilege(n.oid, 'usage')"
+                + " then pg_catalog.to_regclass(pg_catalog.format('%I.%I', x.s, x.n)) is not null else false end")) {
+      s.setArray(1, primary.createArrayOf("text", names.stream().map(TableName::schema).toArray()));
+      s.setArray(2, primary.createArrayOf("text", names.stream().map(TableName::name).toArray()));
+      boolean any = false;
+      try (ResultSet r = s.executeQuery()) {
+        while (r.next()) {
+          any = true;
+          TableName now = names.get(r.getInt(1) - 1);
+          TableName then = unit.named().get(now).name();
+          counters.suspects.add(2);
+          unit.suspect(
+              now, "it took over the name of " + then + " while a transaction was writing");
+          unit.suspect(then, now + " took over its name while a transaction was writing");
+        }
+      }
+      if (any) {
+        catalogChanged();
+      }
+    }
   }
 
   private void commitMirror(

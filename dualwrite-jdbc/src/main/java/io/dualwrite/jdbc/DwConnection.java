@@ -451,13 +451,13 @@ final class DwConnection extends ForwardingConnection {
       observation.settle(raw, unit); // what a function made comes before its rows
     }
     if (plan instanceof Plan.Values v) {
-      unit.rely(v.table());
+      unit.rely(v.table(), v.otherwise().before());
     } else if (plan instanceof Plan.Rows r) {
-      unit.rely(r.table());
+      unit.rely(r.table(), r.before());
     } else {
       for (Plan.Rows r : ((Plan.Ctes) plan).queries()) {
         if (r != null) {
-          unit.rely(r.table());
+          unit.rely(r.table(), r.before());
         }
       }
     }

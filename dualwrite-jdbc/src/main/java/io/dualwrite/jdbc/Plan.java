@@ -124,6 +124,10 @@ sealed interface Plan {
     Kind statement() {
       return otherwise.statement();
     }
+
+    Values before(List<TableName> names) {
+      return new Values(kind, table, columns, rows, proving, otherwise.before(names));
+    }
   }
 
   /**
@@ -139,6 +143,7 @@ sealed interface Plan {
    *     action, then come the key's old values, then the row's
    * @param tail our part of the RETURNING list; null if the statement had to be changed elsewhere
    *     too
+   * @param before what the name as written would mean if it came
    */
   record Rows(
       Kind statement,
@@ -150,8 +155,25 @@ sealed interface Plan {
       List<String> columns,
       boolean applicationReturning,
       String tail,
-      boolean few)
-      implements Plan {}
+      boolean few,
+      List<TableName> before)
+      implements Plan {
+
+    Rows before(List<TableName> names) {
+      return new Rows(
+          statement,
+          kind,
+          table,
+          key,
+          sql,
+          proving,
+          columns,
+          applicationReturning,
+          tail,
+          few,
+          names);
+    }
+  }
 
   /**
    * A statement with data-modifying queries in its WITH, rewritten so that its result has the rows

@@ -633,6 +633,13 @@ final class Planner {
     if (!(plan instanceof Plan.Values || plan instanceof Plan.Rows)) {
       return plan;
     }
+    if (s.table().indexOf('.') < 0) {
+      List<TableName> before = new ArrayList<>();
+      for (String schema : catalog.schemasBefore(primary, t.name().schema())) {
+        before.add(new TableName(schema, t.name().name()));
+      }
+      plan = plan instanceof Plan.Values v ? v.before(before) : ((Plan.Rows) plan).before(before);
+    }
     if (!t.userTriggers().isEmpty() || s.kind() != Kind.INSERT && cascades(t, primary)) {
       // BEFORE triggers have changed the row by the time that it is returned
       return new Plan.Observed(
@@ -904,7 +911,8 @@ final class Planner {
         r.columns(),
         r.applicationReturning(),
         null,
-        false);
+        false,
+        List.of());
   }
 
   /** As {@link #rows}, where a star in the application's list means the table's columns alone. */
@@ -931,7 +939,8 @@ final class Planner {
           r.columns(),
           false,
           null,
-          false);
+          false,
+          List.of());
     }
     String list = sql.text().substring(s.returning(), s.end()).strip();
     if (list.equals("*")) {
@@ -1072,7 +1081,8 @@ final class Planner {
         columns,
         has,
         ours.substring(2),
-        s.source() == Source.VALUES);
+        s.source() == Source.VALUES,
+        List.of());
   }
 
   /** The statement with nothing but the proof to return; null if it returns something else. */
