@@ -1,5 +1,6 @@
 package io.dualwrite.catalog;
 
+import io.dualwrite.sql.Sql;
 import java.sql.Array;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
@@ -20,6 +21,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 
 /**
  * What one database's catalog says of its tables, cached. One instance belongs to one database;
@@ -88,13 +90,46 @@ public final class Catalog {
         connection.prepareStatement(
             "select n.nspname, c.relname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
                 + " where c.oid = pg_catalog.to_regclass(?)")) {
-      s.setString(1, reference);
+      s.setString(1, decoded(reference));
       try (ResultSet r = s.executeQuery()) {
         return r.next()
             ? Optional.of(new TableName(r.getString(1), r.getString(2)))
             : Optional.empty();
       }
     }
+  }
+
+  /**
+   * The schemas of the search path before the one that a name without a schema was found in: a
+   * table that comes there takes the name over.
+   *
+   * @throws SQLException if the catalog cannot be read
+   */
+  public List<String> schemasBefore(Connection connection, String schema) throws SQLException {
+    try (PreparedStatement s =
+        connection.prepareStatement(
+            "select n from unnest(pg_catalog.current_schemas(false)) with ordinality x(n, i)"
+                + " where i < pg_catalog.array_position(pg_catalog.current_schemas(false), ?::name) order by i")) {
+      s.setString(1, schema);
+      List<String> found = new ArrayList<>();
+      try (ResultSet r = s.executeQuery()) {
+        while (r.next()) {
+          found.add(r.getString(1));
+        }
+      }
+      return found;
+    }
+  }
+
+  /** Outside of SQL text the server does not know {@code U&"…"}. */
+  private static String decoded(String reference) {
+    if (reference.indexOf('&') < 0) {
+      return reference;
+    }
+    List<String> parts = Sql.nameParts(reference);
+    return parts.isEmpty()
+        ? reference
+        : parts.stream().map(TableName::quote).collect(Collectors.joining("."));
   }
 
   /**
@@ -119,9 +154,10 @@ public final class Catalog {
   }
 
   /**
-   * How long {@link Known#writingViews} are believed: others may create views, and nothing tells.
+   * How long {@link Known#writingViews} and what others may replace of {@link Known#functions} are
+   * believed: nothing tells.
    */
-  private static final long BELIEVED = TimeUnit.SECONDS.toNanos(1);
+  public static final long BELIEVED = TimeUnit.SECONDS.toNanos(1);
 
   private record Views(Set<String> names, long read) {}
 
@@ -379,7 +415,9 @@ public final class Catalog {
                 + " pg_catalog.format_type(a.atttypid, a.atttypmod),"
                 + " a.attnotnull, a.attgenerated, a.attidentity, pg_catalog.pg_get_expr(d.adbin, d.adrelid), t.typdefault,"
                 + " exists (select from pg_catalog.pg_depend dep join pg_catalog.pg_proc f on f.oid = dep.refobjid"
-                + " where dep.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass and dep.objid = d.oid"
+                // without a default of its own it has its domain's
+                + " where (dep.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass and dep.objid = d.oid"
+                + " or d.oid is null and t.typtype = 'd' and dep.classid = 'pg_catalog.pg_type'::pg_catalog.regclass and dep.objid = t.oid)"
                 + " and dep.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass and f.provolatile = 'v'),"
                 + " coalesce(l.collisdeterministic, true)"
                 + " from pg_catalog.pg_attribute a join pg_catalog.pg_type t on t.oid = a.atttypid"
@@ -587,12 +625,17 @@ public final class Catalog {
 
   // ---- functions
 
-  private record Function(boolean mayWrite, boolean immutable, boolean isVolatile) {}
+  /**
+   * @param until when others may have made or replaced one of that name; 0 if it is the server's
+   *     own, or an extension's
+   */
+  private record Function(boolean mayWrite, boolean immutable, boolean isVolatile, long until) {}
 
   /**
    * Whether calling a function of that name may change the database: true unless every function of
    * the name is the server's own (and not one of those known to write) or is declared STABLE or
-   * IMMUTABLE. A name that does not exist may write.
+   * IMMUTABLE. A name that does not exist is no call: something that only looks like one, or an
+   * error.
    *
    * @param reference the name as it stands in the SQL text
    * @throws SQLException if the catalog cannot be read
@@ -620,19 +663,31 @@ public final class Catalog {
     return function(connection, reference).isVolatile;
   }
 
+  /**
+   * Whether others may make or replace a function of that name: what a plan takes for granted of it
+   * is to be looked at again after {@link #BELIEVED}.
+   *
+   * @throws SQLException if the catalog cannot be read
+   */
+  public boolean functionMayChange(Connection connection, String reference) throws SQLException {
+    return function(connection, reference).until != 0;
+  }
+
   private Function function(Connection connection, String reference) throws SQLException {
     Known now = known;
     Function function = now.functions.get(reference);
-    if (function != null) {
+    if (function != null && (function.until == 0 || System.nanoTime() - function.until < 0)) {
       return function;
     }
-    int dot = reference.lastIndexOf('.');
-    String name = TableName.parse(dot < 0 ? "x." + reference : reference).name();
+    List<String> parts = Sql.nameParts(reference);
+    String name = parts.isEmpty() ? reference : parts.get(parts.size() - 1);
     try (PreparedStatement s =
         connection.prepareStatement(
             "select count(*), count(*) filter (where p.provolatile = 'v' and (n.nspname <> 'pg_catalog' or p.proname ~"
                 + " '^(lo_|lowrite|loread|dblink|query_to_xml|cursor_to_xml|table_to_xml|schema_to_xml|database_to_xml|ts_stat|pg_import|pg_replication|pg_logical|pg_create|pg_drop)'"
-                + ")), count(*) filter (where p.provolatile = 'i'), count(*) filter (where p.provolatile = 'v')"
+                + ")), count(*) filter (where p.provolatile = 'i'), count(*) filter (where p.provolatile = 'v'),"
+                + " count(*) = 0 or bool_or(n.nspname <> 'pg_catalog' and not exists (select from pg_catalog.pg_depend e"
+                + " where e.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass and e.objid = p.oid and e.deptype = 'e'))"
                 + " from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace where p.proname = ?")) {
       s.setString(1, name);
       try (ResultSet r = s.executeQuery()) {
@@ -640,7 +695,10 @@ public final class Catalog {
         int all = r.getInt(1);
         function =
             new Function(
-                all == 0 || r.getInt(2) > 0, all > 0 && r.getInt(3) == all, r.getInt(4) > 0);
+                r.getInt(2) > 0,
+                all > 0 && r.getInt(3) == all,
+                r.getInt(4) > 0,
+                r.getBoolean(5) ? System.nanoTime() + BELIEVED | 1 : 0);
       }
     }
     now.functions.put(reference, function);

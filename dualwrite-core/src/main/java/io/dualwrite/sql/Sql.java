@@ -40,9 +40,15 @@ public final class Sql {
   private final String text;
   private final List<StatementInfo> statements;
   private final int parameters;
+  private final boolean standardConformingStrings;
 
-  private Sql(String text, List<StatementInfo> statements, int parameters) {
+  private Sql(
+      String text,
+      List<StatementInfo> statements,
+      int parameters,
+      boolean standardConformingStrings) {
     this.text = text;
+    this.standardConformingStrings = standardConformingStrings;
     this.statements = statements;
     this.parameters = parameters;
   }
@@ -60,7 +66,11 @@ public final class Sql {
    */
   public static Sql analyze(String text, boolean standardConformingStrings) {
     Tokens tokens = new Tokens(text, standardConformingStrings);
-    return new Sql(text, Parser.statements(tokens), tokens.parameters(0, tokens.size));
+    return new Sql(
+        text,
+        Parser.statements(tokens),
+        tokens.parameters(0, tokens.size),
+        standardConformingStrings);
   }
 
   /**
@@ -79,13 +89,30 @@ public final class Sql {
     if (names.isEmpty()) {
       return false;
     }
-    Tokens tokens = new Tokens(text, true);
+    Tokens tokens = new Tokens(text, standardConformingStrings);
     for (int i = 0; i < tokens.size; i++) {
       if (tokens.isIdentifier(i) && names.contains(tokens.name(i))) {
         return true;
       }
     }
     return false;
+  }
+
+  /**
+   * A text, or a part of one like this, that a plain Statement sends as it is, as a
+   * PreparedStatement without parameters has to have it.
+   */
+  public String doubled(String text) {
+    Tokens tokens = new Tokens(text, standardConformingStrings);
+    StringBuilder b = new StringBuilder(text.length() + 8);
+    int done = 0;
+    for (int i = 0; i < tokens.size; i++) {
+      if (tokens.kind(i) == Token.PARAMETER) {
+        b.append(text, done, tokens.end(i)).append('?');
+        done = tokens.end(i);
+      }
+    }
+    return b.append(text, done, text.length()).toString();
   }
 
   /** The text that was analysed. */

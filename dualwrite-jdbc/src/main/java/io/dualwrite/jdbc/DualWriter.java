@@ -29,6 +29,7 @@ import io.dualwrite.journal.RowChange;
 import io.dualwrite.journal.Suspect;
 import io.dualwrite.shadow.ShadowReads;
 import io.dualwrite.sql.RowOrder;
+import io.dualwrite.sql.Sql;
 import io.dualwrite.sql.SqlCache;
 import io.github.resilience4j.circuitbreaker.CircuitBreaker;
 import java.io.IOException;
@@ -237,10 +238,12 @@ final class DualWriter implements AutoCloseable {
     Epoch.Key key = new Epoch.Key(sql, keys);
     int version = catalogVersion.get(); // first: what is planned during a change is old after it
     Planned.Known known = cache.getIfPresent(key);
-    if (known == null || known.version() != version) {
-      known =
-          new Planned.Known(byPolicy(planner.plan(texts.get(sql), keys, primary)), version, cache);
-      if (!(known.plan() instanceof Plan.PassOnce)) {
+    if (known == null || known.old(version)) {
+      Sql text = texts.get(sql);
+      Plan plan = byPolicy(planner.plan(text, keys, primary));
+      long until = planner.mayChange(text, primary) ? System.nanoTime() + Catalog.BELIEVED | 1 : 0;
+      known = new Planned.Known(plan, version, cache, until);
+      if (!known.once()) {
         cache.put(key, known);
       }
     }
@@ -424,6 +427,9 @@ final class DualWriter implements AutoCloseable {
   /** What has to be known, and durable, before anything is flushed. */
   private Xact complete(Connection primary, UnitOfWork unit) throws SQLException {
     Xact x = xact(primary, unit);
+    if (!unit.named().isEmpty()) {
+      taken(primary, unit);
+    }
     if (!x.asKnown || unit.oddFormats()) {
       new Recapture(this, primary, unit).run(unit.oddFormats());
     }
@@ -434,6 +440,36 @@ final class DualWriter implements AutoCloseable {
       unit.spill(); // the last part joins the others
     }
     return x;
+  }
+
+  /** A table has come that took over the name of another: which of them was written to? */
+  private void taken(Connection primary, UnitOfWork unit) throws SQLException {
+    List<TableName> names = List.copyOf(unit.named().keySet());
+    try (PreparedStatement s =
+        primary.prepareStatement(
+            // to_regclass sees what is there now, in any transaction, but may not look everywhere
+            "select x.i from unnest(?::text[], ?::text[]) with ordinality x(s, n, i)"
+                + " join pg_catalog.pg_namespace n on n.nspname = x.s"
+                + " where case when pg_catalog.has_schema_privilege(n.oid, 'usage')"
+                + " then pg_catalog.to_regclass(pg_catalog.format('%I.%I', x.s, x.n)) is not null else false end")) {
+      s.setArray(1, primary.createArrayOf("text", names.stream().map(TableName::schema).toArray()));
+      s.setArray(2, primary.createArrayOf("text", names.stream().map(TableName::name).toArray()));
+      boolean any = false;
+      try (ResultSet r = s.executeQuery()) {
+        while (r.next()) {
+          any = true;
+          TableName now = names.get(r.getInt(1) - 1);
+          TableName then = unit.named().get(now).name();
+          counters.suspects.add(2);
+          unit.suspect(
+              now, "it took over the name of " + then + " while a transaction was writing");
+          unit.suspect(then, now + " took over its name while a transaction was writing");
+        }
+      }
+      if (any) {
+        catalogChanged();
+      }
+    }
   }
 
   private void commitMirror(
@@ -636,11 +672,12 @@ final class DualWriter implements AutoCloseable {
    * Whether the primary's answer to COMMIT proves that the transaction is not committed. Anything
    * else is unknown.
    */
-  private static boolean aborted(Connection primary, SQLException e) {
+  static boolean aborted(Connection primary, SQLException e) {
     String state = e.getSQLState();
     try {
       return state != null
           && !primary.isClosed()
+          && !state.equals("25P01") // there was no transaction: each statement has committed
           && (state.startsWith("23") || state.startsWith("25") || state.startsWith("40"));
     } catch (SQLException closed) {
       return false;

@@ -22,7 +22,6 @@ import java.sql.Statement;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -123,9 +122,9 @@ final class DwConnection extends ForwardingConnection {
   /** Whether numbers may be shown with fewer digits than they have. */
   private boolean oddFormats;
 
-  // session state, for the next primary
+  // for the next primary: what is set in the driver, and on the server
   private final Map<String, Session> session = new LinkedHashMap<>();
-  private final Set<String> sessionTexts = new LinkedHashSet<>();
+  private final SessionState settings = new SessionState();
 
   @FunctionalInterface
   private interface Session {
@@ -137,18 +136,18 @@ final class DwConnection extends ForwardingConnection {
     pass = writer.gate.register();
     try {
       epoch = writer.now();
-      connect(epoch);
+      use(epoch.primary().primary(writer.loginTimeout));
     } catch (SQLException | RuntimeException e) {
       writer.gate.unregister(pass);
       throw e;
     }
   }
 
-  private void connect(Epoch to) throws SQLException {
-    raw = to.primary().primary(writer.loginTimeout);
-    driver = raw.unwrap(BaseConnection.class);
+  private void use(Connection connection) throws SQLException {
+    driver = connection.unwrap(BaseConnection.class);
+    raw = connection;
     clock = new Parameters.Clock(driver);
-    rawEpoch = to.roles().epoch();
+    rawEpoch = epoch.roles().epoch();
   }
 
   // ---- for the statements
@@ -201,24 +200,49 @@ final class DwConnection extends ForwardingConnection {
     }
   }
 
-  /** The roles were exchanged: takes a connection to the new primary. */
+  /**
+   * The roles were exchanged: takes a connection to the new primary and sets there what is set
+   * here. Where that fails this connection is closed: in another session the application's
+   * statements may mean something else.
+   */
   private void follow() throws SQLException {
+    Connection next = epoch.primary().primary(writer.loginTimeout);
     Connection old = raw;
-    connect(epoch);
-    for (Session s : session.values()) {
-      s.apply(raw);
+    try {
+      for (Session s : session.values()) {
+        s.apply(next);
+      }
+      settings.carry(old, driver.getQueryExecutor().getUser(), next);
+      if (!autoCommit) {
+        next.setAutoCommit(false);
+      }
+      use(next);
+    } catch (SQLException | RuntimeException e) {
+      SQLException sentence =
+          new SQLException(
+              "dualwrite closed this connection, since its session cannot be had on the new primary ("
+                  + e.getMessage()
+                  + "): take another one",
+              "08006",
+              e);
+      closeQuietly(next, sentence);
+      closeQuietly(this, sentence);
+      throw sentence;
     }
-    if (!sessionTexts.isEmpty()) {
-      try (Statement s = raw.createStatement()) {
-        for (String text : sessionTexts) {
-          s.execute(text);
-        }
+    if (ownPath) {
+      namesChanged();
+    }
+    closeQuietly(old, null);
+  }
+
+  private static void closeQuietly(Connection c, Throwable because) {
+    try {
+      c.close();
+    } catch (SQLException e) {
+      if (because != null) {
+        because.addSuppressed(e);
       }
     }
-    if (!autoCommit) {
-      raw.setAutoCommit(false);
-    }
-    old.close();
   }
 
   /**
@@ -313,7 +337,7 @@ final class DwConnection extends ForwardingConnection {
       return writer.byPolicy(plan, Unmirrored.DDL);
     }
     return temporary == plan.objects().size()
-        ? new Plan.Session(true, false, null, "") // the names may mean other tables from here on
+        ? new Plan.Session(true, "") // the names may mean other tables from here on
         : new Plan.Refuse(
             Unmirrored.DDL,
             "dualwrite refuses this statement: it is about temporary and other tables at once; send one statement for each");
@@ -321,9 +345,17 @@ final class DwConnection extends ForwardingConnection {
 
   private Plan found(Planned planned) throws SQLException {
     Planner planner = ownCatalog == null ? epoch.planner() : new Planner(ownCatalog, t -> false);
-    if (!driver.getStandardConformingStrings()) {
+    // a prepared statement of the same text has another plan
+    boolean operators =
+        planned.plain
+            && planned.sql.indexOf('?') >= 0
+            && writer.texts.get(planned.sql).parameters() > 0;
+    if (operators) {
+      planner = planner.plain();
+    }
+    if (operators || !driver.getStandardConformingStrings()) {
       // a backslash means something else to the server than to everybody else's plans
-      Sql text = Sql.analyze(planned.sql, false);
+      Sql text = Sql.analyze(planned.sql, driver.getStandardConformingStrings());
       return writer.byPolicy(planner.plan(text, planned.keys, raw));
     }
     Cache<Epoch.Key, Planned.Known> cache = ownPlans == null ? epoch.plans() : ownPlans;
@@ -397,9 +429,10 @@ final class DwConnection extends ForwardingConnection {
       if (plan instanceof Plan.Ddl d && !d.alone()) {
         return ddl(d, x);
       }
-      if (plan instanceof Plan.Several several) {
-        return x.several(several);
-      }
+    }
+    // transactions begin and end by the gate, whether anything of them is captured or not
+    if (plan instanceof Plan.Several s && (epoch.capturing() || s.control())) {
+      return x.several(s);
     }
     if (plan instanceof Plan.PrimaryOnly p) {
       namesChanged(); // it may have been DDL
@@ -416,6 +449,11 @@ final class DwConnection extends ForwardingConnection {
     T result = x.pass(plan);
     if (plan instanceof Plan.Session s) {
       sessionChanged(s, planned.sql);
+      if (s.setting() == null || s.setting().isEmpty()) {
+        settings.called(x.text());
+      } else {
+        settings.set(s.setting());
+      }
     }
     return result;
   }
@@ -429,13 +467,13 @@ final class DwConnection extends ForwardingConnection {
       observation.settle(raw, unit); // what a function made comes before its rows
     }
     if (plan instanceof Plan.Values v) {
-      unit.rely(v.table());
+      unit.rely(v.table(), v.otherwise().before());
     } else if (plan instanceof Plan.Rows r) {
-      unit.rely(r.table());
+      unit.rely(r.table(), r.before());
     } else {
       for (Plan.Rows r : ((Plan.Ctes) plan).queries()) {
         if (r != null) {
-          unit.rely(r.table());
+          unit.rely(r.table(), r.before());
         }
       }
     }
@@ -447,12 +485,12 @@ final class DwConnection extends ForwardingConnection {
     begin();
     try {
       Plan plan = plan(planned); // the gate may have been shut a while: everything may be new
-      if (!epoch.capturing()) {
-        return dispatch(planned, plan, x);
-      }
       if (plan instanceof Plan.Several s && s.control()) {
         leave(); // each of them begins by itself
         return x.several(s);
+      }
+      if (!epoch.capturing()) {
+        return dispatch(planned, plan, x);
       }
       if (plan instanceof Plan.Ddl d && d.alone()) {
         return aloneOnServer(x, plan);
@@ -527,7 +565,9 @@ final class DwConnection extends ForwardingConnection {
       result = x.pass(plan);
     }
     if (plan.text()) {
-      observation.text(x.text());
+      String text = x.text();
+      settings.called(text);
+      observation.text(text);
       forgetCatalog(); // a function may have made or changed tables
     }
     return result;
@@ -1260,7 +1300,7 @@ final class DwConnection extends ForwardingConnection {
         return x.pass(plan);
       }
       case BEGIN -> {
-        if (!epoch.capturing() || textual || !autoCommit) {
+        if (textual || !autoCommit) {
           return x.pass(plan); // there is a transaction: the server warns
         }
         raw.setAutoCommit(false);
@@ -1275,8 +1315,8 @@ final class DwConnection extends ForwardingConnection {
         return x.done();
       }
       case COMMIT, ROLLBACK -> {
-        if (!epoch.capturing() && !textual || autoCommit && !textual) {
-          return x.pass(plan); // there is no transaction, or nothing of it is captured
+        if (autoCommit && !textual) {
+          return x.pass(plan); // there is no transaction
         }
         String modes = command.chain() ? modes() : null;
         boolean text = textual;
@@ -1368,14 +1408,9 @@ final class DwConnection extends ForwardingConnection {
   /** A SET or its like has run on the primary. */
   void sessionChanged(Plan.Session plan, String sql) throws SQLException {
     oddFormats |=
-        "extra_float_digits".equals(plan.setting())
-            || plan.text() == null && plan.setting() == null && roundsFloats(sql);
+        "extra_float_digits".equals(plan.setting()) || plan.setting() == null && roundsFloats(sql);
     if (plan.forgetPlans()) {
       namesChanged();
-    }
-    if (plan.remember() && plan.text() != null) {
-      sessionTexts.remove(plan.text());
-      sessionTexts.add(plan.text());
     }
   }
 
@@ -1409,7 +1444,8 @@ final class DwConnection extends ForwardingConnection {
 
   @Override
   public void setTransactionIsolation(int level) throws SQLException {
-    remember("isolation", c -> c.setTransactionIsolation(level));
+    raw().setTransactionIsolation(level);
+    settings.touched();
   }
 
   @Override
@@ -1426,7 +1462,7 @@ final class DwConnection extends ForwardingConnection {
   public void setClientInfo(String name, String value) throws SQLClientInfoException {
     try {
       raw().setClientInfo(name, value);
-      session.put("clientInfo." + name, c -> c.setClientInfo(name, value));
+      settings.touched();
     } catch (SQLClientInfoException e) {
       throw e;
     } catch (SQLException e) {
@@ -1443,7 +1479,8 @@ final class DwConnection extends ForwardingConnection {
 
   @Override
   public void setSchema(String schema) throws SQLException {
-    remember("schema", c -> c.setSchema(schema));
+    raw().setSchema(schema);
+    settings.touched();
     namesChanged();
   }
 
@@ -1607,10 +1644,5 @@ final class DwConnection extends ForwardingConnection {
   @Override
   public boolean isWrapperFor(Class<?> type) {
     return type.isInstance(this) || type.isAssignableFrom(DwDriverConnection.class);
-  }
-
-  /** Session texts, for tests. */
-  List<String> sessionTexts() {
-    return new ArrayList<>(sessionTexts);
   }
 }

@@ -94,11 +94,12 @@ sealed interface Plan {
   record Part(String sql, int firstParameter, int parameters) {}
 
   /**
-   * Changes the session: handed on, remembered, and given to the new primary after a change of
-   * roles.
+   * Changes the session.
+   *
+   * @param forgetPlans whether names may mean other tables from here on
+   * @param setting what is set; empty if it is something else, null if set_config sets it
    */
-  record Session(boolean forgetPlans, boolean remember, String text, String setting)
-      implements Plan {}
+  record Session(boolean forgetPlans, String setting) implements Plan {}
 
   /**
    * Written rows are known from the statement alone.
@@ -123,6 +124,10 @@ sealed interface Plan {
     Kind statement() {
       return otherwise.statement();
     }
+
+    Values before(List<TableName> names) {
+      return new Values(kind, table, columns, rows, proving, otherwise.before(names));
+    }
   }
 
   /**
@@ -139,6 +144,7 @@ sealed interface Plan {
    *     row's key was there before
    * @param tail our part of the RETURNING list; null if the statement had to be changed elsewhere
    *     too
+   * @param before what the name as written would mean if it came
    */
   record Rows(
       Kind statement,
@@ -150,8 +156,25 @@ sealed interface Plan {
       List<String> columns,
       boolean applicationReturning,
       String tail,
-      boolean few)
-      implements Plan {}
+      boolean few,
+      List<TableName> before)
+      implements Plan {
+
+    Rows before(List<TableName> names) {
+      return new Rows(
+          statement,
+          kind,
+          table,
+          key,
+          sql,
+          proving,
+          columns,
+          applicationReturning,
+          tail,
+          few,
+          names);
+    }
+  }
 
   /**
    * A statement with data-modifying queries in its WITH, rewritten so that its result has the rows

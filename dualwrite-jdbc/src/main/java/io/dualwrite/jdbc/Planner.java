@@ -27,6 +27,7 @@ import java.util.Locale;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Predicate;
+import org.postgresql.core.BaseConnection;
 
 /**
  * Finds the plan of a text: what grammar says, completed by what the primary's catalog says.
@@ -39,6 +40,7 @@ final class Planner {
 
   private final Catalog catalog;
   private final Predicate<TableName> sameOnMirror;
+  private final boolean plain;
 
   /**
    * @param catalog the primary's
@@ -46,8 +48,23 @@ final class Planner {
    *     declared types, so that values convert there as they did here
    */
   Planner(Catalog catalog, Predicate<TableName> sameOnMirror) {
+    this(catalog, sameOnMirror, false);
+  }
+
+  private Planner(Catalog catalog, Predicate<TableName> sameOnMirror, boolean plain) {
     this.catalog = catalog;
     this.sameOnMirror = sameOnMirror;
+    this.plain = plain;
+  }
+
+  /** For the texts of plain Statements, where a {@code ?} is an operator. */
+  Planner plain() {
+    return new Planner(catalog, sameOnMirror, true);
+  }
+
+  /** The text, or one made of it, for a PreparedStatement of ours. */
+  private String prepared(Sql sql, String text) {
+    return plain ? sql.doubled(text) : text;
   }
 
   /**
@@ -60,7 +77,7 @@ final class Planner {
       return PASS;
     }
     if (statements.size() == 1) {
-      return plan(sql, statements.get(0), keys, primary);
+      return plan(sql, statements.get(0), returned(keys, primary), primary);
     }
     boolean control = false;
     boolean pass = true;
@@ -88,6 +105,22 @@ final class Planner {
     return new Plan.Several(parts, control);
   }
 
+  /** The columns as they stand in a RETURNING list of the driver's. */
+  private static List<String> returned(List<String> keys, Connection primary) throws SQLException {
+    if (keys == null
+        || keys.isEmpty()
+        || !primary
+            .unwrap(BaseConnection.class)
+            .getQueryExecutor()
+            .getQuoteReturningIdentifiers()) {
+      return keys;
+    }
+    return keys.stream().map(TableName::quote).toList();
+  }
+
+  /**
+   * @param keys as {@link #returned} has them
+   */
   private Plan plan(Sql sql, StatementInfo s, List<String> keys, Connection primary)
       throws SQLException {
     if (s.functions().stream().anyMatch(Planner::largeObject)) {
@@ -101,7 +134,7 @@ final class Planner {
       case TRANSACTION:
         return new Plan.Transaction(s, modes(sql.text().substring(s.start(), s.end())));
       case SESSION:
-        return session(sql, s);
+        return session(s);
       case READ, PRIMARY_ONLY, COPY_OUT:
         break;
       case INSERT, UPDATE, DELETE, MERGE:
@@ -115,7 +148,7 @@ final class Planner {
       case DDL:
         return ddl(sql, s, primary);
       case PREPARE:
-        return new Plan.Session(false, true, sql.text(), "");
+        return new Plan.Session(false, "");
       case EXECUTE:
         return new Plan.Observed(Unmirrored.FORM, null, false);
       default:
@@ -142,7 +175,7 @@ final class Planner {
     if (s.functions().stream()
         .anyMatch(
             f -> f.equalsIgnoreCase("set_config") || f.equalsIgnoreCase("pg_catalog.set_config"))) {
-      return new Plan.Session(true, false, null, null);
+      return new Plan.Session(true, null);
     }
     if (s.kind() != Kind.READ || s.rowLock()) {
       return PASS;
@@ -161,8 +194,8 @@ final class Planner {
    * Lets the primary parse the text without executing it: if it is an error, then it is the
    * primary's to say so.
    */
-  private static void parse(Sql sql, Connection primary) throws SQLException {
-    try (PreparedStatement s = primary.prepareStatement(sql.text())) {
+  private void parse(Sql sql, Connection primary) throws SQLException {
+    try (PreparedStatement s = primary.prepareStatement(prepared(sql, sql.text()))) {
       s.getMetaData();
     }
   }
@@ -277,9 +310,11 @@ final class Planner {
         returned =
             columns(
                 primary,
-                text.substring(0, cte.bodyEnd())
-                    + ") SELECT * FROM "
-                    + TableName.quote(cte.name()));
+                prepared(
+                    sql,
+                    text.substring(0, cte.bodyEnd())
+                        + ") SELECT * FROM "
+                        + TableName.quote(cte.name())));
         if (returned == null) {
           return null;
         }
@@ -322,17 +357,21 @@ final class Planner {
       }
       queries.set(0, main);
       if (s.returning() < 0 && keys != null) {
-        list =
-            keys.isEmpty() ? "*" : String.join(", ", keys.stream().map(TableName::quote).toList());
+        list = keys.isEmpty() ? "*" : String.join(", ", keys);
       }
     }
     if (returning || !list.isEmpty()) {
       labels =
           columns(
               primary,
-              list.isEmpty()
-                  ? text
-                  : text.substring(0, s.end()) + " RETURNING " + list + text.substring(s.end()));
+              prepared(
+                  sql,
+                  list.isEmpty()
+                      ? text
+                      : text.substring(0, s.end())
+                          + " RETURNING "
+                          + list
+                          + text.substring(s.end())));
       if (labels == null) {
         return null;
       }
@@ -364,7 +403,7 @@ final class Planner {
               : "ARRAY[" + list("o", rows.columns().size()) + "]::text[]");
       x.append(" FROM dualwrite_").append(q);
     }
-    Plan plan = new Plan.Ctes(x.toString(), queries, n, returning);
+    Plan plan = new Plan.Ctes(prepared(sql, x.toString()), queries, n, returning);
     return observed ? new Plan.Observed(Unmirrored.FORM, plan, false) : plan;
   }
 
@@ -400,6 +439,21 @@ final class Planner {
     return false;
   }
 
+  /** Whether the text calls what others may replace, or make, without this being told. */
+  boolean mayChange(Sql sql, Connection primary) throws SQLException {
+    for (StatementInfo s : sql.statements()) {
+      if (s.kind() == Kind.DDL || s.kind() == Kind.CALL) {
+        continue; // whatever they are
+      }
+      for (String f : s.functions()) {
+        if (catalog.functionMayChange(primary, f)) {
+          return true;
+        }
+      }
+    }
+    return false;
+  }
+
   private boolean temporary(List<String> references, Connection primary) throws SQLException {
     for (String r : references) {
       if (!table(r, primary).map(Table::temporary).orElse(true)) {
@@ -418,7 +472,7 @@ final class Planner {
     Plan plan =
         s.temporary()
             // from here on a name may mean a temporary table to this connection
-            ? new Plan.Session(true, false, null, "")
+            ? new Plan.Session(true, "")
             : new Plan.Ddl(s.concurrently(), s.hiddenWrite() ? s.table() : null, s.objects());
     if (!s.hiddenWrite()) {
       return plan;
@@ -521,7 +575,7 @@ final class Planner {
     return columns.containsAll(given) ? new Plan.Copy(s.copyFormat(), t, given, columns) : null;
   }
 
-  private static Plan session(Sql sql, StatementInfo s) {
+  private static Plan session(StatementInfo s) {
     String setting = s.sessionSetting();
     boolean path =
         setting == null
@@ -530,8 +584,7 @@ final class Planner {
             || setting.equals("role")
             || setting.equals("session_authorization")
             || setting.equals("all");
-    return new Plan.Session(
-        path, !s.local() && !"constraints".equals(setting), sql.text(), setting);
+    return new Plan.Session(path, setting == null ? "" : setting);
   }
 
   @FunctionalInterface
@@ -576,18 +629,37 @@ final class Planner {
     if (t.rules()) {
       return new Plan.Observed(Unmirrored.RELATION, null, false);
     }
+    if (t.writableColumns().isEmpty()) {
+      return new Plan.Refuse(
+          Unmirrored.RELATION,
+          "dualwrite refuses this statement: "
+              + t.name()
+              + " has no column that can be written, and so nothing that its rows could be mirrored by ("
+              + Unmirrored.RELATION.policy().key()
+              + "=primary-only lets it pass)");
+    }
     Plan plan = then.plan(t);
     if (!(plan instanceof Plan.Values || plan instanceof Plan.Rows)) {
       return plan;
+    }
+    if (s.table().indexOf('.') < 0) {
+      List<TableName> before = new ArrayList<>();
+      for (String schema : catalog.schemasBefore(primary, t.name().schema())) {
+        before.add(new TableName(schema, t.name().name()));
+      }
+      plan = plan instanceof Plan.Values v ? v.before(before) : ((Plan.Rows) plan).before(before);
     }
     if (!t.userTriggers().isEmpty() || s.kind() != Kind.INSERT && cascades(t, primary)) {
       // BEFORE triggers have changed the row by the time that it is returned
       return new Plan.Observed(
           Unmirrored.RELATION, plan instanceof Plan.Values v ? v.otherwise() : plan, false);
     }
+    boolean defaults =
+        s.kind() == Kind.INSERT
+            || s.kind() == Kind.MERGE
+            || s.kind() == Kind.UPDATE && names(sql.text(), "default");
     return functions
-            || s.kind() == Kind.INSERT
-                && t.columns().stream().anyMatch(c -> c.def() == Column.Default.ROUTINE)
+            || defaults && t.columns().stream().anyMatch(c -> c.def() == Column.Default.ROUTINE)
         ? new Plan.Observed(Unmirrored.ROUTINE, plan, false)
         : plan;
   }
@@ -873,7 +945,8 @@ final class Planner {
         r.columns(),
         r.applicationReturning(),
         null,
-        false);
+        false,
+        List.of());
   }
 
   /** As {@link #rows}, where a star in the application's list means the table's columns alone. */
@@ -900,7 +973,8 @@ final class Planner {
           r.columns(),
           false,
           null,
-          false);
+          false,
+          List.of());
     }
     String list = sql.text().substring(s.returning(), s.end()).strip();
     if (list.equals("*")) {
@@ -1024,7 +1098,7 @@ final class Planner {
       } else {
         Set<String> seen = new HashSet<>();
         for (String k : keys) {
-          x.append(seen.isEmpty() ? "" : ", ").append(TableName.quote(k));
+          x.append(seen.isEmpty() ? "" : ", ").append(k);
           seen.add(k);
         }
         x.append(ours);
@@ -1041,7 +1115,8 @@ final class Planner {
         columns,
         has,
         ours.substring(2),
-        s.source() == Source.VALUES);
+        s.source() == Source.VALUES,
+        List.of());
   }
 
   /** The statement with nothing but the proof to return; null if it returns something else. */

@@ -1,5 +1,6 @@
 package io.dualwrite.jdbc;
 
+import io.dualwrite.sql.Sql;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
@@ -259,7 +260,10 @@ final class StatementState {
     for (Plan.Part part : plan.parts()) {
       Parameters its =
           parameters == null ? null : parameters.slice(part.firstParameter(), part.parameters());
-      Planned planned = new Planned(part.sql(), keys);
+      Planned planned =
+          parameters == null
+              ? new Planned(part.sql(), keys)
+              : new Planned(part.sql(), keys, part.parameters());
       all.add(c.run(planned, new One(c, owner, planned, its)));
     }
     return keepAll(all);
@@ -305,7 +309,12 @@ final class StatementState {
               count,
               () -> {
                 // the rows of several queries come from no table's column any more
-                try (PreparedStatement own = c.raw().prepareStatement(planned.sql)) {
+                String sql =
+                    parameters == null
+                        ? Sql.analyze(planned.sql, c.driver().getStandardConformingStrings())
+                            .doubled(planned.sql)
+                        : planned.sql;
+                try (PreparedStatement own = c.raw().prepareStatement(sql)) {
                   return own.getMetaData();
                 }
               });

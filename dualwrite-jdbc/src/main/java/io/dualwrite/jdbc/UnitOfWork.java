@@ -5,6 +5,7 @@ import io.dualwrite.catalog.TableName;
 import io.dualwrite.journal.RowChange;
 import java.sql.SQLException;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
@@ -50,6 +51,8 @@ final class UnitOfWork {
   /** Those of them that are known to be still what they were. */
   private final Set<Long> proven = new HashSet<>(4);
 
+  private final Map<TableName, Table> named = new HashMap<>(2);
+
   private boolean doubted;
   private long xid;
   private int pid;
@@ -75,6 +78,23 @@ final class UnitOfWork {
   void rely(Table table) {
     Table first = relied.putIfAbsent(table.oid(), table);
     doubted |= first != null && !first.version().equals(table.version());
+  }
+
+  /**
+   * As {@link #rely(Table)}, by a name without a schema.
+   *
+   * @param before what the name means instead if that exists
+   */
+  void rely(Table table, List<TableName> before) {
+    rely(table);
+    for (TableName n : before) {
+      named.put(n, table);
+    }
+  }
+
+  /** Tables that would have been written to instead of others, had they been there. */
+  Map<TableName, Table> named() {
+    return named;
   }
 
   /** Whether the next statement that writes to the table is to bring its proof along. */
@@ -108,7 +128,7 @@ final class UnitOfWork {
 
   /** Whether every table is what it was taken for, so that nobody needs to ask again. */
   boolean proven() {
-    return !doubted && !proven.isEmpty() && proven.size() == relied.size();
+    return !doubted && named.isEmpty() && !proven.isEmpty() && proven.size() == relied.size();
   }
 
   /** What an intent needs to know, so that it can be appended while the connection is busy. */

@@ -17,12 +17,16 @@ import java.sql.Statement;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** The roles are exchanged and exchanged back under a running application. */
 class CutoverTest {
@@ -306,6 +310,64 @@ class CutoverTest {
           assertEquals("{" + id + "}", r.getString(1));
         }
       }
+    }
+  }
+
+  /** The phase waits for it, and it keeps its phase, as for one that the methods begin and end. */
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "begin| insert into t(n) values (1)",
+        "begin; insert into t(n) values (1)",
+        "insert into t(n) values (0); begin; insert into t(n) values (1)"
+      })
+  void aTransactionBegunAsTextBeforeDualWrite(String begin) throws Exception {
+    try (Fixture f = Fixture.shared(DDL)) {
+      f.open(b -> b.phase(Phase.OFF));
+      try (Connection c = f.connect();
+          Statement s = c.createStatement()) {
+        for (String text : begin.split("\\|", -1)) {
+          s.execute(text);
+        }
+        CompletableFuture<Void> phase =
+            CompletableFuture.runAsync(
+                () -> {
+                  try {
+                    f.ds.phase(Phase.DUAL_WRITE);
+                  } catch (SQLException e) {
+                    throw new CompletionException(e);
+                  }
+                });
+        Fixture.await("dual-write", () -> f.ds.status().phase() == Phase.DUAL_WRITE);
+        s.execute("insert into t(n) values (2)");
+        s.execute("rollback");
+        phase.get();
+        f.ready();
+        s.execute("delete from t where n = 0");
+        s.execute("insert into t(n) values (3)");
+        assertEquals("3", Fixture.value(c, "select string_agg(n::text, ',') from t"));
+      }
+      f.assertEqual();
+    }
+  }
+
+  @Test
+  void aTransactionEndedAsTextBeforeDualWrite() throws SQLException {
+    try (Fixture f = Fixture.shared(DDL)) {
+      f.open(b -> b.phase(Phase.OFF));
+      try (Connection c = f.connect();
+          Statement s = c.createStatement()) {
+        c.setAutoCommit(false);
+        s.execute("insert into t(n) values (1)");
+        s.execute("rollback");
+        s.execute("select 1; commit");
+        f.ds.phase(Phase.DUAL_WRITE);
+        f.ready();
+        s.execute("insert into t(n) values (2)");
+        c.commit();
+        assertEquals("2", Fixture.value(c, "select string_agg(n::text, ',') from t"));
+      }
+      f.assertEqual();
     }
   }
 }

@@ -202,6 +202,56 @@ class SessionNamesTest {
     assertEquals("2", value("select count(*) from log"));
   }
 
+  /** By another process, in a schema that the name is looked up in before. */
+  @Test
+  void aTableThatTakesANameOver() throws SQLException {
+    for (String change :
+        new String[] {
+          INSERT,
+          "update t set id = ?, v = ? where id > 1000",
+          "insert into t values (?, ?) returning id"
+        }) {
+      fixture.pair.execute("create schema if not exists b; insert into t values (1001, 'old')");
+      try (Connection c = fixture.connect();
+          Statement s = c.createStatement()) {
+        s.execute("set search_path = b, public");
+        try (PreparedStatement p = c.prepareStatement(change)) {
+          for (int i = 0; i < 4; i++) {
+            boolean alone = i != 2;
+            c.setAutoCommit(alone);
+            p.setInt(1, 1001 + ++id);
+            p.setString(2, "x");
+            p.execute();
+            if (i == 1) {
+              fixture.pair.execute(
+                  "create table b.t(id int primary key, v text); insert into b.t values (1001, 'new')");
+            } else if (!alone) {
+              s.execute("set local search_path = public");
+              c.commit();
+            }
+          }
+        }
+      }
+      Fixture.await(
+          "reconciled",
+          () -> {
+            fixture.ds.reconcile(); // the background rests long on a slow machine
+            return fixture.ds.status().suspects().isEmpty();
+          });
+      fixture.assertEqual();
+      assertEquals(
+          source("select array_agg(t order by id)::text from b.t t"),
+          value("select array_agg(t order by id)::text from b.t t"));
+      fixture.pair.execute("drop table b.t; delete from t");
+    }
+  }
+
+  private String source(String query) throws SQLException {
+    try (Connection s = fixture.pair.source()) {
+      return Fixture.value(s, query);
+    }
+  }
+
   private String value(String query) throws SQLException {
     try (Connection t = fixture.pair.target()) {
       return Fixture.value(t, query);
