@@ -111,6 +111,9 @@ public final class OwnXids {
             "pg_constraint",
             "pg_trigger",
             "pg_attrdef",
+            "pg_index",
+            "pg_rewrite",
+            "pg_policy",
             "pg_namespace",
             "pg_extension")) {
       sql.append(sql.isEmpty() ? "" : " union ")

@@ -10,6 +10,7 @@ import io.dualwrite.sql.Kind;
 import io.dualwrite.sql.Sql;
 import io.dualwrite.sql.StatementInfo;
 import io.dualwrite.sql.TransactionCommand;
+import java.sql.BatchUpdateException;
 import java.sql.CallableStatement;
 import java.sql.Connection;
 import java.sql.DatabaseMetaData;
@@ -26,9 +27,12 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Properties;
 import java.util.Set;
+import java.util.SortedMap;
+import java.util.TreeMap;
 import java.util.concurrent.Executor;
 import java.util.function.Consumer;
 import org.postgresql.copy.CopyIn;
@@ -248,6 +252,11 @@ final class DwConnection extends ForwardingConnection {
 
     /** The text with its values, for a server that gets it as it is. */
     String text() throws SQLException;
+
+    /** Whether it can be executed once more if the server did not understand it. */
+    default boolean repeatable() {
+      return true;
+    }
   }
 
   /**
@@ -270,7 +279,57 @@ final class DwConnection extends ForwardingConnection {
       }
       begin();
     }
-    return dispatch(planned, plan(planned), x);
+    Plan plan = plan(planned);
+    try {
+      return dispatch(planned, plan, x);
+    } catch (SQLException e) {
+      if (outdated(plan, e)
+          // the driver has gone back to a savepoint of its own
+          && driver.getTransactionState() == TransactionState.OPEN
+          && x.repeatable()) {
+        return dispatch(planned, plan(planned), x);
+      }
+      throw e;
+    }
+  }
+
+  /**
+   * Whether the primary does not know what was added to a text: others have renamed or dropped it
+   * since the text was planned. Then the catalog is read anew.
+   */
+  private boolean outdated(Plan plan, SQLException e) throws SQLException {
+    SQLException server = e instanceof BatchUpdateException ? e.getNextException() : e;
+    if (!(server instanceof PSQLException p)
+        || !("42703".equals(p.getSQLState()) || "42P01".equals(p.getSQLState()))
+        || p.getServerErrorMessage() == null
+        || p.getServerErrorMessage().getPosition() == 0) { // of a function's text, perhaps
+      return false;
+    }
+    SortedMap<Long, Table> tables = new TreeMap<>();
+    for (Plan.Rows r : captures(plan instanceof Plan.Observed o ? o.then() : plan)) {
+      tables.put(r.table().oid(), r.table());
+    }
+    boolean failed = driver.getTransactionState() == TransactionState.FAILED; // then nobody can ask
+    if (tables.isEmpty() || !failed && DualWriter.asKnown(raw, tables)) {
+      return false;
+    }
+    writer.catalogChanged();
+    if (ownCatalog != null) {
+      forgetCatalog();
+    }
+    return true;
+  }
+
+  private static List<Plan.Rows> captures(Plan plan) {
+    if (plan instanceof Plan.Values v) {
+      return List.of(v.otherwise());
+    }
+    if (plan instanceof Plan.Rows r) {
+      return List.of(r);
+    }
+    return plan instanceof Plan.Ctes c
+        ? c.queries().stream().filter(Objects::nonNull).toList()
+        : List.of();
   }
 
   private Plan plan(Planned planned) throws SQLException {
@@ -414,14 +473,8 @@ final class DwConnection extends ForwardingConnection {
     }
     if (plan instanceof Plan.Values v) {
       unit.rely(v.table());
-    } else if (plan instanceof Plan.Rows r) {
-      unit.rely(r.table());
     } else {
-      for (Plan.Rows r : ((Plan.Ctes) plan).queries()) {
-        if (r != null) {
-          unit.rely(r.table());
-        }
-      }
+      captures(plan).forEach(r -> unit.rely(r.table()));
     }
     return x.captured(plan);
   }
@@ -458,6 +511,10 @@ final class DwConnection extends ForwardingConnection {
           }
           if (plan instanceof Plan.Ddl && "25001".equals(e.getSQLState())) {
             return aloneOnServer(x, plan); // some extension's
+          }
+          if (outdated(plan, e) && x.repeatable()) {
+            Plan anew = plan(planned);
+            return transaction(() -> dispatch(planned, anew, x));
           }
           throw e;
         }

@@ -148,6 +148,11 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
     public String text() throws SQLException {
       return DwPreparedStatement.this.text(parameters);
     }
+
+    @Override
+    public boolean repeatable() {
+      return parameters.repeatable();
+    }
   }
 
   final <T> T run(OnDriver<T> asGiven, Outcome<T> outcome) throws SQLException {
@@ -298,6 +303,11 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
               texts.append(DwPreparedStatement.this.text(p)).append(";\n");
             }
             return texts.toString();
+          }
+
+          @Override
+          public boolean repeatable() {
+            return all.stream().allMatch(Parameters::repeatable);
           }
         });
   }
@@ -662,12 +672,12 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
 
   @Override
   public void setBinaryStream(int i, InputStream x, int length) throws SQLException {
-    open().setOther(i, (s, j) -> s.setBinaryStream(j, x, length));
+    open().setStream(i, (s, j) -> s.setBinaryStream(j, x, length));
   }
 
   @Override
   public void setBinaryStream(int i, InputStream x, long length) throws SQLException {
-    open().setOther(i, (s, j) -> s.setBinaryStream(j, x, length));
+    open().setStream(i, (s, j) -> s.setBinaryStream(j, x, length));
   }
 
   @Override

@@ -87,6 +87,10 @@ final class Observation {
           + " union all select 'constraint' || x.ctid::text from pg_catalog.pg_constraint x join nsp on nsp.oid = x.connamespace where $"
           + " union all select 'trigger' || x.ctid::text from pg_catalog.pg_trigger x join pg_catalog.pg_class c on c.oid = x.tgrelid join nsp on nsp.oid = c.relnamespace where $ and c.relpersistence <> 't'"
           + " union all select 'default' || x.ctid::text from pg_catalog.pg_attrdef x join pg_catalog.pg_class c on c.oid = x.adrelid join nsp on nsp.oid = c.relnamespace where $ and c.relpersistence <> 't'"
+          + " union all select 'column' || x.ctid::text from pg_catalog.pg_attribute x join pg_catalog.pg_class c on c.oid = x.attrelid join nsp on nsp.oid = c.relnamespace where $ and c.relpersistence <> 't'"
+          + " union all select 'index' || x.ctid::text from pg_catalog.pg_index x join pg_catalog.pg_class c on c.oid = x.indrelid join nsp on nsp.oid = c.relnamespace where $ and c.relpersistence <> 't'"
+          + " union all select 'rule' || x.ctid::text from pg_catalog.pg_rewrite x join pg_catalog.pg_class c on c.oid = x.ev_class join nsp on nsp.oid = c.relnamespace where $ and c.relpersistence <> 't'"
+          + " union all select 'policy' || x.ctid::text from pg_catalog.pg_policy x join pg_catalog.pg_class c on c.oid = x.polrelid join nsp on nsp.oid = c.relnamespace where $"
           + " union all select 'schema' || x.ctid::text from nsp x where $"
           + " union all select 'extension' || x.ctid::text from pg_catalog.pg_extension x where $) changes(k)";
 

@@ -52,6 +52,7 @@ final class Parameters {
   private static final byte DATE = 12;
   private static final byte OBJECT = 13;
   private static final byte OTHER = 14;
+  private static final byte STREAM = 15;
 
   private final byte[] kinds;
   private final long[] primitives;
@@ -235,6 +236,21 @@ final class Parameters {
 
   void setOther(int index, Setter setter) throws SQLException {
     set(index, OTHER, 0, setter);
+  }
+
+  /** A stream, which can be read only once. */
+  void setStream(int index, Setter setter) throws SQLException {
+    set(index, STREAM, 0, setter);
+  }
+
+  /** Whether a second statement would get the same values. */
+  boolean repeatable() {
+    for (byte kind : kinds) {
+      if (kind == STREAM) {
+        return false;
+      }
+    }
+    return true;
   }
 
   /**

@@ -245,6 +245,11 @@ final class StatementState {
     public String text() throws SQLException {
       return StatementState.text(connection, planned.sql, parameters);
     }
+
+    @Override
+    public boolean repeatable() {
+      return parameters == null || parameters.repeatable();
+    }
   }
 
   /** Executes the statements of a text one after the other. */
