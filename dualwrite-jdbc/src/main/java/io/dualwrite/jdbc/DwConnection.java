@@ -551,6 +551,7 @@ final class DwConnection extends ForwardingConnection {
   private <T> T observed(Plan.Observed plan, Execution<T> x) throws SQLException {
     writer.counters.observed(plan.kind());
     observe();
+    observation.runs(raw);
     T result;
     if (plan.then() instanceof Plan.Truncate t) {
       result = truncate(t, x);
@@ -559,6 +560,7 @@ final class DwConnection extends ForwardingConnection {
     } else {
       result = x.pass(plan);
     }
+    observation.ran(raw);
     if (plan.text()) {
       observation.text(x.text());
       forgetCatalog(); // a function may have made or changed tables

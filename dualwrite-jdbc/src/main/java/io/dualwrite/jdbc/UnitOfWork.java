@@ -50,6 +50,8 @@ final class UnitOfWork {
   /** Those of them that are known to be still what they were. */
   private final Set<Long> proven = new HashSet<>(4);
 
+  private Set<TableName> truncated = Set.of();
+
   private boolean doubted;
   private long xid;
   private int pid;
@@ -65,6 +67,10 @@ final class UnitOfWork {
 
   void add(RowChange change) throws SQLException {
     changes.add(change);
+    if (change.kind() == RowChange.Kind.TRUNCATE) {
+      truncated = new HashSet<>(truncated);
+      truncated.add(change.table());
+    }
     bytes += change.size();
     if (bytes > maxBytes) {
       spill();
@@ -228,6 +234,11 @@ final class UnitOfWork {
       }
     }
     return tables;
+  }
+
+  /** The tables that it truncated, be it taken back since. */
+  Set<TableName> truncated() {
+    return truncated;
   }
 
   /** Whether rows of one of these tables without a key were changed or deleted. */

@@ -471,6 +471,47 @@ class NeverSilentlyTest {
     }
   }
 
+  /** The second TRUNCATE in one transaction leaves no trace in the catalog. */
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "truncate staging",
+        "truncate staging; insert into staging select -g from generate_series(1, 3) g"
+      })
+  void aTableThatARoutineTruncatesOnceMoreBecomesSuspect(String more) throws SQLException {
+    try (Fixture f =
+        Fixture.shared(
+            "create table staging(id int primary key); create table fin(id int primary key);"
+                + " create function prepare() returns int language sql as 'insert into fin values (0) returning id';"
+                + " create procedure process() language sql as 'insert into fin select id from staging; "
+                + more
+                + "'")) {
+      f.open(b -> b.set(Setting.RECONCILE, "manual")).ready();
+      try (Connection c = f.connect();
+          Statement s = c.createStatement()) {
+        c.setAutoCommit(false);
+        s.execute("truncate staging");
+        s.execute("select prepare()");
+        s.execute("insert into staging select g from generate_series(1, 3) g");
+        c.commit();
+        f.assertDrained();
+        assertTrue(
+            f.ds.status().suspects().stream()
+                .noneMatch(x -> x.reason().contains("truncated or altered")));
+        f.ds.reconcile();
+        f.assertEqual();
+        s.execute("truncate staging");
+        s.execute("insert into staging select g from generate_series(1, 3) g");
+        s.execute("call process()");
+        c.commit();
+      }
+      assertEquals(1, f.ds.status().suspects().size());
+      assertEquals("public.staging", f.ds.status().suspects().get(0).table().toString());
+      assertEquals(1, f.ds.reconcile());
+      f.assertEqual();
+    }
+  }
+
   @Test
   void tooLargeATransactionGoesThroughTheJournal() throws SQLException {
     try (Fixture f =
