@@ -214,8 +214,8 @@ record Executed(ResultSet result, long count, ResultSet keys) {
       now.add(Arrays.copyOfRange(row, n, 2 * n));
     }
     List<String> columns = plan.columns().subList(0, n);
-    change(RowChange.Kind.REMOVE, plan, columns, old, to);
-    change(RowChange.Kind.INSERT, plan, columns, now, to);
+    change(plan.statement(), RowChange.Kind.REMOVE, plan, columns, old, to);
+    change(plan.statement(), RowChange.Kind.INSERT, plan, columns, now, to);
   }
 
   /** A MERGE's rows: action, old key, new row. */
@@ -225,13 +225,14 @@ record Executed(ResultSet result, long count, ResultSet keys) {
     List<String> columns = plan.columns().subList(1 + keys, plan.columns().size());
     List<String[]> gone = new ArrayList<>();
     List<String[]> moved = new ArrayList<>();
+    List<String[]> made = new ArrayList<>();
     List<String[]> there = new ArrayList<>();
     for (String[] row : rows) {
       String[] old = Arrays.copyOfRange(row, 1, 1 + keys);
       String[] now = Arrays.copyOfRange(row, 1 + keys, row.length);
       switch (row[0]) {
         case "DELETE" -> gone.add(old);
-        case "INSERT" -> there.add(now);
+        case "INSERT" -> made.add(now);
         default -> {
           boolean same = true;
           for (int i = 0; i < keys; i++) {
@@ -245,12 +246,16 @@ record Executed(ResultSet result, long count, ResultSet keys) {
         }
       }
     }
-    change(RowChange.Kind.DELETE, plan, plan.key(), gone, to);
-    change(RowChange.Kind.REKEY, plan, plan.columns().subList(1, plan.columns().size()), moved, to);
-    change(RowChange.Kind.UPSERT, plan, columns, there, to);
+    List<String> both = plan.columns().subList(1, plan.columns().size());
+    change(Kind.MERGE, RowChange.Kind.DELETE, plan, plan.key(), gone, to);
+    change(Kind.MERGE, RowChange.Kind.REKEY, plan, both, moved, to);
+    // as updates they would hide those that a function makes
+    change(Kind.INSERT, RowChange.Kind.UPSERT, plan, columns, made, to);
+    change(Kind.MERGE, RowChange.Kind.UPSERT, plan, columns, there, to);
   }
 
   private static void change(
+      Kind statement,
       RowChange.Kind kind,
       Plan.Rows plan,
       List<String> columns,
@@ -259,7 +264,7 @@ record Executed(ResultSet result, long count, ResultSet keys) {
       throws SQLException {
     if (!rows.isEmpty()) {
       to.wrote(
-          plan.statement(),
+          statement,
           new RowChange(
               kind, plan.table().name(), columns, null, plan.key(), rows.toArray(new String[0][])));
     }

@@ -512,6 +512,38 @@ class NeverSilentlyTest {
     }
   }
 
+  @ParameterizedTest
+  @ValueSource(
+      strings = {"delete from part where id <= 3", "update part set id = id + 1000 where id <= 3"})
+  void whatAMergeInsertsHidesNothingThatAFunctionDoes(String hidden) throws SQLException {
+    try (Fixture f =
+        Fixture.shared(
+            18,
+            "create table part(id int primary key, v int) partition by range (id);"
+                + " create table part_1 partition of part for values from (0) to (100);"
+                + " create table part_2 partition of part for values from (100) to (9999);"
+                + " create index on part(v); insert into part select g, g from generate_series(1, 9) g;"
+                + " create function hide() returns void language sql as '"
+                + hidden
+                + "'",
+            b -> b.set(Setting.RECONCILE, "manual"))) {
+      f.ready();
+      try (Connection c = f.connect();
+          Statement s = c.createStatement()) {
+        c.setAutoCommit(false);
+        s.execute("select hide()");
+        assertEquals(
+            5,
+            s.executeUpdate(
+                "merge into part t using generate_series(98, 102) g on t.id = g when not matched then insert values (g, g)"));
+        c.commit();
+      }
+      assertEquals(1, f.ds.status().suspects().size());
+      assertEquals(1, f.ds.reconcile());
+      f.assertEqual();
+    }
+  }
+
   @Test
   void tooLargeATransactionGoesThroughTheJournal() throws SQLException {
     try (Fixture f =
