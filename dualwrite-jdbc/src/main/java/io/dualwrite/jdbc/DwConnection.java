@@ -879,6 +879,7 @@ final class DwConnection extends ForwardingConnection {
 
   /** Rows that go by. */
   void copied(Plan.Copy plan, List<String[]> rows) throws SQLException {
+    marked();
     unit.add(CopyCapture.change(plan, rows));
   }
 
@@ -987,7 +988,15 @@ final class DwConnection extends ForwardingConnection {
     if (observation != null) {
       observation.captured(statement, change);
     }
+    marked();
     unit.add(change);
+  }
+
+  /** The style may be another one when the transaction ends. */
+  private void marked() {
+    if (!"postgres".equals(driver.getParameterStatus("IntervalStyle"))) {
+      unit.markOddFormats();
+    }
   }
 
   /** The transaction came to nothing: its parts in the journal do too. */
@@ -1066,7 +1075,7 @@ final class DwConnection extends ForwardingConnection {
         if (ownCatalog != null || observation != null) {
           u.doubt();
         }
-        if (oddFormats || !"postgres".equals(driver.getParameterStatus("IntervalStyle"))) {
+        if (oddFormats) {
           u.markOddFormats();
         }
         writer.commit(epoch, raw, u);

@@ -545,6 +545,20 @@ class NeverSilentlyTest {
   }
 
   @Test
+  void theStyleOfIntervalsIsTheOneOfTheStatement() throws SQLException {
+    try (Fixture f = Fixture.shared("create table t(id int primary key, i interval)").ready();
+        Connection c = f.connect();
+        Statement s = c.createStatement()) {
+      c.setAutoCommit(false);
+      s.execute("set local intervalstyle = 'sql_standard'");
+      s.execute("insert into t values (1, interval '-1 day' + interval '-2:03:04')");
+      s.execute("set local intervalstyle = 'postgres'");
+      c.commit();
+      f.assertEqual();
+    }
+  }
+
+  @Test
   void tooLargeATransactionGoesThroughTheJournal() throws SQLException {
     try (Fixture f =
         Fixture.shared("create table t(id int primary key, v int); create table nokey(v int)")) {
