@@ -177,6 +177,8 @@ record Executed(ResultSet result, long count, ResultSet keys) {
       throws SQLException {
     if (plan.statement() == Kind.MERGE) {
       merged(plan, rows, to);
+    } else if (plan.columns().get(0).isEmpty()) {
+      updated(plan, rows, to);
     } else if (plan.kind() == RowChange.Kind.REMOVE && plan.statement() == Kind.UPDATE) {
       replaced(plan, rows, to);
     } else if (plan.kind() == RowChange.Kind.REKEY && !Rules.REKEY_BY_OLD_KEY.on()) {
@@ -216,6 +218,20 @@ record Executed(ResultSet result, long count, ResultSet keys) {
     List<String> columns = plan.columns().subList(0, n);
     change(plan.statement(), RowChange.Kind.REMOVE, plan, columns, old, to);
     change(plan.statement(), RowChange.Kind.INSERT, plan, columns, now, to);
+  }
+
+  /** An UPDATE's rows: whether there was one of the same key, the new row. */
+  private static void updated(Plan.Rows plan, List<String[]> rows, DwConnection to)
+      throws SQLException {
+    List<String[]> now = new ArrayList<>();
+    for (String[] row : rows) {
+      if (!row[0].equals("t")) {
+        to.suspect(plan.table().name(), "the key of a row changed, and the old one is not known");
+      }
+      now.add(Arrays.copyOfRange(row, 1, row.length));
+    }
+    List<String> columns = plan.columns().subList(1, plan.columns().size());
+    change(plan.statement(), plan.kind(), plan, columns, now, to);
   }
 
   /** A MERGE's rows: action, old key, new row. */

@@ -135,7 +135,8 @@ sealed interface Plan {
    * @param columns the columns that were added at the end of the RETURNING list, as shipped
    * @param applicationReturning whether the application's own text has a RETURNING list
    * @param statement INSERT, UPDATE, DELETE or MERGE. For MERGE the first of our columns is the
-   *     action, then come the key's old values, then the row's
+   *     action, then come the key's old values, then the row's. Where the first one's name is empty
+   *     in an UPDATE, it says whether the key is as it was
    * @param tail our part of the RETURNING list; null if the statement had to be changed elsewhere
    *     too
    */

@@ -724,15 +724,17 @@ final class Planner {
     if (!t.keyed()) {
       return keyless(sql, s, t, keys, primary);
     }
-    boolean rekeys = !t.userTriggers().isEmpty(); // one before the row may assign it, too
-    for (String c : s.setColumns()) {
-      rekeys |= t.key().contains(c);
-    }
-    if (!rekeys) {
+    boolean assigned = s.setColumns().stream().anyMatch(t.key()::contains);
+    if (!assigned && t.userTriggers().isEmpty()) { // one before the row may assign it, too
       return rows(sql, s, t, RowChange.Kind.UPSERT, names(t.writableColumns()), keys, "");
     }
     if (primary.getMetaData().getDatabaseMajorVersion() < 18) {
-      return rekeyed(sql, s, t, keys);
+      if (bindsKey(s, t)) {
+        return rekeyed(sql, s, t, keys);
+      }
+      return assigned
+          ? new Plan.Observed(Unmirrored.FORM, null, false)
+          : rekeyedPerhaps(sql, s, t, keys);
     }
     if (namesOld(sql.text())) {
       return new Plan.Observed(Unmirrored.FORM, null, false);
@@ -744,6 +746,32 @@ final class Planner {
       old.append(", old.").append(TableName.quote(k)).append("::text");
     }
     return rows(sql, s, t, RowChange.Kind.REKEY, columns, keys, old.toString());
+  }
+
+  /** Whether the WHERE clause gives the whole key. */
+  private static boolean bindsKey(StatementInfo s, Table t) {
+    List<KeyTerm> terms = s.equalities();
+    return terms != null && terms.stream().map(KeyTerm::column).toList().containsAll(t.key());
+  }
+
+  /**
+   * A trigger may assign the key. The statement says of each row whether there was one of the new
+   * key before it: else its old key is not known.
+   */
+  private static Plan rekeyedPerhaps(Sql sql, StatementInfo s, Table t, List<String> keys) {
+    String target = s.alias() != null ? TableName.quote(s.alias()) : s.table();
+    StringBuilder there = new StringBuilder(", EXISTS (SELECT FROM ");
+    there.append(s.only() ? "ONLY " : "").append(t.name().sql()).append(" dualwrite_old WHERE ");
+    for (int i = 0; i < t.key().size(); i++) {
+      String k = TableName.quote(t.key().get(i));
+      there.append(i == 0 ? "" : " AND ").append("dualwrite_old.").append(k).append(" = ");
+      there.append(target).append('.').append(k);
+    }
+    List<String> columns = new ArrayList<>();
+    columns.add("");
+    columns.addAll(names(t.writableColumns()));
+    return withoutTail(
+        rows(sql, s, t, RowChange.Kind.UPSERT, columns, keys, there.append(')').toString()));
   }
 
   /** Whether something may have the name by which RETURNING shows the old row; then it does not. */
@@ -785,7 +813,9 @@ final class Planner {
 
   /**
    * Before PostgreSQL 18 RETURNING shows the new row only. The statement is joined with the table
-   * itself, under names that nothing else has, so that the old key is there too.
+   * itself, under names that nothing else has, so that the old key is there too. Only where the
+   * statement gives the key: when it has waited for another transaction, the server looks at the
+   * conditions again, and the join would miss a row whose key that one has changed.
    */
   private static Plan rekeyed(Sql sql, StatementInfo s, Table t, List<String> keys) {
     if (s.currentOf() || s.clausesEnd() < 0) {
