@@ -3,6 +3,7 @@ package io.dualwrite.jdbc;
 import io.dualwrite.catalog.Column;
 import java.math.BigDecimal;
 import java.math.BigInteger;
+import java.sql.CallableStatement;
 import java.sql.Date;
 import java.sql.PreparedStatement;
 import java.sql.SQLException;
@@ -238,6 +239,15 @@ final class Parameters {
     set(index, OTHER, 0, setter);
   }
 
+  private boolean incomplete() {
+    for (byte kind : kinds) {
+      if (kind == UNSET) {
+        return true;
+      }
+    }
+    return false;
+  }
+
   /** A stream, which can be read only once. */
   void setStream(int index, Setter setter) throws SQLException {
     set(index, STREAM, 0, setter);
@@ -258,6 +268,9 @@ final class Parameters {
    * driver to complain about.
    */
   void apply(PreparedStatement to) throws SQLException {
+    if (incomplete() && !(to instanceof CallableStatement)) { // OUT parameters are registered there
+      to.clearParameters(); // it may have those of an execution before
+    }
     for (int i = 0; i < kinds.length; i++) {
       int index = i + 1;
       Object r = references[i];

@@ -387,6 +387,7 @@ class SameAsDriverTest {
           }
         });
     values();
+    surface();
     // results
     for (String sql :
         new String[] {
@@ -847,6 +848,46 @@ class SameAsDriverTest {
               rows(r, seen);
             }
             s.execute("reset search_path");
+          }
+        });
+  }
+
+  private void surface() {
+    add(
+        "parameters that were cleared",
+        (c, seen) -> {
+          try (PreparedStatement s =
+              c.prepareStatement("insert into item(id, name) values (?, ?)")) {
+            s.setInt(1, 300);
+            s.setString(2, "x");
+            seen.add(s.executeUpdate());
+            s.clearParameters();
+            s.setInt(1, 301);
+            seen.add(s.executeUpdate());
+          }
+        });
+    add(
+        "parameters of a query that were cleared",
+        (c, seen) -> {
+          try (PreparedStatement s = c.prepareStatement("select name from item where id = ?")) {
+            s.setInt(1, 1);
+            seen.add(s.executeQuery().next());
+            s.clearParameters();
+            seen.add(s.executeQuery().next());
+          }
+        });
+    add(
+        "parameters of a batch that were cleared",
+        (c, seen) -> {
+          try (PreparedStatement s =
+              c.prepareStatement("insert into item(id, name) values (?, ?)")) {
+            s.setInt(1, 302);
+            s.setString(2, "x");
+            s.addBatch();
+            s.clearParameters();
+            s.setInt(1, 303);
+            s.addBatch();
+            seen.add(Arrays.toString(s.executeBatch()));
           }
         });
   }
