@@ -55,6 +55,8 @@ record Executed(ResultSet result, long count, ResultSet keys) {
         Operand o = operands.get(j);
         if (o instanceof Operand.Literal l) {
           row[j] = l.text();
+        } else if (parameters == null) {
+          return null; // a plain statement has none
         } else {
           row[j] = parameters.text(((Operand.Parameter) o).index(), columns.get(j), clock);
           if (isUnknown(row[j])) {

@@ -890,6 +890,16 @@ class SameAsDriverTest {
             seen.add(Arrays.toString(s.executeBatch()));
           }
         });
+    for (String sql :
+        new String[] {
+          "insert into item(id, name, at) values (?, 'a', null)",
+          "insert into item(id, name, at) values ($1, 'a', null)",
+          "insert into item(id, name) values (?, 'a')",
+          "delete from item where id = ?",
+          "delete from item where id = $1"
+        }) {
+      statement("parameter in a plain statement: " + sql, sql);
+    }
   }
 
   /**
