@@ -27,6 +27,7 @@ import java.util.Locale;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Predicate;
+import org.postgresql.core.BaseConnection;
 
 /**
  * Finds the plan of a text: what grammar says, completed by what the primary's catalog says.
@@ -60,7 +61,7 @@ final class Planner {
       return PASS;
     }
     if (statements.size() == 1) {
-      return plan(sql, statements.get(0), keys, primary);
+      return plan(sql, statements.get(0), returned(keys, primary), primary);
     }
     boolean control = false;
     boolean pass = true;
@@ -86,6 +87,19 @@ final class Planner {
       from = Math.max(s.end(), sql.text().indexOf(';', s.end()) + 1);
     }
     return new Plan.Several(parts, control);
+  }
+
+  /** The columns as the driver puts them into RETURNING; empty for all. */
+  private static List<String> returned(List<String> keys, Connection primary) throws SQLException {
+    if (keys == null || keys.isEmpty()) {
+      return keys;
+    }
+    if (keys.size() == 1 && keys.get(0).startsWith("*")) {
+      return List.of();
+    }
+    return primary.unwrap(BaseConnection.class).getQueryExecutor().getQuoteReturningIdentifiers()
+        ? keys.stream().map(TableName::quote).toList()
+        : keys;
   }
 
   private Plan plan(Sql sql, StatementInfo s, List<String> keys, Connection primary)
@@ -322,8 +336,7 @@ final class Planner {
       }
       queries.set(0, main);
       if (s.returning() < 0 && keys != null) {
-        list =
-            keys.isEmpty() ? "*" : String.join(", ", keys.stream().map(TableName::quote).toList());
+        list = keys.isEmpty() ? "*" : String.join(", ", keys);
       }
     }
     if (returning || !list.isEmpty()) {
@@ -1018,12 +1031,7 @@ final class Planner {
       } else if (keys.isEmpty()) {
         x.append('*').append(ours);
       } else {
-        Set<String> seen = new HashSet<>();
-        for (String k : keys) {
-          x.append(seen.isEmpty() ? "" : ", ").append(TableName.quote(k));
-          seen.add(k);
-        }
-        x.append(ours);
+        x.append(String.join(", ", keys)).append(ours);
       }
     }
     String proving = x + ", " + Catalog.proof(t) + text.substring(rest);

@@ -152,6 +152,28 @@ class SameAsDriverTest {
     }
   }
 
+  /** The driver then puts the names into the text as they are given. */
+  @Test
+  void generatedKeysThatAreNotQuoted() throws SQLException {
+    String option = "?quoteReturningIdentifiers=false";
+    try (Fixture f = Fixture.shared(DDL)) {
+      f.open(b -> b.source(f.pair.sourceUrl() + option, "postgres", "postgres")).ready();
+      try (Connection c = f.connect()) {
+        for (String key : new String[] {"ID", "\"id\"", "id + 1 as id"}) {
+          try (PreparedStatement s =
+              c.prepareStatement("insert into auto(v) values (?)", new String[] {key})) {
+            s.setString(1, key);
+            assertEquals(1, s.executeUpdate());
+            try (ResultSet r = s.getGeneratedKeys()) {
+              assertEquals(true, r.next() && r.getLong("id") > 0);
+            }
+          }
+        }
+      }
+      f.assertEqual();
+    }
+  }
+
   private static Object withoutCounts(Object seen) {
     return seen.toString()
         .replaceAll("^\\[(-2|0|1)(, (-2|0|1))*\\]$", "(counts)")
@@ -890,6 +912,33 @@ class SameAsDriverTest {
             seen.add(Arrays.toString(s.executeBatch()));
           }
         });
+    for (String[] keys : new String[][] {{"*"}, {"id", "v"}, {"v"}}) {
+      add(
+          "generated keys " + Arrays.toString(keys),
+          (c, seen) -> {
+            try (PreparedStatement s =
+                    c.prepareStatement("insert into auto(v) values (?), (lower('X'))", keys);
+                Statement plain = c.createStatement()) {
+              s.setString(1, "key" + keys.length + keys[0].length());
+              seen.add(s.executeUpdate());
+              try (ResultSet r = s.getGeneratedKeys()) {
+                seen.add(r.getMetaData().getColumnCount() + " " + r.getType());
+                seen.add(r.next() + " " + r.getString("v"));
+              }
+              plain.execute(
+                  "delete from auto where v in ('x', '"
+                      + "key"
+                      + keys.length
+                      + keys[0].length()
+                      + "')");
+              plain.executeUpdate("insert into auto(v) values ('plain')", keys);
+              try (ResultSet r = plain.getGeneratedKeys()) {
+                seen.add(r.getMetaData().getColumnCount() + " " + r.next());
+              }
+              plain.execute("delete from auto where v = 'plain'");
+            }
+          });
+    }
     for (String sql :
         new String[] {
           "insert into item(id, name, at) values (?, 'a', null)",
