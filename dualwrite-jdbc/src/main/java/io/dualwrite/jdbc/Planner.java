@@ -16,6 +16,7 @@ import io.dualwrite.sql.Sql;
 import io.dualwrite.sql.StatementInfo;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
+import java.sql.ResultSet;
 import java.sql.ResultSetMetaData;
 import java.sql.SQLException;
 import java.util.ArrayList;
@@ -584,6 +585,9 @@ final class Planner {
     if (!(plan instanceof Plan.Values || plan instanceof Plan.Rows)) {
       return plan;
     }
+    if (plan instanceof Plan.Rows && t.rowSecurity() && hidden(t, primary)) {
+      return new Plan.Observed(Unmirrored.RELATION, null, false);
+    }
     if (!t.userTriggers().isEmpty() || s.kind() != Kind.INSERT && cascades(t, primary)) {
       // BEFORE triggers have changed the row by the time that it is returned
       return new Plan.Observed(
@@ -594,6 +598,22 @@ final class Planner {
                 && t.columns().stream().anyMatch(c -> c.def() == Column.Default.ROUTINE)
         ? new Plan.Observed(Unmirrored.ROUTINE, plan, false)
         : plan;
+  }
+
+  /** Whether row security lets the role see no row of the table: then RETURNING fails. */
+  private static boolean hidden(Table t, Connection primary) throws SQLException {
+    try (PreparedStatement s =
+        primary.prepareStatement(
+            "select pg_catalog.row_security_active(?::pg_catalog.oid) and not exists (select from pg_catalog.pg_policy p"
+                + " where p.polrelid = ?::pg_catalog.oid and p.polpermissive and p.polcmd in ('r', '*')"
+                + " and (p.polroles = '{0}' or exists (select from unnest(p.polroles) r where pg_catalog.pg_has_role(r, 'usage'))))")) {
+      s.setLong(1, t.oid());
+      s.setLong(2, t.oid());
+      try (ResultSet r = s.executeQuery()) {
+        r.next();
+        return r.getBoolean(1);
+      }
+    }
   }
 
   private static Plan foreign(Table t) {
