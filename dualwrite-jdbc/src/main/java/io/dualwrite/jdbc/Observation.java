@@ -749,8 +749,9 @@ final class Observation {
     }
     StringBuilder list = new StringBuilder("select ");
     List<String> columns = t.writableColumns().stream().map(Column::name).toList();
-    for (String k : columns) {
-      list.append(list.length() == 7 ? "" : ", ").append(TableName.quote(k)).append("::text");
+    for (Column k : t.writableColumns()) {
+      list.append(list.length() == 7 ? "" : ", ")
+          .append(Planner.text(TableName.quote(k.name()), k));
     }
     for (int i = 0; i < queries.size(); i++) {
       long rows = rows(raw, list + queries.get(i), t, columns, unit);

@@ -1035,9 +1035,8 @@ final class Planner {
             : columns.subList(columns.size() - t.writableColumns().size(), columns.size());
     ours.append(prefix);
     for (String c : own) {
-      ours.append(", ").append(qualifier).append('.').append(TableName.quote(c));
-      // money as text is in the session's currency
-      ours.append(t.column(c).orElseThrow().type().equals("money") ? "::numeric::text" : "::text");
+      String value = qualifier + '.' + TableName.quote(c);
+      ours.append(", ").append(text(value, t.column(c).orElseThrow()));
     }
     StringBuilder x = new StringBuilder(text.length() + ours.length() + 16);
     boolean has = s.returning() >= 0;
@@ -1066,6 +1065,15 @@ final class Planner {
         has,
         ours.substring(2),
         s.source() == Source.VALUES);
+  }
+
+  /** A column's value as text. */
+  static String text(String value, Column c) {
+    return switch (c.type()) {
+      case "money" -> value + "::numeric::text"; // as text it is in the session's currency
+      case "bpchar" -> "pg_catalog.textin(pg_catalog.bpcharout(" + value + "))"; // blanks and all
+      default -> value + "::text";
+    };
   }
 
   /** The statement with nothing but the proof to return; null if it returns something else. */

@@ -558,6 +558,25 @@ class NeverSilentlyTest {
     }
   }
 
+  @Test
+  void blanksAtTheEndOfACharacterOfNoLength() throws SQLException {
+    try (Fixture f =
+            Fixture.shared(
+                    "create table t(id int primary key, c bpchar); create function read_back() returns void language sql as 'insert into t values (3, ''ef  '')'")
+                .ready();
+        Connection c = f.connect();
+        Connection target = f.pair.target();
+        Statement s = c.createStatement()) {
+      s.execute("insert into t values (1, 'ab  '::bpchar), (2, null)");
+      s.execute("update t set c = 'cd  ' where id = 2");
+      s.execute("select read_back()");
+      f.assertEqual();
+      assertEquals(
+          "ab  |cd  |ef  |",
+          Fixture.value(target, "select string_agg(concat(c, '|'), '' order by id) from t"));
+    }
+  }
+
   /** RETURNING needs a policy for SELECT; the application's own statement does not. */
   @Test
   void aTableOfWhichTheRoleSeesNothing() throws SQLException {
