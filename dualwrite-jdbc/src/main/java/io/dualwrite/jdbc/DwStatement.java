@@ -13,6 +13,9 @@ import java.util.List;
 /** A statement of the application's. */
 final class DwStatement extends AbstractStatement {
 
+  /** The last thing that was executed was a batch, which leaves no update count. */
+  private boolean batched;
+
   private final List<String> batch = new ArrayList<>();
 
   DwStatement(DwConnection connection, int type, int concurrency, int holdability) {
@@ -103,6 +106,7 @@ final class DwStatement extends AbstractStatement {
     state.checkOpen();
     finishTee();
     state.forget();
+    batched = false;
     Planned planned = new Planned(sql, keys);
     Run<T> run = new Run<>(planned, asGiven);
     T result = connection.run(planned, run);
@@ -260,6 +264,12 @@ final class DwStatement extends AbstractStatement {
   }
 
   @Override
+  public long getLargeUpdateCount() throws SQLException {
+    state.checkOpen();
+    return batched ? -1 : super.getLargeUpdateCount();
+  }
+
+  @Override
   public long[] executeLargeBatch() throws SQLException {
     state.checkOpen();
     List<String> texts = List.copyOf(batch);
@@ -281,6 +291,7 @@ final class DwStatement extends AbstractStatement {
               throw failed(counts.length, i, e, text);
             }
           }
+          batched = true;
           return counts;
         });
   }

@@ -410,10 +410,7 @@ final class StatementState {
     } else {
       all.beforeFirst();
       long max = owner.getMaxRows();
-      ResultSet ours =
-          max > 0 && max < count
-              ? new FirstRows(all, owner, visible, max)
-              : DwResultSet.of(all, owner, visible);
+      ResultSet ours = new FirstRows(all, owner, visible, max > 0 ? Math.min(max, count) : count);
       if (planned.keys != null) {
         keys = ours;
       } else {

@@ -949,6 +949,35 @@ class SameAsDriverTest {
         }) {
       statement("parameter in a plain statement: " + sql, sql);
     }
+    for (int type : new int[] {ResultSet.TYPE_FORWARD_ONLY, ResultSet.TYPE_SCROLL_INSENSITIVE}) {
+      add(
+          "the rows of RETURNING, " + type,
+          (c, seen) -> {
+            try (PreparedStatement s =
+                c.prepareStatement(
+                    "update item set n = n + 1 where id < 3 returning id",
+                    type,
+                    ResultSet.CONCUR_READ_ONLY)) {
+              try (ResultSet r = s.executeQuery()) {
+                seen.add(r.getType() + " " + r.isBeforeFirst());
+                seen.add(r.next() + " " + r.next() + " " + r.getRow() + " " + r.isLast());
+                seen.add(r.previous());
+              }
+            }
+          });
+    }
+    add(
+        "update count behind a batch",
+        (c, seen) -> {
+          try (Statement s = c.createStatement()) {
+            s.addBatch("update item set n = 1 where id = 1");
+            s.addBatch("update item set n = 1 where id = 2");
+            seen.add(Arrays.toString(s.executeBatch()));
+            seen.add(s.getUpdateCount());
+            seen.add(s.getMoreResults() + " " + s.getUpdateCount());
+            seen.add(s.getGeneratedKeys().next());
+          }
+        });
   }
 
   /**
