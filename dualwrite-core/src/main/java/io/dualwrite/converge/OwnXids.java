@@ -112,6 +112,9 @@ public final class OwnXids {
             "pg_trigger",
             "pg_rewrite",
             "pg_attrdef",
+            "pg_index",
+            "pg_rewrite",
+            "pg_policy",
             "pg_namespace",
             "pg_extension")) {
       sql.append(sql.isEmpty() ? "" : " union ")

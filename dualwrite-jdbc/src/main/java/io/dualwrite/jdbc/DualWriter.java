@@ -50,6 +50,7 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.Properties;
 import java.util.Set;
+import java.util.SortedMap;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutorService;
@@ -598,10 +599,11 @@ final class DualWriter implements AutoCloseable {
                 + Catalog.SEES_NOW
                 + ", "
                 + Catalog.VERSIONS)) {
-      s.setArray(1, oids(primary, unit));
+      s.setArray(1, oids(primary, unit.relied()));
       try (ResultSet r = s.executeQuery()) {
         r.next();
-        boolean known = versions(unit).equals(Objects.requireNonNullElse(r.getString(4), ""));
+        boolean known =
+            versions(unit.relied()).equals(Objects.requireNonNullElse(r.getString(4), ""));
         if (!r.getBoolean(3) && !unit.relied().isEmpty()) {
           knownNow(unit);
         }
@@ -617,13 +619,8 @@ final class DualWriter implements AutoCloseable {
    */
   private void knownNow(UnitOfWork unit) {
     boolean known;
-    try (Connection c = now().primary().engineDataSource().getConnection();
-        PreparedStatement s = c.prepareStatement("select " + Catalog.VERSIONS)) {
-      s.setArray(1, oids(c, unit));
-      try (ResultSet r = s.executeQuery()) {
-        r.next();
-        known = versions(unit).equals(r.getString(1));
-      }
+    try (Connection c = now().primary().engineDataSource().getConnection()) {
+      known = asKnown(c, unit.relied());
     } catch (SQLException e) {
       log.debug("what the tables of a transaction are now cannot be told", e);
       known = false;
@@ -640,13 +637,24 @@ final class DualWriter implements AutoCloseable {
   }
 
   /** As the tables were when rows of them were captured. */
-  private static String versions(UnitOfWork unit) {
-    return unit.relied().values().stream().map(Table::version).collect(Collectors.joining(";"));
+  private static String versions(SortedMap<Long, Table> tables) {
+    return tables.values().stream().map(Table::version).collect(Collectors.joining(";"));
   }
 
-  private static Array oids(Connection c, UnitOfWork unit) throws SQLException {
+  private static Array oids(Connection c, SortedMap<Long, Table> tables) throws SQLException {
     return c.unwrap(PGConnection.class)
-        .createArrayOf("oid", unit.relied().keySet().stream().mapToLong(Long::longValue).toArray());
+        .createArrayOf("oid", tables.keySet().stream().mapToLong(Long::longValue).toArray());
+  }
+
+  /** Whether these tables are what the catalog says. */
+  static boolean asKnown(Connection c, SortedMap<Long, Table> tables) throws SQLException {
+    try (PreparedStatement s = c.prepareStatement("select " + Catalog.VERSIONS)) {
+      s.setArray(1, oids(c, tables));
+      try (ResultSet r = s.executeQuery()) {
+        r.next();
+        return versions(tables).equals(Objects.requireNonNullElse(r.getString(1), ""));
+      }
+    }
   }
 
   private static Intent intent(Epoch epoch, long sequence, Xact x, List<RowChange> changes) {

@@ -17,9 +17,9 @@ final class DwArray implements Array {
     this.owner = owner;
   }
 
-  /** The array, or null if there is none. */
+  /** The array, or null if there is none; a result within a result has made it ours already. */
   static Array of(Array raw, Connection owner) {
-    return raw == null ? null : new DwArray(raw, owner);
+    return raw == null || raw instanceof DwArray ? raw : new DwArray(raw, owner);
   }
 
   /** The driver's own array, which it binds in binary. */

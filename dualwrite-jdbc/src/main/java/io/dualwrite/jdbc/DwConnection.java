@@ -10,6 +10,7 @@ import io.dualwrite.sql.Kind;
 import io.dualwrite.sql.Sql;
 import io.dualwrite.sql.StatementInfo;
 import io.dualwrite.sql.TransactionCommand;
+import java.sql.BatchUpdateException;
 import java.sql.CallableStatement;
 import java.sql.Connection;
 import java.sql.DatabaseMetaData;
@@ -25,9 +26,12 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Properties;
 import java.util.Set;
+import java.util.SortedMap;
+import java.util.TreeMap;
 import java.util.concurrent.Executor;
 import java.util.function.Consumer;
 import org.postgresql.copy.CopyIn;
@@ -272,6 +276,11 @@ final class DwConnection extends ForwardingConnection {
 
     /** The text with its values, for a server that gets it as it is. */
     String text() throws SQLException;
+
+    /** Whether it can be executed once more if the server did not understand it. */
+    default boolean repeatable() {
+      return true;
+    }
   }
 
   /**
@@ -294,7 +303,57 @@ final class DwConnection extends ForwardingConnection {
       }
       begin();
     }
-    return dispatch(planned, plan(planned), x);
+    Plan plan = plan(planned);
+    try {
+      return dispatch(planned, plan, x);
+    } catch (SQLException e) {
+      if (outdated(plan, e)
+          // the driver has gone back to a savepoint of its own
+          && driver.getTransactionState() == TransactionState.OPEN
+          && x.repeatable()) {
+        return dispatch(planned, plan(planned), x);
+      }
+      throw e;
+    }
+  }
+
+  /**
+   * Whether the primary does not know what was added to a text: others have renamed or dropped it
+   * since the text was planned. Then the catalog is read anew.
+   */
+  private boolean outdated(Plan plan, SQLException e) throws SQLException {
+    SQLException server = e instanceof BatchUpdateException ? e.getNextException() : e;
+    if (!(server instanceof PSQLException p)
+        || !("42703".equals(p.getSQLState()) || "42P01".equals(p.getSQLState()))
+        || p.getServerErrorMessage() == null
+        || p.getServerErrorMessage().getPosition() == 0) { // of a function's text, perhaps
+      return false;
+    }
+    SortedMap<Long, Table> tables = new TreeMap<>();
+    for (Plan.Rows r : captures(plan instanceof Plan.Observed o ? o.then() : plan)) {
+      tables.put(r.table().oid(), r.table());
+    }
+    boolean failed = driver.getTransactionState() == TransactionState.FAILED; // then nobody can ask
+    if (tables.isEmpty() || !failed && DualWriter.asKnown(raw, tables)) {
+      return false;
+    }
+    writer.catalogChanged();
+    if (ownCatalog != null) {
+      forgetCatalog();
+    }
+    return true;
+  }
+
+  private static List<Plan.Rows> captures(Plan plan) {
+    if (plan instanceof Plan.Values v) {
+      return List.of(v.otherwise());
+    }
+    if (plan instanceof Plan.Rows r) {
+      return List.of(r);
+    }
+    return plan instanceof Plan.Ctes c
+        ? c.queries().stream().filter(Objects::nonNull).toList()
+        : List.of();
   }
 
   private Plan plan(Planned planned) throws SQLException {
@@ -322,9 +381,7 @@ final class DwConnection extends ForwardingConnection {
       plan = named(d);
     }
     boolean defines =
-        plan instanceof Plan.Ddl d && !d.alone()
-            // of what is temporary
-            || plan instanceof Plan.Session s && s.text() == null && "".equals(s.setting());
+        plan instanceof Plan.Ddl d && !d.alone() || plan instanceof Plan.Session s && s.defines();
     return defines && !failed && DdlCapture.fires(raw)
         ? new Plan.Observed(Unmirrored.DDL, plan, false)
         : plan;
@@ -337,7 +394,7 @@ final class DwConnection extends ForwardingConnection {
       return writer.byPolicy(plan, Unmirrored.DDL);
     }
     return temporary == plan.objects().size()
-        ? new Plan.Session(true, "") // the names may mean other tables from here on
+        ? new Plan.Session(true, "", true) // the names may mean other tables from here on
         : new Plan.Refuse(
             Unmirrored.DDL,
             "dualwrite refuses this statement: it is about temporary and other tables at once; send one statement for each");
@@ -468,14 +525,8 @@ final class DwConnection extends ForwardingConnection {
     }
     if (plan instanceof Plan.Values v) {
       unit.rely(v.table(), v.otherwise().before());
-    } else if (plan instanceof Plan.Rows r) {
-      unit.rely(r.table(), r.before());
     } else {
-      for (Plan.Rows r : ((Plan.Ctes) plan).queries()) {
-        if (r != null) {
-          unit.rely(r.table(), r.before());
-        }
-      }
+      captures(plan).forEach(r -> unit.rely(r.table(), r.before()));
     }
     return x.captured(plan);
   }
@@ -516,6 +567,10 @@ final class DwConnection extends ForwardingConnection {
           if (ddl && "25001".equals(e.getSQLState())) {
             return aloneOnServer(x, plan); // some extension's
           }
+          if (outdated(plan, e) && x.repeatable()) {
+            Plan anew = plan(planned);
+            return transaction(() -> dispatch(planned, anew, x));
+          }
           throw e;
         }
       }
@@ -551,6 +606,7 @@ final class DwConnection extends ForwardingConnection {
   private <T> T observed(Plan.Observed plan, Execution<T> x) throws SQLException {
     writer.counters.observed(plan.kind());
     observe();
+    observation.runs(raw);
     T result;
     if (plan.then() instanceof Plan.Truncate t) {
       result = truncate(t, x);
@@ -558,12 +614,14 @@ final class DwConnection extends ForwardingConnection {
       result = ddl(d, x);
     } else if (plan.then() instanceof Plan.Session s) {
       result = x.pass(s);
-      sessionChanged(s, s.text());
+      sessionChanged(s, x.text());
+      settings.called(x.text());
     } else if (plan.then() != null) {
       result = captured(plan.then(), x);
     } else {
       result = x.pass(plan);
     }
+    observation.ran(raw);
     if (plan.text()) {
       String text = x.text();
       settings.called(text);
@@ -902,6 +960,7 @@ final class DwConnection extends ForwardingConnection {
 
   /** Rows that go by. */
   void copied(Plan.Copy plan, List<String[]> rows) throws SQLException {
+    marked();
     unit.add(CopyCapture.change(plan, rows));
   }
 
@@ -1010,7 +1069,15 @@ final class DwConnection extends ForwardingConnection {
     if (observation != null) {
       observation.captured(statement, change);
     }
+    marked();
     unit.add(change);
+  }
+
+  /** The style may be another one when the transaction ends. */
+  private void marked() {
+    if (!"postgres".equals(driver.getParameterStatus("IntervalStyle"))) {
+      unit.markOddFormats();
+    }
   }
 
   /** The transaction came to nothing: its parts in the journal do too. */
@@ -1089,7 +1156,7 @@ final class DwConnection extends ForwardingConnection {
         if (ownCatalog != null || observation != null) {
           u.doubt();
         }
-        if (oddFormats || !"postgres".equals(driver.getParameterStatus("IntervalStyle"))) {
+        if (oddFormats) {
           u.markOddFormats();
         }
         writer.commit(epoch, raw, u);

@@ -1,10 +1,15 @@
 package io.dualwrite.jdbc;
 
 import io.dualwrite.sql.RowOrder;
+import java.io.ByteArrayInputStream;
 import java.io.InputStream;
+import java.io.InputStreamReader;
 import java.io.Reader;
+import java.io.StringReader;
 import java.math.BigDecimal;
 import java.net.URL;
+import java.nio.charset.Charset;
+import java.nio.charset.StandardCharsets;
 import java.sql.Array;
 import java.sql.BatchUpdateException;
 import java.sql.Blob;
@@ -24,10 +29,12 @@ import java.sql.SQLXML;
 import java.sql.Statement;
 import java.sql.Time;
 import java.sql.Timestamp;
+import java.sql.Types;
 import java.util.ArrayList;
 import java.util.Calendar;
 import java.util.List;
 import org.postgresql.util.GT;
+import org.postgresql.util.PGobject;
 import org.postgresql.util.PSQLException;
 import org.postgresql.util.PSQLState;
 
@@ -140,6 +147,11 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
     @Override
     public String text() throws SQLException {
       return DwPreparedStatement.this.text(parameters);
+    }
+
+    @Override
+    public boolean repeatable() {
+      return parameters.repeatable();
     }
   }
 
@@ -291,6 +303,11 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
               texts.append(DwPreparedStatement.this.text(p)).append(";\n");
             }
             return texts.toString();
+          }
+
+          @Override
+          public boolean repeatable() {
+            return all.stream().allMatch(Parameters::repeatable);
           }
         });
   }
@@ -508,9 +525,36 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
     open().setTimestamp(i, x);
   }
 
+  /** Sets a value as the driver is to get it. */
+  @FunctionalInterface
+  private interface Bound {
+    void set(PreparedStatement on, int index, Object value) throws SQLException;
+  }
+
+  /**
+   * Not a usual value. The driver reads what it is given at once; what the application makes of the
+   * object afterwards must not show. And what it cannot take it says now.
+   */
+  private void other(int i, Object x, int sqlType, Bound as) throws SQLException {
+    open();
+    Object now = Snapshot.of(DwArray.raw(x), sqlType, connection.driver());
+    rare(i, (s, j) -> as.set(s, j, now));
+  }
+
   @Override
   public void setObject(int i, Object x) throws SQLException {
-    open().setObject(i, DwArray.raw(x));
+    if (open().setObject(i, x)) {
+      return;
+    }
+    if (x instanceof SQLXML v) {
+      setSQLXML(i, v);
+    } else if (x instanceof Blob v) {
+      setBlob(i, v);
+    } else if (x instanceof Clob v) {
+      setClob(i, v);
+    } else {
+      other(i, x, Types.NULL, PreparedStatement::setObject);
+    }
   }
 
   @Override
@@ -542,74 +586,122 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
 
   @Override
   public void setObject(int i, Object x, int sqlType) throws SQLException {
-    open().setOther(i, (s, j) -> s.setObject(j, DwArray.raw(x), sqlType));
+    if (!open().setObject(i, x, sqlType)) {
+      setObject(i, x, sqlType, (s, j, v) -> s.setObject(j, v, sqlType));
+    }
   }
 
   @Override
   public void setObject(int i, Object x, int sqlType, int scale) throws SQLException {
-    open().setOther(i, (s, j) -> s.setObject(j, DwArray.raw(x), sqlType, scale));
+    setObject(i, x, sqlType, (s, j, v) -> s.setObject(j, v, sqlType, scale));
+  }
+
+  private void setObject(int i, Object x, int sqlType, Bound as) throws SQLException {
+    if (sqlType == Types.BLOB || sqlType == Types.CLOB) {
+      connection.largeObjects(c -> null);
+      open().setOther(i, (s, j) -> as.set(s, j, x));
+    } else if (sqlType == Types.LONGVARCHAR && x instanceof InputStream stream) {
+      byte[] all = Snapshot.bytes(stream);
+      open().setOther(i, (s, j) -> as.set(s, j, new ByteArrayInputStream(all)));
+    } else if (x instanceof String && (sqlType == Types.OTHER || sqlType == Types.CHAR)) {
+      open().setOther(i, (s, j) -> as.set(s, j, x)); // what many give for jsonb and enums
+    } else {
+      other(i, x, sqlType, as);
+    }
   }
 
   @Override
   public void setObject(int i, Object x, SQLType type) throws SQLException {
-    open().setOther(i, (s, j) -> s.setObject(j, DwArray.raw(x), type));
+    rare(i, (s, j) -> s.setObject(j, DwArray.raw(x), type));
   }
 
   @Override
   public void setObject(int i, Object x, SQLType type, int scale) throws SQLException {
-    open().setOther(i, (s, j) -> s.setObject(j, DwArray.raw(x), type, scale));
+    rare(i, (s, j) -> s.setObject(j, DwArray.raw(x), type, scale));
   }
 
   @Override
   public void setAsciiStream(int i, InputStream x) throws SQLException {
-    open().setOther(i, (s, j) -> s.setAsciiStream(j, x));
+    rare(i, (s, j) -> s.setAsciiStream(j, x));
   }
 
   @Override
   public void setAsciiStream(int i, InputStream x, int length) throws SQLException {
-    open().setOther(i, (s, j) -> s.setAsciiStream(j, x, length));
+    if (x == null || length < 0) {
+      rare(i, (s, j) -> s.setAsciiStream(j, x, length));
+    } else {
+      text(i, x, length, StandardCharsets.US_ASCII);
+    }
   }
 
   @Override
   public void setAsciiStream(int i, InputStream x, long length) throws SQLException {
-    open().setOther(i, (s, j) -> s.setAsciiStream(j, x, length));
+    rare(i, (s, j) -> s.setAsciiStream(j, x, length));
   }
 
   @Override
   @Deprecated
   @SuppressWarnings("deprecation") // part of the interface
   public void setUnicodeStream(int i, InputStream x, int length) throws SQLException {
-    open().setOther(i, (s, j) -> s.setUnicodeStream(j, x, length));
+    if (x == null || length < 0) {
+      rare(i, (s, j) -> s.setUnicodeStream(j, x, length));
+    } else {
+      text(i, x, length, StandardCharsets.UTF_8);
+    }
+  }
+
+  /** As the driver: a varchar, whatever it makes of strings otherwise. */
+  private void text(int i, InputStream x, int length, Charset charset) throws SQLException {
+    String text = Snapshot.text(new InputStreamReader(x, charset), length, Snapshot.STREAM);
+    PGobject varchar = new PGobject();
+    varchar.setType("varchar");
+    varchar.setValue(text);
+    open().setOther(i, (s, j) -> s.setObject(j, varchar));
   }
 
   @Override
   public void setBinaryStream(int i, InputStream x) throws SQLException {
-    open().setOther(i, (s, j) -> s.setBinaryStream(j, x));
+    if (x == null) {
+      open().setOther(i, (s, j) -> s.setBinaryStream(j, null));
+      return;
+    }
+    open().setBytes(i, Snapshot.bytes(x));
   }
+
+  // those of a given length the driver, too, reads when it executes
 
   @Override
   public void setBinaryStream(int i, InputStream x, int length) throws SQLException {
-    open().setOther(i, (s, j) -> s.setBinaryStream(j, x, length));
+    open().setStream(i, (s, j) -> s.setBinaryStream(j, x, length));
   }
 
   @Override
   public void setBinaryStream(int i, InputStream x, long length) throws SQLException {
-    open().setOther(i, (s, j) -> s.setBinaryStream(j, x, length));
+    open().setStream(i, (s, j) -> s.setBinaryStream(j, x, length));
   }
 
   @Override
   public void setCharacterStream(int i, Reader x) throws SQLException {
-    open().setOther(i, (s, j) -> s.setCharacterStream(j, x));
+    if (x == null) {
+      open().setOther(i, (s, j) -> s.setCharacterStream(j, null));
+      return;
+    }
+    String all = Snapshot.text(x, Integer.MAX_VALUE, Snapshot.READER);
+    open().setOther(i, (s, j) -> s.setCharacterStream(j, new StringReader(all)));
   }
 
   @Override
   public void setCharacterStream(int i, Reader x, int length) throws SQLException {
-    open().setOther(i, (s, j) -> s.setCharacterStream(j, x, length));
+    if (x == null || length < 0) {
+      rare(i, (s, j) -> s.setCharacterStream(j, x, length));
+    } else {
+      open().setString(i, Snapshot.text(x, length, Snapshot.READER));
+    }
   }
 
   @Override
   public void setCharacterStream(int i, Reader x, long length) throws SQLException {
-    open().setOther(i, (s, j) -> s.setCharacterStream(j, x, length));
+    rare(i, (s, j) -> s.setCharacterStream(j, x, length));
   }
 
   @Override
@@ -634,7 +726,7 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
 
   @Override
   public void setArray(int i, Array x) throws SQLException {
-    open().setOther(i, (s, j) -> s.setArray(j, DwArray.raw(x)));
+    other(i, x, Types.ARRAY, (s, j, v) -> s.setArray(j, (Array) v));
   }
 
   @Override
@@ -649,7 +741,8 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
 
   @Override
   public void setSQLXML(int i, SQLXML x) throws SQLException {
-    open().setOther(i, (s, j) -> s.setSQLXML(j, x));
+    String text = x == null ? null : x.getString();
+    other(i, text, Types.SQLXML, (s, j, v) -> s.setObject(j, v, Types.SQLXML));
   }
 
   // large objects live in a catalog of their own, and their numbers differ between servers

@@ -13,6 +13,9 @@ import java.util.List;
 /** A statement of the application's. */
 final class DwStatement extends AbstractStatement {
 
+  /** The last thing that was executed was a batch, which leaves no update count. */
+  private boolean batched;
+
   private final List<String> batch = new ArrayList<>();
 
   DwStatement(DwConnection connection, int type, int concurrency, int holdability) {
@@ -62,6 +65,9 @@ final class DwStatement extends AbstractStatement {
     public T captured(Plan plan) throws SQLException {
       if (plan instanceof Plan.Values v) {
         List<String[]> rows = Executed.rows(v, null, connection.clock());
+        if (rows == null) {
+          return pass(plan); // the primary refuses it in its own words
+        }
         if (v.proving() != null && connection.wantsProof(v.table())) {
           executed = state.proven(connection, v, rows, null);
         } else {
@@ -100,6 +106,7 @@ final class DwStatement extends AbstractStatement {
     state.checkOpen();
     finishTee();
     state.forget();
+    batched = false;
     Planned planned = new Planned(sql, keys);
     Run<T> run = new Run<>(planned, asGiven);
     T result = connection.run(planned, run);
@@ -257,6 +264,12 @@ final class DwStatement extends AbstractStatement {
   }
 
   @Override
+  public long getLargeUpdateCount() throws SQLException {
+    state.checkOpen();
+    return batched ? -1 : super.getLargeUpdateCount();
+  }
+
+  @Override
   public long[] executeLargeBatch() throws SQLException {
     state.checkOpen();
     List<String> texts = List.copyOf(batch);
@@ -278,6 +291,7 @@ final class DwStatement extends AbstractStatement {
               throw failed(counts.length, i, e, text);
             }
           }
+          batched = true;
           return counts;
         });
   }

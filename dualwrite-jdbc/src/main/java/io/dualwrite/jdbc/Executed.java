@@ -58,6 +58,8 @@ record Executed(ResultSet result, long count, ResultSet keys) {
         Operand o = operands.get(j);
         if (o instanceof Operand.Literal l) {
           row[j] = l.text();
+        } else if (parameters == null) {
+          return null; // a plain statement has none
         } else {
           row[j] = parameters.text(((Operand.Parameter) o).index(), columns.get(j), clock);
           if (isUnknown(row[j])) {
@@ -214,7 +216,7 @@ record Executed(ResultSet result, long count, ResultSet keys) {
       if (shares(plan, query)) {
         int portion = q.kind() == RowChange.Kind.REKEY ? rows.size() : ROWS_AT_ONCE;
         for (int i = 0; i < rows.size(); i += portion) {
-          last.addAll(changes(q, rows.subList(i, Math.min(i + portion, rows.size()))));
+          last.addAll(changes(q, rows.subList(i, Math.min(i + portion, rows.size())), to));
         }
       } else {
         tell(q, rows, to);
@@ -247,30 +249,34 @@ record Executed(ResultSet result, long count, ResultSet keys) {
 
   private static void tell(Plan.Rows plan, List<String[]> rows, DwConnection to)
       throws SQLException {
-    for (Written w : changes(plan, rows)) {
+    for (Written w : changes(plan, rows, to)) {
       to.wrote(w.statement, w.change);
     }
   }
 
   /** In the order in which they are to be told. */
-  private static List<Written> changes(Plan.Rows plan, List<String[]> rows) {
+  private static List<Written> changes(Plan.Rows plan, List<String[]> rows, DwConnection to)
+      throws SQLException {
     List<Written> changes = new ArrayList<>(3);
     if (plan.statement() == Kind.MERGE) {
       merged(plan, rows, changes);
     } else if (plan.statement() == Kind.INSERT && plan.columns().get(0).isEmpty()) {
       inserted(plan, rows, changes);
+    } else if (plan.columns().get(0).isEmpty()) {
+      updated(plan, rows, changes, to);
     } else if (plan.kind() == RowChange.Kind.REMOVE && plan.statement() == Kind.UPDATE) {
       replaced(plan, rows, changes);
     } else if (plan.kind() == RowChange.Kind.REKEY && !Rules.REKEY_BY_OLD_KEY.on()) {
       int n = plan.key().size();
       change(
+          plan.statement(),
           RowChange.Kind.UPSERT,
           plan,
           plan.columns().subList(n, plan.columns().size()),
           rows.stream().map(r -> Arrays.copyOfRange(r, n, r.length)).toList(),
           changes);
     } else {
-      change(plan.kind(), plan, plan.columns(), rows, changes);
+      change(plan.statement(), plan.kind(), plan, plan.columns(), rows, changes);
     }
     return changes;
   }
@@ -285,8 +291,23 @@ record Executed(ResultSet result, long count, ResultSet keys) {
       now.add(Arrays.copyOfRange(row, n, 2 * n));
     }
     List<String> columns = plan.columns().subList(0, n);
-    change(RowChange.Kind.REMOVE, plan, columns, old, to);
-    change(RowChange.Kind.INSERT, plan, columns, now, to);
+    change(plan.statement(), RowChange.Kind.REMOVE, plan, columns, old, to);
+    change(plan.statement(), RowChange.Kind.INSERT, plan, columns, now, to);
+  }
+
+  /** An UPDATE's rows: whether there was one of the same key, the new row. */
+  private static void updated(
+      Plan.Rows plan, List<String[]> rows, List<Written> changes, DwConnection to)
+      throws SQLException {
+    List<String[]> now = new ArrayList<>();
+    for (String[] row : rows) {
+      if (!row[0].equals("t")) {
+        to.suspect(plan.table().name(), "the key of a row changed, and the old one is not known");
+      }
+      now.add(Arrays.copyOfRange(row, 1, row.length));
+    }
+    List<String> columns = plan.columns().subList(1, plan.columns().size());
+    change(plan.statement(), plan.kind(), plan, columns, now, changes);
   }
 
   /**
@@ -316,13 +337,14 @@ record Executed(ResultSet result, long count, ResultSet keys) {
     List<String> columns = plan.columns().subList(1 + keys, plan.columns().size());
     List<String[]> gone = new ArrayList<>();
     List<String[]> moved = new ArrayList<>();
+    List<String[]> made = new ArrayList<>();
     List<String[]> there = new ArrayList<>();
     for (String[] row : rows) {
       String[] old = Arrays.copyOfRange(row, 1, 1 + keys);
       String[] now = Arrays.copyOfRange(row, 1 + keys, row.length);
       switch (row[0]) {
         case "DELETE" -> gone.add(old);
-        case "INSERT" -> there.add(now);
+        case "INSERT" -> made.add(now);
         default -> {
           boolean same = true;
           for (int i = 0; i < keys; i++) {
@@ -336,21 +358,23 @@ record Executed(ResultSet result, long count, ResultSet keys) {
         }
       }
     }
-    change(RowChange.Kind.DELETE, plan, plan.key(), gone, to);
-    change(RowChange.Kind.REKEY, plan, plan.columns().subList(1, plan.columns().size()), moved, to);
-    change(RowChange.Kind.UPSERT, plan, columns, there, to);
+    List<String> both = plan.columns().subList(1, plan.columns().size());
+    change(Kind.MERGE, RowChange.Kind.DELETE, plan, plan.key(), gone, to);
+    change(Kind.MERGE, RowChange.Kind.REKEY, plan, both, moved, to);
+    // as updates they would hide those that a function makes
+    change(Kind.INSERT, RowChange.Kind.UPSERT, plan, columns, made, to);
+    change(Kind.MERGE, RowChange.Kind.UPSERT, plan, columns, there, to);
   }
 
   private static void change(
+      Kind statement,
       RowChange.Kind kind,
       Plan.Rows plan,
       List<String> columns,
       List<String[]> rows,
       List<Written> to) {
     if (!rows.isEmpty()) {
-      to.add(
-          new Written(
-              plan.statement(), change(kind, plan.table().name(), columns, plan.key(), rows)));
+      to.add(new Written(statement, change(kind, plan.table().name(), columns, plan.key(), rows)));
     }
   }
 

@@ -55,16 +55,16 @@ final class Observation {
 
   private static final String COUNTS =
       "select c.oid::bigint, n.nspname, c.relname, c.ins, c.upd, c.del, c.hot, n.nspname = 'pg_catalog',"
-          + " pg_catalog.current_setting('track_counts') = 'on'"
+          + " pg_catalog.current_setting('track_counts') = 'on', c.blocks"
           + " from (select c.oid, c.relname, c.relnamespace, pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid) as ins,"
           + " pg_catalog.pg_stat_get_xact_tuples_updated(c.oid) as upd, pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid) as del,"
-          + " pg_catalog.pg_stat_get_xact_tuples_hot_updated(c.oid) as hot from pg_catalog.pg_class c"
+          + " pg_catalog.pg_stat_get_xact_tuples_hot_updated(c.oid) as hot, pg_catalog.pg_stat_get_xact_blocks_fetched(c.oid) as blocks from pg_catalog.pg_class c"
           + " where c.relkind in ('r', 'm') and c.relpersistence <> 't' offset 0) c"
           + " join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.ins + c.upd + c.del > 0"
           + " and n.nspname not in ('information_schema', 'pg_toast', 'dualwrite')"
           // one row that is always there, for the settings
           + " union all select 0, '', pg_catalog.concat_ws(' ', pg_catalog.current_setting('search_path'), current_user, pg_catalog.pg_my_temp_schema()::oid), 0, 0, 0, 0, false,"
-          + " pg_catalog.current_setting('track_counts') = 'on'";
+          + " pg_catalog.current_setting('track_counts') = 'on', 0";
 
   /** The same with the counts of all sessions added. */
   private static final String TOTALS =
@@ -87,6 +87,10 @@ final class Observation {
           + " union all select 'constraint' || x.ctid::text from pg_catalog.pg_constraint x join nsp on nsp.oid = x.connamespace where $"
           + " union all select 'trigger' || x.ctid::text from pg_catalog.pg_trigger x join pg_catalog.pg_class c on c.oid = x.tgrelid join nsp on nsp.oid = c.relnamespace where $ and c.relpersistence <> 't'"
           + " union all select 'default' || x.ctid::text from pg_catalog.pg_attrdef x join pg_catalog.pg_class c on c.oid = x.adrelid join nsp on nsp.oid = c.relnamespace where $ and c.relpersistence <> 't'"
+          + " union all select 'column' || x.ctid::text from pg_catalog.pg_attribute x join pg_catalog.pg_class c on c.oid = x.attrelid join nsp on nsp.oid = c.relnamespace where $ and c.relpersistence <> 't'"
+          + " union all select 'index' || x.ctid::text from pg_catalog.pg_index x join pg_catalog.pg_class c on c.oid = x.indrelid join nsp on nsp.oid = c.relnamespace where $ and c.relpersistence <> 't'"
+          + " union all select 'rule' || x.ctid::text from pg_catalog.pg_rewrite x join pg_catalog.pg_class c on c.oid = x.ev_class join nsp on nsp.oid = c.relnamespace where $ and c.relpersistence <> 't'"
+          + " union all select 'policy' || x.ctid::text from pg_catalog.pg_policy x join pg_catalog.pg_class c on c.oid = x.polrelid join nsp on nsp.oid = c.relnamespace where $"
           + " union all select 'schema' || x.ctid::text from nsp x where $"
           + " union all select 'extension' || x.ctid::text from pg_catalog.pg_extension x where $) changes(k)";
 
@@ -144,16 +148,32 @@ final class Observation {
   /** What the schemas of TimescaleDB's own tables begin with. */
   private static final String TIMESCALEDB = "_timescaledb_";
 
-  private record Counts(TableName name, long ins, long upd, long del, long hot, boolean system) {
+  private record Counts(
+      TableName name, long ins, long upd, long del, long hot, boolean system, long blocks) {
     Counts minus(Counts before) {
       return before == null
           ? this
           : new Counts(
-              name, ins - before.ins, upd - before.upd, del - before.del, hot - before.hot, system);
+              name,
+              ins - before.ins,
+              upd - before.upd,
+              del - before.del,
+              hot - before.hot,
+              system,
+              blocks - before.blocks);
     }
 
     boolean any() {
       return ins != 0 || upd != 0 || del != 0;
+    }
+
+    /** A TRUNCATE lets them begin anew. */
+    boolean fewer() {
+      return ins < 0 || upd < 0 || del < 0;
+    }
+
+    Counts none() {
+      return new Counts(name, 0, 0, 0, 0, system, 0);
     }
   }
 
@@ -178,6 +198,7 @@ final class Observation {
     long del;
     long hot;
     boolean readable = true;
+    boolean emptied;
 
     Place(TableName root) {
       this.root = root;
@@ -207,6 +228,17 @@ final class Observation {
   // before the statements of which texts has the texts
   private Map<Long, Counts> base;
   private String baseChanges = NO_CHANGES;
+
+  /**
+   * What the transaction truncated before: a second TRUNCATE of it changes nothing in the catalog.
+   */
+  private Set<TableName> truncated = Set.of();
+
+  /** Before the statement that runs now; null if nothing was truncated. */
+  private Map<Long, Counts> running;
+
+  /** What statements had to do with whose text does not tell what they do. */
+  private final Set<Long> met = new LinkedHashSet<>();
 
   private boolean shipped;
   private boolean catalogChanged;
@@ -239,6 +271,7 @@ final class Observation {
       }
       // how many rows of which table went to the journal is not known any more
       unit.parts().forEach(p -> p.tables().forEach(t -> o.of(t).before++));
+      o.truncated = Set.copyOf(unit.truncated());
     }
     return o;
   }
@@ -267,7 +300,8 @@ final class Observation {
                 r.getLong(5),
                 r.getLong(6),
                 r.getLong(7),
-                r.getBoolean(8)));
+                r.getBoolean(8),
+                r.getLong(10)));
       }
     }
     return result;
@@ -297,6 +331,23 @@ final class Observation {
         c.written += change.rows().length;
         if (statement == Kind.UPDATE || statement == Kind.MERGE) {
           c.updated += change.rows().length;
+        }
+      }
+    }
+  }
+
+  /** A statement runs now whose text does not tell what it does. */
+  void runs(Connection raw) throws SQLException {
+    running = truncated.isEmpty() ? null : counts(raw, COUNTS);
+  }
+
+  /** It has run. */
+  void ran(Connection raw) throws SQLException {
+    if (running != null) {
+      for (Map.Entry<Long, Counts> e : counts(raw, COUNTS).entrySet()) {
+        Counts d = e.getValue().minus(running.get(e.getKey()));
+        if (!d.system && d.blocks != 0) {
+          met.add(e.getKey());
         }
       }
     }
@@ -460,13 +511,14 @@ final class Observation {
       unit.suspect(RowChange.NO_TABLE, "a statement switched track_counts off");
       return;
     }
+    before.forEach((oid, c) -> after.putIfAbsent(oid, c.none()));
     Map<Long, Counts> changed = new LinkedHashMap<>();
     boolean system = false;
     boolean dropped = false;
     boolean hypertables = false;
     for (Map.Entry<Long, Counts> e : after.entrySet()) {
       Counts d = e.getValue().minus(before.get(e.getKey()));
-      if (!d.any()) {
+      if (!d.any() && !met.contains(e.getKey())) {
         continue;
       }
       if (d.system) {
@@ -520,8 +572,10 @@ final class Observation {
     }
     boolean pinned = false;
     for (Place p : places.values()) {
+      p.emptied &= !rewritten.contains(p.root);
       Optional<Table> table = catalog.table(raw, p.root);
       if (explained(p)
+          && !p.emptied
           && p.leaves.stream().noneMatch(Leaf::altered)
           && !(table.isPresent() && mayHaveMoved(table.get(), p))) {
         continue;
@@ -618,7 +672,7 @@ final class Observation {
     return result;
   }
 
-  private static Map<TableName, Place> places(
+  private Map<TableName, Place> places(
       Connection raw, Set<Long> oids, Map<Long, Counts> changed, Set<Long> altered, Set<Long> made)
       throws SQLException {
     Map<TableName, Place> result = new LinkedHashMap<>();
@@ -646,6 +700,9 @@ final class Observation {
             p.upd += c.upd;
             p.del += c.del;
             p.hot += c.hot;
+            p.emptied |=
+                c.fewer()
+                    || met.contains(r.getLong(1)) && p.names.stream().anyMatch(truncated::contains);
           }
         }
       }
@@ -702,7 +759,7 @@ final class Observation {
   private String readBack(Connection raw, OwnXids xids, Table t, Place p, UnitOfWork unit)
       throws SQLException {
     Captured c = capturedAt(p);
-    if (p.leaves.stream().anyMatch(Leaf::altered)) {
+    if (p.emptied || p.leaves.stream().anyMatch(Leaf::altered)) {
       return "it was truncated or altered by a statement whose text does not say so";
     }
     if (!p.readable) {
@@ -756,8 +813,9 @@ final class Observation {
     }
     StringBuilder list = new StringBuilder("select ");
     List<String> columns = t.writableColumns().stream().map(Column::name).toList();
-    for (String k : columns) {
-      list.append(list.length() == 7 ? "" : ", ").append(TableName.quote(k)).append("::text");
+    for (Column k : t.writableColumns()) {
+      list.append(list.length() == 7 ? "" : ", ")
+          .append(Planner.text(TableName.quote(k.name()), k));
     }
     for (int i = 0; i < queries.size(); i++) {
       long rows = rows(raw, list + queries.get(i), t, columns, unit);

@@ -2,13 +2,18 @@ package io.dualwrite.jdbc;
 
 import io.dualwrite.catalog.Column;
 import java.math.BigDecimal;
+import java.math.BigInteger;
+import java.sql.CallableStatement;
 import java.sql.Date;
 import java.sql.PreparedStatement;
 import java.sql.SQLException;
 import java.sql.Timestamp;
+import java.sql.Types;
 import java.time.LocalDate;
 import java.time.LocalDateTime;
+import java.time.LocalTime;
 import java.time.OffsetDateTime;
+import java.time.OffsetTime;
 import java.util.Arrays;
 import java.util.Calendar;
 import java.util.UUID;
@@ -48,6 +53,7 @@ final class Parameters {
   private static final byte DATE = 12;
   private static final byte OBJECT = 13;
   private static final byte OTHER = 14;
+  private static final byte STREAM = 15;
 
   private final byte[] kinds;
   private final long[] primitives;
@@ -153,7 +159,12 @@ final class Parameters {
     set(index, DATE, 0, x == null ? null : x.clone());
   }
 
-  void setObject(int index, Object x) throws SQLException {
+  /**
+   * Sets a value of a usual class. Others have to be looked at, since they may change.
+   *
+   * @return whether it is one
+   */
+  boolean setObject(int index, Object x) throws SQLException {
     // what the driver itself would do with these classes, without the detour
     if (x instanceof String s) {
       setString(index, s);
@@ -171,13 +182,85 @@ final class Parameters {
       setTimestamp(index, t);
     } else if (x instanceof byte[] b) {
       setBytes(index, b);
-    } else {
+    } else if (x instanceof Date d) {
+      setDate(index, d);
+    } else if (x instanceof Float f) {
+      setFloat(index, f);
+    } else if (x instanceof Short n) {
+      setShort(index, n);
+    } else if (x == null || constant(x)) {
       set(index, OBJECT, 0, x);
+    } else {
+      return false;
     }
+    return true;
+  }
+
+  /** Whether it cannot change, and the driver takes it. */
+  private static boolean constant(Object x) {
+    return x instanceof UUID
+        || x instanceof OffsetDateTime
+        || x instanceof LocalDateTime
+        || x instanceof LocalDate
+        || x instanceof LocalTime
+        || x instanceof OffsetTime
+        || x instanceof BigInteger
+        || x instanceof Byte
+        || x instanceof Character;
+  }
+
+  /** As {@link #setObject(int, Object)}, where the type says nothing that the class does not. */
+  boolean setObject(int index, Object x, int sqlType) throws SQLException {
+    if (x == null) {
+      setNull(index, sqlType);
+      return true;
+    }
+    boolean usual =
+        switch (sqlType) {
+          case Types.VARCHAR, Types.LONGVARCHAR -> x instanceof String;
+          case Types.INTEGER -> x instanceof Integer;
+          case Types.BIGINT -> x instanceof Long;
+          case Types.SMALLINT -> x instanceof Short;
+          case Types.NUMERIC, Types.DECIMAL -> x instanceof BigDecimal;
+          case Types.BOOLEAN, Types.BIT -> x instanceof Boolean;
+          case Types.DOUBLE, Types.FLOAT -> x instanceof Double;
+          case Types.REAL -> x instanceof Float;
+          case Types.TIMESTAMP -> x instanceof Timestamp || x instanceof LocalDateTime;
+          case Types.TIMESTAMP_WITH_TIMEZONE -> x instanceof OffsetDateTime;
+          case Types.DATE -> x instanceof Date || x instanceof LocalDate;
+          case Types.BINARY, Types.VARBINARY, Types.LONGVARBINARY -> x instanceof byte[];
+          case Types.OTHER -> x instanceof UUID;
+          default -> false;
+        };
+    return usual && setObject(index, x);
   }
 
   void setOther(int index, Setter setter) throws SQLException {
     set(index, OTHER, 0, setter);
+  }
+
+  private boolean incomplete() {
+    for (byte kind : kinds) {
+      if (kind == UNSET) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** A stream, which can be read only once. */
+  void setStream(int index, Setter setter) throws SQLException {
+    set(index, STREAM, 0, setter);
+  }
+
+  /** Whether a second statement would get the same values. */
+  boolean repeatable() {
+    for (byte kind : kinds) {
+      if (kind == STREAM) {
+        return false;
+      }
+    }
+    return true;
   }
 
   /**
@@ -185,6 +268,9 @@ final class Parameters {
    * driver to complain about.
    */
   void apply(PreparedStatement to) throws SQLException {
+    if (incomplete() && !(to instanceof CallableStatement)) { // OUT parameters are registered there
+      to.clearParameters(); // it may have those of an execution before
+    }
     for (int i = 0; i < kinds.length; i++) {
       int index = i + 1;
       Object r = references[i];

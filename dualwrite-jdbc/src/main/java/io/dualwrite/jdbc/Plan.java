@@ -98,8 +98,13 @@ sealed interface Plan {
    *
    * @param forgetPlans whether names may mean other tables from here on
    * @param setting what is set; empty if it is something else, null if set_config sets it
+   * @param defines whether it is the definition of something temporary
    */
-  record Session(boolean forgetPlans, String setting) implements Plan {}
+  record Session(boolean forgetPlans, String setting, boolean defines) implements Plan {
+    Session(boolean forgetPlans, String setting) {
+      this(forgetPlans, setting, false);
+    }
+  }
 
   /**
    * Written rows are known from the statement alone.
@@ -140,8 +145,9 @@ sealed interface Plan {
    * @param columns the columns that were added at the end of the RETURNING list, as shipped
    * @param applicationReturning whether the application's own text has a RETURNING list
    * @param statement INSERT, UPDATE, DELETE or MERGE. For MERGE the first of our columns is the
-   *     action, then come the key's old values, then the row's. For an INSERT it may be whether the
-   *     row's key was there before
+   *     action, then come the key's old values, then the row's. Where the first one's name is empty
+   *     it says, for an INSERT, whether the row's key was there before, for an UPDATE whether the
+   *     key is as it was
    * @param tail our part of the RETURNING list; null if the statement had to be changed elsewhere
    *     too
    * @param before what the name as written would mean if it came

@@ -16,6 +16,7 @@ import io.dualwrite.sql.Sql;
 import io.dualwrite.sql.StatementInfo;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
+import java.sql.ResultSet;
 import java.sql.ResultSetMetaData;
 import java.sql.SQLException;
 import java.util.ArrayList;
@@ -105,17 +106,17 @@ final class Planner {
     return new Plan.Several(parts, control);
   }
 
-  /** The columns as they stand in a RETURNING list of the driver's. */
+  /** The columns as the driver puts them into RETURNING; empty for all. */
   private static List<String> returned(List<String> keys, Connection primary) throws SQLException {
-    if (keys == null
-        || keys.isEmpty()
-        || !primary
-            .unwrap(BaseConnection.class)
-            .getQueryExecutor()
-            .getQuoteReturningIdentifiers()) {
+    if (keys == null || keys.isEmpty()) {
       return keys;
     }
-    return keys.stream().map(TableName::quote).toList();
+    if (keys.size() == 1 && keys.get(0).startsWith("*")) {
+      return List.of();
+    }
+    return primary.unwrap(BaseConnection.class).getQueryExecutor().getQuoteReturningIdentifiers()
+        ? keys.stream().map(TableName::quote).toList()
+        : keys;
   }
 
   /**
@@ -472,7 +473,7 @@ final class Planner {
     Plan plan =
         s.temporary()
             // from here on a name may mean a temporary table to this connection
-            ? new Plan.Session(true, "")
+            ? new Plan.Session(true, "", true)
             : new Plan.Ddl(s.concurrently(), s.hiddenWrite() ? s.table() : null, s.objects());
     if (!s.hiddenWrite()) {
       return plan;
@@ -642,6 +643,9 @@ final class Planner {
     if (!(plan instanceof Plan.Values || plan instanceof Plan.Rows)) {
       return plan;
     }
+    if (plan instanceof Plan.Rows && t.rowSecurity() && hidden(t, primary)) {
+      return new Plan.Observed(Unmirrored.RELATION, null, false);
+    }
     if (s.table().indexOf('.') < 0) {
       List<TableName> before = new ArrayList<>();
       for (String schema : catalog.schemasBefore(primary, t.name().schema())) {
@@ -662,6 +666,22 @@ final class Planner {
             || defaults && t.columns().stream().anyMatch(c -> c.def() == Column.Default.ROUTINE)
         ? new Plan.Observed(Unmirrored.ROUTINE, plan, false)
         : plan;
+  }
+
+  /** Whether row security lets the role see no row of the table: then RETURNING fails. */
+  private static boolean hidden(Table t, Connection primary) throws SQLException {
+    try (PreparedStatement s =
+        primary.prepareStatement(
+            "select pg_catalog.row_security_active(?::pg_catalog.oid) and not exists (select from pg_catalog.pg_policy p"
+                + " where p.polrelid = ?::pg_catalog.oid and p.polpermissive and p.polcmd in ('r', '*')"
+                + " and (p.polroles = '{0}' or exists (select from unnest(p.polroles) r where pg_catalog.pg_has_role(r, 'usage'))))")) {
+      s.setLong(1, t.oid());
+      s.setLong(2, t.oid());
+      try (ResultSet r = s.executeQuery()) {
+        r.next();
+        return r.getBoolean(1);
+      }
+    }
   }
 
   private static Plan foreign(Table t) {
@@ -830,15 +850,17 @@ final class Planner {
     if (!t.keyed()) {
       return keyless(sql, s, t, keys, primary);
     }
-    boolean rekeys = !t.userTriggers().isEmpty(); // one before the row may assign it, too
-    for (String c : s.setColumns()) {
-      rekeys |= t.key().contains(c);
-    }
-    if (!rekeys) {
+    boolean assigned = s.setColumns().stream().anyMatch(t.key()::contains);
+    if (!assigned && t.userTriggers().isEmpty()) { // one before the row may assign it, too
       return rows(sql, s, t, RowChange.Kind.UPSERT, names(t.writableColumns()), keys, "");
     }
     if (primary.getMetaData().getDatabaseMajorVersion() < 18) {
-      return rekeyed(sql, s, t, keys);
+      if (bindsKey(s, t)) {
+        return rekeyed(sql, s, t, keys);
+      }
+      return assigned
+          ? new Plan.Observed(Unmirrored.FORM, null, false)
+          : rekeyedPerhaps(sql, s, t, keys);
     }
     if (namesOld(sql.text())) {
       return new Plan.Observed(Unmirrored.FORM, null, false);
@@ -850,6 +872,32 @@ final class Planner {
       old.append(", old.").append(TableName.quote(k)).append("::text");
     }
     return rows(sql, s, t, RowChange.Kind.REKEY, columns, keys, old.toString());
+  }
+
+  /** Whether the WHERE clause gives the whole key. */
+  private static boolean bindsKey(StatementInfo s, Table t) {
+    List<KeyTerm> terms = s.equalities();
+    return terms != null && terms.stream().map(KeyTerm::column).toList().containsAll(t.key());
+  }
+
+  /**
+   * A trigger may assign the key. The statement says of each row whether there was one of the new
+   * key before it: else its old key is not known.
+   */
+  private static Plan rekeyedPerhaps(Sql sql, StatementInfo s, Table t, List<String> keys) {
+    String target = s.alias() != null ? TableName.quote(s.alias()) : s.table();
+    StringBuilder there = new StringBuilder(", EXISTS (SELECT FROM ");
+    there.append(s.only() ? "ONLY " : "").append(t.name().sql()).append(" dualwrite_old WHERE ");
+    for (int i = 0; i < t.key().size(); i++) {
+      String k = TableName.quote(t.key().get(i));
+      there.append(i == 0 ? "" : " AND ").append("dualwrite_old.").append(k).append(" = ");
+      there.append(target).append('.').append(k);
+    }
+    List<String> columns = new ArrayList<>();
+    columns.add("");
+    columns.addAll(names(t.writableColumns()));
+    return withoutTail(
+        rows(sql, s, t, RowChange.Kind.UPSERT, columns, keys, there.append(')').toString()));
   }
 
   /** Whether something may have the name by which RETURNING shows the old row; then it does not. */
@@ -891,7 +939,9 @@ final class Planner {
 
   /**
    * Before PostgreSQL 18 RETURNING shows the new row only. The statement is joined with the table
-   * itself, under names that nothing else has, so that the old key is there too.
+   * itself, under names that nothing else has, so that the old key is there too. Only where the
+   * statement gives the key: when it has waited for another transaction, the server looks at the
+   * conditions again, and the join would miss a row whose key that one has changed.
    */
   private static Plan rekeyed(Sql sql, StatementInfo s, Table t, List<String> keys) {
     if (s.currentOf() || s.clausesEnd() < 0) {
@@ -1080,9 +1130,8 @@ final class Planner {
             : columns.subList(columns.size() - t.writableColumns().size(), columns.size());
     ours.append(prefix);
     for (String c : own) {
-      ours.append(", ").append(qualifier).append('.').append(TableName.quote(c));
-      // money as text is in the session's currency
-      ours.append(t.column(c).orElseThrow().type().equals("money") ? "::numeric::text" : "::text");
+      String value = qualifier + '.' + TableName.quote(c);
+      ours.append(", ").append(text(value, t.column(c).orElseThrow()));
     }
     StringBuilder x = new StringBuilder(text.length() + ours.length() + 16);
     boolean has = s.returning() >= 0;
@@ -1096,12 +1145,7 @@ final class Planner {
       } else if (keys.isEmpty()) {
         x.append('*').append(ours);
       } else {
-        Set<String> seen = new HashSet<>();
-        for (String k : keys) {
-          x.append(seen.isEmpty() ? "" : ", ").append(k);
-          seen.add(k);
-        }
-        x.append(ours);
+        x.append(String.join(", ", keys)).append(ours);
       }
     }
     String proving = x + ", " + Catalog.proof(t) + text.substring(rest);
@@ -1117,6 +1161,15 @@ final class Planner {
         ours.substring(2),
         s.source() == Source.VALUES,
         List.of());
+  }
+
+  /** A column's value as text. */
+  static String text(String value, Column c) {
+    return switch (c.type()) {
+      case "money" -> value + "::numeric::text"; // as text it is in the session's currency
+      case "bpchar" -> "pg_catalog.textin(pg_catalog.bpcharout(" + value + "))"; // blanks and all
+      default -> value + "::text";
+    };
   }
 
   /** The statement with nothing but the proof to return; null if it returns something else. */

@@ -246,6 +246,11 @@ final class StatementState {
     public String text() throws SQLException {
       return StatementState.text(connection, planned.sql, parameters);
     }
+
+    @Override
+    public boolean repeatable() {
+      return parameters == null || parameters.repeatable();
+    }
   }
 
   /** Executes the statements of a text one after the other. */
@@ -414,10 +419,7 @@ final class StatementState {
     } else {
       all.beforeFirst();
       long max = owner.getMaxRows();
-      ResultSet ours =
-          max > 0 && max < count
-              ? new FirstRows(all, owner, visible, max)
-              : DwResultSet.of(all, owner, visible);
+      ResultSet ours = new FirstRows(all, owner, visible, max > 0 ? Math.min(max, count) : count);
       if (planned.keys != null) {
         keys = ours;
       } else {

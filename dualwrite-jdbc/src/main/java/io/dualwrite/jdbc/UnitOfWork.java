@@ -52,6 +52,7 @@ final class UnitOfWork {
   private final Set<Long> proven = new HashSet<>(4);
 
   private final Map<TableName, Table> named = new HashMap<>(2);
+  private Set<TableName> truncated = Set.of();
 
   private boolean doubted;
   private long xid;
@@ -68,6 +69,10 @@ final class UnitOfWork {
 
   void add(RowChange change) throws SQLException {
     changes.add(change);
+    if (change.kind() == RowChange.Kind.TRUNCATE) {
+      truncated = new HashSet<>(truncated);
+      truncated.add(change.table());
+    }
     bytes += change.size();
     if (bytes > maxBytes) {
       spill();
@@ -248,6 +253,11 @@ final class UnitOfWork {
       }
     }
     return tables;
+  }
+
+  /** The tables that it truncated, be it taken back since. */
+  Set<TableName> truncated() {
+    return truncated;
   }
 
   /** Whether rows of one of these tables without a key were changed or deleted. */

@@ -15,6 +15,7 @@ import java.util.List;
 import java.util.Random;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.Callable;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -25,6 +26,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /**
  * Many connections that write the same rows at once. None of these workloads gives an error on the
@@ -367,6 +369,61 @@ class ConcurrencyTest {
           });
       assertEquals(updated[0].get(), number(f, "select sum(n) from k"), Arrays.toString(updated));
       f.assertEqual(); // before PostgreSQL 18 key changes may be left to the replayer
+    }
+  }
+
+  /** It waits for another transaction, and then the server looks whether the row is still meant. */
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "update t set id = id + 100 where name = 'a'",
+        "update t set n = n + 1 where name = 'a'",
+        "update t set id = id + 100 where id = 1"
+      })
+  void anUpdateOfARowWhoseKeyAnotherTransactionHasChanged(String sql) throws Exception {
+    try (Fixture f =
+            Fixture.shared(
+                15,
+                "create table t(id int primary key, name text, n int); insert into t values (1, 'a', 0), (2, 'b', 0);"
+                    + " create function same() returns trigger language plpgsql as 'begin return new; end';"
+                    + " create trigger same before update on t for each row execute function same()",
+                b -> b.set(Setting.RECONCILE, "manual"));
+        Connection plain = f.pair.target()) {
+      f.ready();
+      long expected;
+      try (Connection a = f.connect();
+          Connection b = f.connect();
+          Connection watch = f.pair.source();
+          Statement first = a.createStatement();
+          Statement second = b.createStatement()) {
+        a.setAutoCommit(false);
+        first.executeUpdate("update t set id = id + 100 where id = 1");
+        CompletableFuture<Integer> waiting =
+            CompletableFuture.supplyAsync(
+                () -> {
+                  try {
+                    return second.executeUpdate(sql);
+                  } catch (SQLException e) {
+                    throw new AssertionError(e);
+                  }
+                });
+        Fixture.await(
+            "it waits",
+            () ->
+                "1"
+                    .equals(
+                        Fixture.value(
+                            watch,
+                            "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'")));
+        a.commit();
+        expected = sql.endsWith("id = 1") ? 0 : 1; // as the server alone
+        assertEquals(expected, (int) waiting.get());
+      }
+      f.ds.reconcile();
+      f.assertEqual();
+      assertEquals(
+          expected == 0 ? "101 0" : sql.contains("n = n") ? "101 1" : "201 0",
+          Fixture.value(plain, "select id || ' ' || n from t where name = 'a'"));
     }
   }
 }

@@ -116,7 +116,7 @@ final class KindsOfChange {
     t.exact("update partitioned", "update part set v = v || '!'");
     t.exact("update partition", "update part_1 set v = 'direct'");
     t.exact("update partition out of its bounds", "update part_1 set d = '2005-01-01'").fails();
-    t.exact("update hash partition key", "update hashed set id = id + 100");
+    t.exact("update hash partition key", "update hashed set id = id + 100").suspectBefore(18);
     t.exact(
         "update array element and json path",
         "update odd set \"select\" = \"select\" || \"with space\"::text where \"Key\" = 1");
@@ -127,13 +127,15 @@ final class KindsOfChange {
 
   private static void keyChanges(Kind.Table t) {
     t.exact("key change by key", a -> a.sql("update item set id = ? where id = ?", 50, 5));
-    t.exact("key change computed", "update item set id = id + 100 where id > 3");
-    t.exact("key change of part of the key", "update pair set b = b || '2' where a = 1");
+    t.exact("key change computed", "update item set id = id + 100 where id > 3").suspectBefore(18);
+    t.exact("key change of part of the key", "update pair set b = b || '2' where a = 1")
+        .suspectBefore(18);
     t.exact("key change to the same", "update item set id = id, n = 5 where id = 1");
     t.exact("key change returning", "update item set id = 50 where id = 5 returning id, name");
     t.exact(
-        "key change from another table",
-        "update item set id = p.v + 1000 from pair p where p.a = item.id and p.b = 'x'");
+            "key change from another table",
+            "update item set id = p.v + 1000 from pair p where p.a = item.id and p.b = 'x'")
+        .suspectBefore(18);
     t.exact("key change with cascade", "update parent set id = id + 10 where id = 1").cascades();
     t.exact("key change referenced without cascade", "update parent set id = 33 where id = 3")
         .fails();
@@ -142,11 +144,13 @@ final class KindsOfChange {
             "key shift deferrable",
             "insert into §d values (1, 'a'), (2, 'b'), (3, 'c')",
             "update §d set id = id + 1")
+        .suspectBefore(18)
         .on("create table §d(id int primary key deferrable, v text)");
     t.exact(
             "key swap deferrable",
             "insert into §d values (1, 'a'), (2, 'b')",
             "update §d set id = 3 - id")
+        .suspectBefore(18)
         .on("create table §d(id int primary key deferrable, v text)");
     t.exact(
         "key chain in one transaction",

@@ -179,7 +179,9 @@ final class KindsOfType {
                         a.see(s.executeBatch());
                       }
                     });
-                a.sql("update ty." + table + " set id = id + 2000 where id > 1000 and id < 1500");
+                for (int key : new int[] {1001, 1002}) {
+                  a.sql("update ty." + table + " set id = id + 2000 where id = " + key);
+                }
                 a.sql("delete from ty." + table + " where id > 2000");
                 a.sql(
                     "update ty."

@@ -540,6 +540,131 @@ class NeverSilentlyTest {
     }
   }
 
+  /** The second TRUNCATE in one transaction leaves no trace in the catalog. */
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "truncate staging",
+        "truncate staging; insert into staging select -g from generate_series(1, 3) g"
+      })
+  void aTableThatARoutineTruncatesOnceMoreBecomesSuspect(String more) throws SQLException {
+    try (Fixture f =
+        Fixture.shared(
+            "create table staging(id int primary key); create table fin(id int primary key);"
+                + " create function prepare() returns int language sql as 'insert into fin values (0) returning id';"
+                + " create procedure process() language sql as 'insert into fin select id from staging; "
+                + more
+                + "'")) {
+      f.open(b -> b.set(Setting.RECONCILE, "manual")).ready();
+      try (Connection c = f.connect();
+          Statement s = c.createStatement()) {
+        c.setAutoCommit(false);
+        s.execute("truncate staging");
+        s.execute("select prepare()");
+        s.execute("insert into staging select g from generate_series(1, 3) g");
+        c.commit();
+        f.assertDrained();
+        assertTrue(
+            f.ds.status().suspects().stream()
+                .noneMatch(x -> x.reason().contains("truncated or altered")));
+        f.ds.reconcile();
+        f.assertEqual();
+        s.execute("truncate staging");
+        s.execute("insert into staging select g from generate_series(1, 3) g");
+        s.execute("call process()");
+        c.commit();
+      }
+      assertEquals(1, f.ds.status().suspects().size());
+      assertEquals("public.staging", f.ds.status().suspects().get(0).table().toString());
+      assertEquals(1, f.ds.reconcile());
+      f.assertEqual();
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {"delete from part where id <= 3", "update part set id = id + 1000 where id <= 3"})
+  void whatAMergeInsertsHidesNothingThatAFunctionDoes(String hidden) throws SQLException {
+    try (Fixture f =
+        Fixture.shared(
+            18,
+            "create table part(id int primary key, v int) partition by range (id);"
+                + " create table part_1 partition of part for values from (0) to (100);"
+                + " create table part_2 partition of part for values from (100) to (9999);"
+                + " create index on part(v); insert into part select g, g from generate_series(1, 9) g;"
+                + " create function hide() returns void language sql as '"
+                + hidden
+                + "'",
+            b -> b.set(Setting.RECONCILE, "manual"))) {
+      f.ready();
+      try (Connection c = f.connect();
+          Statement s = c.createStatement()) {
+        c.setAutoCommit(false);
+        s.execute("select hide()");
+        assertEquals(
+            5,
+            s.executeUpdate(
+                "merge into part t using generate_series(98, 102) g on t.id = g when not matched then insert values (g, g)"));
+        c.commit();
+      }
+      assertEquals(1, f.ds.status().suspects().size());
+      assertEquals(1, f.ds.reconcile());
+      f.assertEqual();
+    }
+  }
+
+  @Test
+  void theStyleOfIntervalsIsTheOneOfTheStatement() throws SQLException {
+    try (Fixture f = Fixture.shared("create table t(id int primary key, i interval)").ready();
+        Connection c = f.connect();
+        Statement s = c.createStatement()) {
+      c.setAutoCommit(false);
+      s.execute("set local intervalstyle = 'sql_standard'");
+      s.execute("insert into t values (1, interval '-1 day' + interval '-2:03:04')");
+      s.execute("set local intervalstyle = 'postgres'");
+      c.commit();
+      f.assertEqual();
+    }
+  }
+
+  @Test
+  void blanksAtTheEndOfACharacterOfNoLength() throws SQLException {
+    try (Fixture f =
+            Fixture.shared(
+                    "create table t(id int primary key, c bpchar); create function read_back() returns void language sql as 'insert into t values (3, ''ef  '')'")
+                .ready();
+        Connection c = f.connect();
+        Connection target = f.pair.target();
+        Statement s = c.createStatement()) {
+      s.execute("insert into t values (1, 'ab  '::bpchar), (2, null)");
+      s.execute("update t set c = 'cd  ' where id = 2");
+      s.execute("select read_back()");
+      f.assertEqual();
+      assertEquals(
+          "ab  |cd  |ef  |",
+          Fixture.value(target, "select string_agg(concat(c, '|'), '' order by id) from t"));
+    }
+  }
+
+  /** RETURNING needs a policy for SELECT; the application's own statement does not. */
+  @Test
+  void aTableOfWhichTheRoleSeesNothing() throws SQLException {
+    try (Fixture f =
+        Fixture.shared(
+            "create table t(id int primary key, v text); alter table t enable row level security; create policy p on t for insert with check (true);"
+                + " do $$ begin create role writes_only; exception when duplicate_object then null; end $$; grant all on t to writes_only")) {
+      f.open(b -> b.set(Setting.RECONCILE, "manual")).ready();
+      try (Connection c = f.connect();
+          Statement s = c.createStatement()) {
+        s.execute("set role writes_only");
+        assertEquals(1, s.executeUpdate("insert into t values (1, 'a')"));
+        assertEquals(1, s.executeUpdate("insert into t values (abs(-2), 'a')"));
+      }
+      f.ds.reconcile();
+      f.assertEqual();
+    }
+  }
+
   @Test
   void tooLargeATransactionGoesThroughTheJournal() throws SQLException {
     try (Fixture f =

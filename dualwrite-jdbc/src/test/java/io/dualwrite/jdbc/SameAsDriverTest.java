@@ -12,6 +12,7 @@ import java.sql.SQLException;
 import java.sql.Savepoint;
 import java.sql.Statement;
 import java.sql.Timestamp;
+import java.sql.Types;
 import java.time.LocalDate;
 import java.time.OffsetDateTime;
 import java.util.ArrayList;
@@ -24,6 +25,7 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestFactory;
+import org.postgresql.util.PGobject;
 
 /**
  * G1 and G4: each case runs once on the driver alone, on a database of its own, and once through
@@ -147,6 +149,28 @@ class SameAsDriverTest {
           f.assertEqual();
         }
       }
+    }
+  }
+
+  /** The driver then puts the names into the text as they are given. */
+  @Test
+  void generatedKeysThatAreNotQuoted() throws SQLException {
+    String option = "?quoteReturningIdentifiers=false";
+    try (Fixture f = Fixture.shared(DDL)) {
+      f.open(b -> b.source(f.pair.sourceUrl() + option, "postgres", "postgres")).ready();
+      try (Connection c = f.connect()) {
+        for (String key : new String[] {"ID", "\"id\"", "id + 1 as id"}) {
+          try (PreparedStatement s =
+              c.prepareStatement("insert into auto(v) values (?)", new String[] {key})) {
+            s.setString(1, key);
+            assertEquals(1, s.executeUpdate());
+            try (ResultSet r = s.getGeneratedKeys()) {
+              assertEquals(true, r.next() && r.getLong("id") > 0);
+            }
+          }
+        }
+      }
+      f.assertEqual();
     }
   }
 
@@ -384,6 +408,8 @@ class SameAsDriverTest {
             seen.add(s.executeUpdate());
           }
         });
+    values();
+    surface();
     // results
     for (String sql :
         new String[] {
@@ -846,5 +872,289 @@ class SameAsDriverTest {
             s.execute("reset search_path");
           }
         });
+  }
+
+  private void surface() {
+    add(
+        "parameters that were cleared",
+        (c, seen) -> {
+          try (PreparedStatement s =
+              c.prepareStatement("insert into item(id, name) values (?, ?)")) {
+            s.setInt(1, 300);
+            s.setString(2, "x");
+            seen.add(s.executeUpdate());
+            s.clearParameters();
+            s.setInt(1, 301);
+            seen.add(s.executeUpdate());
+          }
+        });
+    add(
+        "parameters of a query that were cleared",
+        (c, seen) -> {
+          try (PreparedStatement s = c.prepareStatement("select name from item where id = ?")) {
+            s.setInt(1, 1);
+            seen.add(s.executeQuery().next());
+            s.clearParameters();
+            seen.add(s.executeQuery().next());
+          }
+        });
+    add(
+        "parameters of a batch that were cleared",
+        (c, seen) -> {
+          try (PreparedStatement s =
+              c.prepareStatement("insert into item(id, name) values (?, ?)")) {
+            s.setInt(1, 302);
+            s.setString(2, "x");
+            s.addBatch();
+            s.clearParameters();
+            s.setInt(1, 303);
+            s.addBatch();
+            seen.add(Arrays.toString(s.executeBatch()));
+          }
+        });
+    for (String[] keys : new String[][] {{"*"}, {"id", "v"}, {"v"}}) {
+      add(
+          "generated keys " + Arrays.toString(keys),
+          (c, seen) -> {
+            try (PreparedStatement s =
+                    c.prepareStatement("insert into auto(v) values (?), (lower('X'))", keys);
+                Statement plain = c.createStatement()) {
+              s.setString(1, "key" + keys.length + keys[0].length());
+              seen.add(s.executeUpdate());
+              try (ResultSet r = s.getGeneratedKeys()) {
+                seen.add(r.getMetaData().getColumnCount() + " " + r.getType());
+                seen.add(r.next() + " " + r.getString("v"));
+              }
+              plain.execute(
+                  "delete from auto where v in ('x', '"
+                      + "key"
+                      + keys.length
+                      + keys[0].length()
+                      + "')");
+              plain.executeUpdate("insert into auto(v) values ('plain')", keys);
+              try (ResultSet r = plain.getGeneratedKeys()) {
+                seen.add(r.getMetaData().getColumnCount() + " " + r.next());
+              }
+              plain.execute("delete from auto where v = 'plain'");
+            }
+          });
+    }
+    for (String sql :
+        new String[] {
+          "insert into item(id, name, at) values (?, 'a', null)",
+          "insert into item(id, name, at) values ($1, 'a', null)",
+          "insert into item(id, name) values (?, 'a')",
+          "delete from item where id = ?",
+          "delete from item where id = $1"
+        }) {
+      statement("parameter in a plain statement: " + sql, sql);
+    }
+    for (int type : new int[] {ResultSet.TYPE_FORWARD_ONLY, ResultSet.TYPE_SCROLL_INSENSITIVE}) {
+      add(
+          "the rows of RETURNING, " + type,
+          (c, seen) -> {
+            try (PreparedStatement s =
+                c.prepareStatement(
+                    "update item set n = n + 1 where id < 3 returning id",
+                    type,
+                    ResultSet.CONCUR_READ_ONLY)) {
+              try (ResultSet r = s.executeQuery()) {
+                seen.add(r.getType() + " " + r.isBeforeFirst());
+                seen.add(r.next() + " " + r.next() + " " + r.getRow() + " " + r.isLast());
+                seen.add(r.previous());
+              }
+            }
+          });
+    }
+    add(
+        "update count behind a batch",
+        (c, seen) -> {
+          try (Statement s = c.createStatement()) {
+            s.addBatch("update item set n = 1 where id = 1");
+            s.addBatch("update item set n = 1 where id = 2");
+            seen.add(Arrays.toString(s.executeBatch()));
+            seen.add(s.getUpdateCount());
+            seen.add(s.getMoreResults() + " " + s.getUpdateCount());
+            seen.add(s.getGeneratedKeys().next());
+          }
+        });
+  }
+
+  /**
+   * The driver reads a value when it is set: what becomes of the object afterwards is of no
+   * interest.
+   */
+  @SuppressWarnings("JavaUtilDate") // applications use it
+  private void values() {
+    add(
+        "values that change after they were set",
+        (c, seen) -> {
+          try (PreparedStatement s =
+              c.prepareStatement(
+                  "insert into odd(\"Key\", j, b, arr, d, ts, \"select\", g) values (?,?,?,?,?,?,?,?)")) {
+            PGobject json = new PGobject();
+            json.setType("jsonb");
+            byte[] bytes = new byte[1];
+            Integer[] numbers = new Integer[1];
+            java.sql.Date day = new java.sql.Date(0);
+            java.util.Date time = new java.util.Date(0);
+            StringBuilder text = new StringBuilder();
+            java.util.concurrent.atomic.AtomicInteger number =
+                new java.util.concurrent.atomic.AtomicInteger();
+            for (int i = 1; i <= 3; i++) {
+              json.setValue("{\"n\": " + i + "}");
+              bytes[0] = (byte) i;
+              numbers[0] = i;
+              day.setTime(i * 86_400_000L);
+              time.setTime(i * 1000L);
+              text.append(i);
+              number.set(i);
+              s.setInt(1, 200 + i);
+              s.setObject(2, json);
+              s.setObject(3, bytes, Types.BINARY);
+              s.setObject(4, numbers);
+              s.setObject(5, day);
+              s.setObject(6, time, Types.TIMESTAMP);
+              s.setObject(7, text, Types.OTHER);
+              s.setObject(8, number);
+              s.addBatch();
+            }
+            seen.add(Arrays.toString(s.executeBatch()));
+          }
+          odd(c, 200, seen);
+        });
+    add(
+        "an array that is freed after it was set",
+        (c, seen) -> {
+          try (PreparedStatement s =
+              c.prepareStatement("insert into odd(\"Key\", arr) values (?,?)")) {
+            for (Object[] elements : new Object[][] {{1, 2}, {"3", null}}) {
+              java.sql.Array array =
+                  c.createArrayOf(elements[0] instanceof String ? "text" : "int4", elements);
+              s.setInt(1, 210 + elements.length);
+              s.setArray(2, array);
+              array.free();
+              seen.add(s.executeUpdate());
+            }
+          } finally {
+            odd(c, 210, seen);
+          }
+        });
+    add(
+        "streams with a length, executed several times",
+        (c, seen) -> {
+          try (PreparedStatement s =
+              c.prepareStatement("insert into odd(\"Key\", \"select\") values (?,?)")) {
+            s.setCharacterStream(2, new java.io.StringReader("abcd"), 3);
+            for (int i = 220; i < 223; i++) {
+              s.setInt(1, i);
+              seen.add(s.executeUpdate());
+            }
+            s.setAsciiStream(2, new java.io.ByteArrayInputStream(new byte[] {'x', 'y'}), 9);
+            for (int i = 223; i < 225; i++) {
+              s.setInt(1, i);
+              seen.add(s.executeUpdate());
+            }
+            s.setCharacterStream(2, new java.io.StringReader("shown"), 5);
+            s.setInt(1, 225);
+            seen.add(s.toString().contains("shown"));
+            seen.add(s.executeUpdate());
+          }
+          odd(c, 220, seen);
+        });
+    add(
+        "streams that are closed before the execution",
+        (c, seen) -> {
+          try (PreparedStatement s =
+              c.prepareStatement("insert into odd(\"Key\", \"select\", b) values (?,?,?)")) {
+            for (int length : new int[] {10, 100_000}) { // in memory; in a file
+              s.setInt(1, 230 + length % 7);
+              java.io.InputStream b =
+                  new java.io.BufferedInputStream(
+                      new java.io.ByteArrayInputStream(new byte[length]));
+              try (java.io.StringReader r = new java.io.StringReader("r".repeat(length))) {
+                s.setCharacterStream(2, r);
+                s.setBinaryStream(3, b);
+                b.close();
+              } catch (java.io.IOException e) {
+                throw new AssertionError(e);
+              }
+              seen.add(s.executeUpdate());
+            }
+          }
+          odd(c, 230, seen);
+        });
+    add(
+        "XML that is freed after it was set",
+        (c, seen) -> {
+          try (PreparedStatement s =
+              c.prepareStatement(
+                  "insert into odd(\"Key\", \"select\") values (?, xmlserialize(content ?::xml as text))")) {
+            java.sql.SQLXML xml = c.createSQLXML();
+            xml.setString("<a/>");
+            s.setInt(1, 245);
+            s.setSQLXML(2, xml);
+            xml.free();
+            seen.add(s.executeUpdate());
+          }
+          odd(c, 240, seen);
+        });
+    add(
+        "a stream for a routine that commits",
+        (c, seen) -> {
+          try (Statement s = c.createStatement()) {
+            s.execute(
+                "create procedure committing(inout a text) language plpgsql as 'begin commit; a := a || ''!''; end'");
+          }
+          try (PreparedStatement s = c.prepareStatement("call committing(?)")) {
+            s.setCharacterStream(1, new java.io.StringReader("given"), 5);
+            try (ResultSet r = s.executeQuery()) {
+              rows(r, seen);
+            }
+          }
+        });
+    List<Case> refused =
+        List.of(
+            (c, seen) -> set(c, s -> s.setObject(1, new Object())),
+            (c, seen) -> set(c, s -> s.setObject(1, new Object(), Types.INTEGER)),
+            (c, seen) -> set(c, s -> s.setObject(1, "x", Types.INTEGER)),
+            (c, seen) -> set(c, s -> s.setObject(1, 1, Types.REF)),
+            (c, seen) -> set(c, s -> s.setObject(1, java.util.Map.of("a", "b"))),
+            (c, seen) -> set(c, s -> s.setObject(1, 1, java.sql.JDBCType.INTEGER)),
+            (c, seen) -> set(c, s -> s.setAsciiStream(1, java.io.InputStream.nullInputStream())),
+            (c, seen) -> set(c, s -> s.setCharacterStream(1, java.io.Reader.nullReader(), -1)),
+            (c, seen) -> set(c, s -> s.setObject(9, new int[1])),
+            (c, seen) -> {
+              PGobject unknown = new PGobject();
+              unknown.setType("of_no_type");
+              set(c, s -> s.setObject(1, unknown));
+            });
+    for (int i = 0; i < refused.size(); i++) {
+      add("refused when it is set: " + i, refused.get(i));
+    }
+  }
+
+  @FunctionalInterface
+  private interface Setting {
+    void of(PreparedStatement s) throws SQLException;
+  }
+
+  private static void set(Connection c, Setting setting) throws SQLException {
+    try (PreparedStatement s = c.prepareStatement("select ?")) {
+      setting.of(s);
+    }
+  }
+
+  private static void odd(Connection c, int from, List<Object> seen) throws SQLException {
+    try (Statement s = c.createStatement();
+        ResultSet r =
+            s.executeQuery(
+                "select \"Key\", \"select\", j, ts, d, b, g, arr from odd where \"Key\" between "
+                    + from
+                    + " and "
+                    + (from + 9)
+                    + " order by 1")) {
+      rows(r, seen);
+    }
   }
 }

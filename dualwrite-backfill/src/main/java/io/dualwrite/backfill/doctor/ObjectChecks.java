@@ -130,9 +130,7 @@ final class ObjectChecks {
                       + (p == target
                           ? "; they fire when dualwrite creates its schema, and for DDL of a restore."
                           : "; what they write is mirrored. The target's schema is made without them: CREATE EVENT TRIGGER there after the cutover."),
-                  p == target
-                      ? "ALTER EVENT TRIGGER … DISABLE for the time of the move."
-                      : "",
+                  p == target ? "ALTER EVENT TRIGGER … DISABLE for the time of the move." : "",
                   "select evtname from pg_event_trigger t where evtenabled in ('O', 'A') and "
                       + Probe.ownObject("pg_event_trigger", "t.oid")
                       + " order by 1"));
