@@ -79,6 +79,12 @@ final class DwConnection extends ForwardingConnection {
   /** The open transaction was begun by a BEGIN in autocommit, and ends with a COMMIT as text. */
   private boolean textual;
 
+  /**
+   * A batch runs in autocommit: its statements share a transaction of ours wherever no BEGIN of
+   * theirs has begun one.
+   */
+  private boolean together;
+
   private boolean closed;
   private UnitOfWork unit;
 
@@ -676,17 +682,21 @@ final class DwConnection extends ForwardingConnection {
     try {
       T result = work.run();
       done = true;
-      endTransaction();
+      if (!textual) { // else a BEGIN of a batch has made it the application's
+        endTransaction();
+      }
       return result;
     } catch (SQLException | RuntimeException | Error e) {
-      if (!done) {
+      if (!done && !textual) {
         undo(e);
       }
       throw e;
     } finally {
-      forgetUnit();
-      if (!raw.isClosed()) {
-        raw.setAutoCommit(true);
+      if (!textual) {
+        forgetUnit();
+        if (!raw.isClosed()) {
+          raw.setAutoCommit(true);
+        }
       }
     }
   }
@@ -708,14 +718,20 @@ final class DwConnection extends ForwardingConnection {
    */
   <T> T together(Work<T> work) throws SQLException {
     raw();
-    if (!autoCommit || inTransaction) {
+    if (!autoCommit || inTransaction && !textual) {
       return work.run();
     }
-    begin();
+    if (!textual) {
+      begin();
+    }
     try {
-      return epoch.capturing() ? transaction(work) : work.run();
+      together = epoch.capturing();
+      return together ? transaction(work) : work.run();
     } finally {
-      leave();
+      together = false;
+      if (!textual) {
+        leave();
+      }
     }
   }
 
@@ -1233,8 +1249,13 @@ final class DwConnection extends ForwardingConnection {
         return x.done();
       }
       case COMMIT, ROLLBACK -> {
-        if (!epoch.capturing() && !textual || autoCommit && !textual) {
+        if (!together && (!epoch.capturing() && !textual || autoCommit && !textual)) {
           return x.pass(plan); // there is no transaction, or nothing of it is captured
+        }
+        if (together && !textual && command.chain()) {
+          throw new PSQLException(
+              "ERROR: " + command.action() + " AND CHAIN can only be used in transaction blocks",
+              PSQLState.NO_ACTIVE_SQL_TRANSACTION);
         }
         String modes = command.chain() ? modes() : null;
         boolean text = textual;
@@ -1250,12 +1271,12 @@ final class DwConnection extends ForwardingConnection {
           }
           leave();
         }
-        if (command.chain()) {
+        if (together || command.chain()) {
           begin();
-          if (text) {
-            raw.setAutoCommit(false);
-            textual = true;
-          }
+          raw.setAutoCommit(false);
+        }
+        if (command.chain()) {
+          textual = text;
           try (Statement s = raw.createStatement()) {
             s.execute("set transaction " + modes);
           }
@@ -1268,7 +1289,7 @@ final class DwConnection extends ForwardingConnection {
 
   private void endOfText() throws SQLException {
     textual = false;
-    if (!raw.isClosed()) {
+    if (!raw.isClosed() && !together) {
       raw.setAutoCommit(true);
     }
   }

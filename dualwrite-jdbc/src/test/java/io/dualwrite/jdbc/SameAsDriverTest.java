@@ -265,6 +265,39 @@ class SameAsDriverTest {
         });
   }
 
+  /**
+   * A batch in autocommit, in which {@code insert n} stands for a parent with that number from the
+   * first on; and what there is of them afterwards.
+   */
+  private void control(int first, String... entries) {
+    add(
+        "batch: " + String.join(" | ", entries),
+        (c, seen) -> {
+          try (Statement s = c.createStatement()) {
+            batch(s, seen, first, entries);
+            s.execute("commit"); // of what a BEGIN has left open
+          }
+        });
+  }
+
+  private static void batch(Statement s, List<Object> seen, int first, String... entries)
+      throws SQLException {
+    for (String e : entries) {
+      s.addBatch(e.replaceAll("insert (\\d)", "insert into parent values (" + first + " + $1, 1)"));
+    }
+    try {
+      seen.add(Arrays.toString(s.executeBatch()));
+    } catch (SQLException e) {
+      error(e, seen);
+    }
+    try (ResultSet r =
+        s.executeQuery("select id from parent where id >= " + first + " order by id")) {
+      rows(r, seen);
+    } catch (SQLException e) {
+      error(e, seen);
+    }
+  }
+
   private void define() {
     // inserts
     update(
@@ -812,6 +845,29 @@ class SameAsDriverTest {
             } catch (java.sql.BatchUpdateException e) {
               seen.add(e.getSQLState() + " " + Arrays.toString(e.getUpdateCounts()));
             }
+          }
+        });
+    // batches with transaction control
+    control(200, "insert 1", "commit", "insert 1");
+    control(210, "insert 1", "rollback", "insert 2");
+    control(220, "begin", "insert 1", "commit");
+    control(230, "begin", "insert 1", "rollback", "insert 2");
+    control(240, "insert 1", "begin", "insert 2");
+    control(250, "insert 1", "begin", "insert 1");
+    control(260, "begin", "insert 1", "commit", "insert 2", "insert 2");
+    control(270, "begin", "insert 1", "commit and chain", "insert 2", "rollback", "insert 3");
+    control(280, "insert 1", "commit and chain", "insert 2");
+    control(290, "insert 1", "begin isolation level serializable", "insert 2");
+    add(
+        "batch that ends the transaction before it",
+        (c, seen) -> {
+          try (Statement s = c.createStatement()) {
+            s.execute("begin");
+            s.executeUpdate("insert into parent values (320, 1)");
+            batch(s, seen, 320, "insert 1", "commit", "insert 2", "insert 2");
+            s.execute("begin");
+            s.executeUpdate("insert into parent values (323, 1)");
+            batch(s, seen, 320, "insert 4", "rollback", "insert 5");
           }
         });
     // reads
