@@ -298,6 +298,26 @@ class SameAsDriverTest {
     }
   }
 
+  private static String text(java.io.Reader r) throws SQLException {
+    StringBuilder all = new StringBuilder();
+    try (r) {
+      for (int c = r.read(); c >= 0; c = r.read()) {
+        all.append((char) c);
+      }
+    } catch (java.io.IOException e) {
+      throw new SQLException(e);
+    }
+    return all.toString();
+  }
+
+  private static int bytes(java.io.InputStream in) throws SQLException {
+    try (in) {
+      return in.readAllBytes().length;
+    } catch (java.io.IOException e) {
+      throw new SQLException(e);
+    }
+  }
+
   private void define() {
     // inserts
     update(
@@ -868,6 +888,75 @@ class SameAsDriverTest {
             s.execute("begin");
             s.executeUpdate("insert into parent values (323, 1)");
             batch(s, seen, 320, "insert 4", "rollback", "insert 5");
+          }
+        });
+    // limits
+    add(
+        "field size",
+        (c, seen) -> {
+          String long1 = "a long name".repeat(20);
+          for (int size : new int[] {30, 1}) {
+            try (Statement s = c.createStatement()) {
+              s.setMaxFieldSize(size);
+              seen.add(s.executeUpdate("insert into odd(\"Key\") values (" + (50 + size) + ")"));
+              seen.add(
+                  s.executeUpdate(
+                      "update odd set \"select\" = repeat('a long text', 20) where \"Key\" > 50"));
+              try (ResultSet r =
+                  s.executeQuery(
+                      "update odd set b = convert_to(\"select\", 'UTF8'), j = to_jsonb(\"select\") where \"Key\" > 50 returning \"Key\", \"select\", b, j")) {
+                while (r.next()) {
+                  seen.add(r.getString(1) + r.getString(2) + r.getString("select"));
+                  seen.add(r.getObject(2) + " " + r.getObject("select"));
+                  seen.add(r.getObject(2, String.class) + r.getBytes("b").length);
+                  seen.add(r.getBytes(3).length + " " + ((byte[]) r.getObject(3)).length);
+                  seen.add(r.getString(4) + r.getObject(4) + r.wasNull());
+                  seen.add(text(r.getCharacterStream(2)) + text(r.getCharacterStream("select")));
+                  seen.add(bytes(r.getBinaryStream(3)) + " " + bytes(r.getAsciiStream(2)));
+                }
+              }
+            }
+            try (PreparedStatement s =
+                c.prepareStatement(
+                    "update odd set \"select\" = ? where \"Key\" > ?",
+                    Statement.RETURN_GENERATED_KEYS)) {
+              s.setMaxFieldSize(size);
+              s.setString(1, long1);
+              s.setInt(2, 50);
+              seen.add(s.executeUpdate());
+              try (ResultSet r = s.getGeneratedKeys()) {
+                while (r.next()) {
+                  seen.add(r.getString("select") + r.getMetaData().getColumnLabel(2));
+                }
+              }
+              s.addBatch();
+              seen.add(Arrays.toString(s.executeBatch()));
+              try (ResultSet r = s.getGeneratedKeys()) {
+                while (r.next()) {
+                  seen.add(r.getString("select"));
+                }
+              }
+            }
+            try (PreparedStatement s =
+                c.prepareStatement("update odd set \"select\" = ? where \"Key\" > ?")) {
+              s.setMaxFieldSize(size);
+              s.setString(1, long1 + "!");
+              s.setInt(2, 50);
+              s.addBatch();
+              s.addBatch();
+              seen.add(Arrays.toString(s.executeBatch()));
+              seen.add(s.executeUpdate());
+            }
+            try (Statement s = c.createStatement()) {
+              s.setMaxFieldSize(size);
+              s.setMaxRows(1);
+              try (ResultSet r =
+                  s.executeQuery("update odd set p = 1 where \"Key\" > 50 returning \"select\"")) {
+                rows(r, seen);
+              } catch (SQLException e) {
+                error(e, seen);
+              }
+            }
           }
         });
     // reads
