@@ -306,12 +306,13 @@ final class StatementState {
     ResultSet ours = null;
     if (seen) {
       all.beforeFirst();
+      long max = owner.getMaxRows();
       ours =
           new FirstRows(
               all,
               owner,
               plan.visible(),
-              count,
+              max > 0 ? Math.min(max, count) : count,
               () -> {
                 // the rows of several queries come from no table's column any more
                 try (PreparedStatement own = c.raw().prepareStatement(planned.sql)) {

@@ -959,6 +959,18 @@ class SameAsDriverTest {
             }
           }
         });
+    add(
+        "limit of rows for a WITH that writes",
+        (c, seen) -> {
+          try (Statement s = c.createStatement()) {
+            s.setMaxRows(1);
+            try (ResultSet r =
+                s.executeQuery(
+                    "with x as (update item set n = n + 1 returning id, n) select * from x order by 1")) {
+              rows(r, seen);
+            }
+          }
+        });
     // reads
     statement("select", "select id, name from item order by id");
     statement("select function", "select length('abc'), now() is not null as x");
