@@ -971,6 +971,22 @@ class SameAsDriverTest {
             }
           }
         });
+    add(
+        "a savepoint named savepoint",
+        (c, seen) -> {
+          c.setAutoCommit(false);
+          try (Statement s = c.createStatement()) {
+            s.execute("savepoint savepoint");
+            s.executeUpdate("insert into parent values (340, 1)");
+            s.execute("rollback to savepoint");
+            s.executeUpdate("insert into parent values (341, 1)");
+            s.execute("rollback to savepoint savepoint");
+            s.executeUpdate("insert into parent values (342, 1)");
+            s.execute("release savepoint");
+          }
+          c.commit();
+          c.setAutoCommit(true);
+        });
     // reads
     statement("select", "select id, name from item order by id");
     statement("select function", "select length('abc'), now() is not null as x");
