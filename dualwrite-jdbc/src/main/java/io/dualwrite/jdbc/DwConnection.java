@@ -85,6 +85,9 @@ final class DwConnection extends ForwardingConnection {
    */
   private boolean together;
 
+  /** As the application sees it; the driver has it for the application's own transactions only. */
+  private boolean readOnly;
+
   private boolean closed;
   private UnitOfWork unit;
 
@@ -155,6 +158,7 @@ final class DwConnection extends ForwardingConnection {
     driver = raw.unwrap(BaseConnection.class);
     clock = new Parameters.Clock(driver);
     rawEpoch = to.roles().epoch();
+    readOnly = raw.isReadOnly(); // a property may say so
   }
 
   // ---- for the statements
@@ -199,12 +203,37 @@ final class DwConnection extends ForwardingConnection {
       if (epoch.roles().epoch() != rawEpoch) {
         follow();
       }
+      if (readOnly) {
+        hintReadOnly();
+      }
       inTransaction = true;
     } finally {
       if (!inTransaction) {
         writer.gate.exit(pass);
       }
     }
+  }
+
+  /**
+   * In autocommit the driver does not begin transactions, and so none that are read only; ours are
+   * to be no different. Where it makes the session read only instead, the server says so.
+   */
+  private void hintReadOnly() throws SQLException {
+    if (raw.isReadOnly() != autoCommit
+        || alone() // a batch goes on
+        || driver.getTransactionState() != TransactionState.IDLE) {
+      return;
+    }
+    if (autoCommit) {
+      try (Statement s = raw.createStatement();
+          ResultSet r = s.executeQuery("show default_transaction_read_only")) {
+        r.next();
+        if (r.getString(1).equals("on")) {
+          return;
+        }
+      }
+    }
+    raw.setReadOnly(!autoCommit);
   }
 
   /** The roles were exchanged: takes a connection to the new primary. */
@@ -1378,7 +1407,18 @@ final class DwConnection extends ForwardingConnection {
 
   @Override
   public void setReadOnly(boolean on) throws SQLException {
-    remember("readOnly", c -> c.setReadOnly(on));
+    remember(
+        "readOnly",
+        c -> {
+          c.setReadOnly(on);
+          readOnly = on;
+        });
+  }
+
+  @Override
+  public boolean isReadOnly() throws SQLException {
+    raw().isReadOnly(); // complains if it is closed
+    return readOnly;
   }
 
   @Override

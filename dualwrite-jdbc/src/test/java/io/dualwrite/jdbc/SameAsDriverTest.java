@@ -24,6 +24,8 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestFactory;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /**
  * G1 and G4: each case runs once on the driver alone, on a database of its own, and once through
@@ -147,6 +149,61 @@ class SameAsDriverTest {
           f.assertEqual();
         }
       }
+    }
+  }
+
+  /** What read only means is an option of the driver's. */
+  @ParameterizedTest
+  @ValueSource(strings = {"ignore", "always"})
+  void readOnlyConnections(String mode) throws SQLException {
+    Named n =
+        new Named(
+            mode,
+            (c, seen) -> {
+              try (Statement s = c.createStatement()) {
+                for (boolean autoCommit : new boolean[] {true, false, true}) {
+                  c.setAutoCommit(autoCommit);
+                  c.setReadOnly(true);
+                  int id = autoCommit ? 400 : 401;
+                  try {
+                    seen.add(s.executeUpdate("insert into parent values (" + id + ", 1)"));
+                  } catch (SQLException e) {
+                    error(e, seen);
+                  }
+                  seen.add(c.isReadOnly());
+                  if (!autoCommit) {
+                    c.rollback();
+                    continue;
+                  }
+                  s.addBatch("select 1");
+                  s.addBatch("commit");
+                  s.addBatch("update parent set v = v + 1");
+                  try {
+                    seen.add(Arrays.toString(s.executeBatch()));
+                  } catch (SQLException e) {
+                    error(e, seen);
+                  }
+                }
+                c.setReadOnly(false);
+                seen.add(s.executeUpdate("insert into parent values (402, 1)"));
+              }
+            });
+    String option = "?readOnlyMode=" + mode;
+    try (Fixture f = Fixture.shared(DDL);
+        io.dualwrite.embedded.PgPair other = io.dualwrite.embedded.PgPair.shared()) {
+      other.executeSource(DDL);
+      f.open(b -> b.source(f.pair.sourceUrl() + option, "postgres", "postgres")).ready();
+      List<Object> expected = new ArrayList<>();
+      List<Object> actual = new ArrayList<>();
+      try (Connection a =
+              DriverManager.getConnection(
+                  other.sourceUrl() + option, other.sourceServer().user(), "postgres");
+          Connection b = f.connect()) {
+        observe(a, n, expected);
+        observe(b, n, actual);
+      }
+      assertEquals(expected, actual);
+      f.assertEqual();
     }
   }
 
@@ -969,6 +1026,51 @@ class SameAsDriverTest {
                     "with x as (update item set n = n + 1 returning id, n) select * from x order by 1")) {
               rows(r, seen);
             }
+          }
+        });
+    add(
+        "read only is for transactions",
+        (c, seen) -> {
+          c.setReadOnly(true);
+          try (Statement s = c.createStatement()) {
+            seen.add(s.executeUpdate("insert into parent values (330, 1)"));
+            s.addBatch("insert into parent values (331, 1)");
+            s.addBatch("update parent set v = 2 where id = 331");
+            seen.add(Arrays.toString(s.executeBatch()));
+            s.execute("begin");
+            seen.add(c.isReadOnly());
+            seen.add(s.executeUpdate("insert into parent values (332, 1)"));
+            c.setAutoCommit(false); // goes on
+            seen.add(s.executeUpdate("insert into parent values (333, 1)"));
+            c.commit();
+            try {
+              s.executeUpdate("insert into parent values (334, 1)");
+            } catch (SQLException e) {
+              error(e, seen);
+            }
+            c.rollback();
+            c.setAutoCommit(true);
+            seen.add(c.isReadOnly() + " " + c.getMetaData().isReadOnly());
+            seen.add(s.executeUpdate("insert into parent values (335, 1)"));
+            c.setReadOnly(false);
+            c.setAutoCommit(false);
+            seen.add(s.executeUpdate("insert into parent values (336, 1)"));
+            c.commit();
+            c.setReadOnly(true);
+            seen.add(c.isReadOnly());
+            try {
+              s.executeUpdate("insert into parent values (337, 1)");
+            } catch (SQLException e) {
+              error(e, seen);
+            }
+            try {
+              c.setReadOnly(false);
+            } catch (SQLException e) {
+              error(e, seen);
+            }
+            c.rollback();
+            c.setAutoCommit(true);
+            seen.add(s.executeUpdate("insert into parent values (338, 1)"));
           }
         });
     add(
