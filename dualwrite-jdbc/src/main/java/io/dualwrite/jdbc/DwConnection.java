@@ -1286,10 +1286,18 @@ final class DwConnection extends ForwardingConnection {
               "ERROR: " + command.action() + " AND CHAIN can only be used in transaction blocks",
               PSQLState.NO_ACTIVE_SQL_TRANSACTION);
         }
+        // a failed one tells nothing of itself, but what the server has follow it does
+        boolean rolledBack =
+            command.chain() && driver.getTransactionState() == TransactionState.FAILED;
+        if (rolledBack) {
+          try (Statement s = raw.createStatement()) {
+            s.execute("rollback and chain");
+          }
+        }
         String modes = command.chain() ? modes() : null;
         boolean text = textual;
         try {
-          if (command.action() == TransactionCommand.Action.COMMIT) {
+          if (command.action() == TransactionCommand.Action.COMMIT && !rolledBack) {
             endTransaction();
           } else {
             rollbackTransaction();
@@ -1325,9 +1333,6 @@ final class DwConnection extends ForwardingConnection {
 
   /** The characteristics of the transaction, for the one that AND CHAIN begins. */
   private String modes() throws SQLException {
-    if (driver.getTransactionState() == TransactionState.FAILED) {
-      return "isolation level read committed";
-    }
     try (Statement s = raw.createStatement();
         ResultSet r =
             s.executeQuery(

@@ -1089,6 +1089,37 @@ class SameAsDriverTest {
           c.commit();
           c.setAutoCommit(true);
         });
+    for (String end : new String[] {"rollback and chain", "commit and chain"}) {
+      add(
+          end + " after an error",
+          (c, seen) -> {
+            c.setTransactionIsolation(Connection.TRANSACTION_SERIALIZABLE);
+            for (String begin : new String[] {"", "begin isolation level repeatable read"}) {
+              c.setAutoCommit(!begin.isEmpty());
+              try (Statement s = c.createStatement()) {
+                s.execute(begin);
+                s.executeUpdate("insert into parent values (350, 1)");
+                try {
+                  s.execute("select 1 / 0");
+                } catch (SQLException e) {
+                  error(e, seen);
+                }
+                try {
+                  s.execute(end);
+                } catch (SQLException e) {
+                  error(e, seen);
+                  s.execute("rollback");
+                }
+                try (ResultSet r = s.executeQuery("show transaction_isolation")) {
+                  rows(r, seen);
+                }
+                s.executeUpdate("insert into parent values (351, 1) on conflict do nothing");
+                s.execute("commit");
+              }
+            }
+            c.setAutoCommit(true);
+          });
+    }
     // reads
     statement("select", "select id, name from item order by id");
     statement("select function", "select length('abc'), now() is not null as x");
