@@ -114,6 +114,9 @@ final class DualWriter implements AutoCloseable {
   private final CommitStep.Listener steps;
   private final ExecutorService commits;
 
+  /** How many commits are under way, up to the primary's answer. */
+  private final AtomicInteger committing = new AtomicInteger();
+
   /** Mirror commits that have been handed on and are not answered. */
   private final Set<OpenCommit> open = ConcurrentHashMap.newKeySet();
 
@@ -287,7 +290,7 @@ final class DualWriter implements AutoCloseable {
         unit.incarnation() == null
             ? xact(primary)
             : new Xact(unit.xid(), unit.pid(), unit.incarnation(), true);
-    long sequence = journal.nextSequence();
+    long sequence = nextSequence();
     try {
       if (journal.append(intent(epoch, sequence, x, changes))) {
         counters.spilled.increment();
@@ -301,12 +304,12 @@ final class DualWriter implements AutoCloseable {
 
   /** The large transaction was rolled back, or a savepoint was that came before these parts. */
   void dropped(List<UnitOfWork.Part> parts) {
-    parts.forEach(p -> journal.resolved(p.sequence()));
+    parts.forEach(p -> resolved(p.sequence()));
   }
 
   /** The connection is gone, and with it what became of the transaction. */
   void unknown(UnitOfWork unit) {
-    unit.parts().forEach(p -> journal.release(p.sequence(), Outcome.UNKNOWN));
+    unit.parts().forEach(p -> release(p.sequence(), Outcome.UNKNOWN));
     if (!unit.parts().isEmpty()) {
       now().replayer().wake();
     }
@@ -343,6 +346,15 @@ final class DualWriter implements AutoCloseable {
    * @throws SQLException what the primary answered; never anything of the mirror's
    */
   void commit(Epoch epoch, Connection primary, UnitOfWork unit) throws SQLException {
+    committing.incrementAndGet();
+    try {
+      commitUnit(epoch, primary, unit);
+    } finally {
+      committing.decrementAndGet();
+    }
+  }
+
+  private void commitUnit(Epoch epoch, Connection primary, UnitOfWork unit) throws SQLException {
     counters.units.increment();
     steps.at(CommitStep.ASKED);
     Xact x;
@@ -356,7 +368,7 @@ final class DualWriter implements AutoCloseable {
       commitParts(epoch, primary, unit, x);
       return;
     }
-    long sequence = journal.nextSequence();
+    long sequence = nextSequence();
     Flushed flushed;
     try {
       flushed =
@@ -364,7 +376,7 @@ final class DualWriter implements AutoCloseable {
               ? null
               : flush(epoch, unit, sequence);
     } catch (Error e) {
-      journal.resolved(sequence); // a number that was handed out has to come to an end
+      resolved(sequence); // a number that was handed out has to come to an end
       throw e;
     }
     steps.at(CommitStep.FLUSHED);
@@ -445,7 +457,7 @@ final class DualWriter implements AutoCloseable {
       steps.at(CommitStep.MIRROR_COMMITTED);
       counters.direct.increment();
       if (recorded) {
-        journal.resolved(sequence);
+        resolved(sequence);
       }
       steps.at(CommitStep.RESOLVED_APPENDED);
     } catch (SQLException e) {
@@ -454,7 +466,7 @@ final class DualWriter implements AutoCloseable {
       counters.left.increment();
       log.debug("the mirror did not confirm a commit; the unit of work stays pending", e);
       if (recorded) {
-        journal.release(sequence, Outcome.COMMITTED);
+        release(sequence, Outcome.COMMITTED);
         epoch.replayer().wake();
       }
     } finally {
@@ -493,13 +505,42 @@ final class DualWriter implements AutoCloseable {
     return Optional.of(Outcome.UNKNOWN);
   }
 
+  private long nextSequence() throws SQLException {
+    try {
+      return journal.nextSequence();
+    } catch (JournalException e) {
+      throw unrecorded(e);
+    }
+  }
+
+  /**
+   * The application learns what became of its transaction, and nothing of the journal: what cannot
+   * be noted any more is found out by whoever opens it next.
+   */
+  private void resolved(long sequence) {
+    try {
+      journal.resolved(sequence);
+    } catch (JournalException e) {
+      log.debug("an intent stays pending that is resolved", e);
+    }
+  }
+
+  /** As {@link #resolved}. */
+  private void release(long sequence, Outcome outcome) {
+    try {
+      journal.release(sequence, outcome);
+    } catch (JournalException e) {
+      log.debug("what became of an intent's transaction cannot be noted", e);
+    }
+  }
+
   /** No commit works on these intents any more. */
   private void ended(Epoch epoch, List<Long> sequences, Optional<Outcome> outcome) {
     for (long s : sequences) {
       if (outcome.isEmpty()) {
-        journal.resolved(s);
+        resolved(s);
       } else {
-        journal.release(s, outcome.get());
+        release(s, outcome.get());
       }
     }
     if (outcome.isPresent()) {
@@ -1205,6 +1246,12 @@ final class DualWriter implements AutoCloseable {
     }
     closed = true;
     LockSupport.unpark(checker);
+    long end = System.nanoTime() + flushTimeout.multipliedBy(10).toNanos();
+    while (committing.get() > 0
+        && System.nanoTime() - end < 0
+        && !Thread.currentThread().isInterrupted()) {
+      LockSupport.parkNanos(this, TimeUnit.MILLISECONDS.toNanos(1));
+    }
     awaitOpenCommits(flushTimeout.multipliedBy(2));
     commits.shutdown();
     try {
