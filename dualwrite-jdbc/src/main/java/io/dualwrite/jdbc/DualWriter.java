@@ -385,12 +385,16 @@ final class DualWriter implements AutoCloseable {
       if (Rules.INTENT_BEFORE_COMMIT.on()) {
         recorded = journal.append(intent(epoch, sequence, x, unit.changes()));
       }
-    } catch (JournalException e) {
+    } catch (RuntimeException | Error e) {
       if (flushed != null) {
         flushed.rollback();
       }
       rollbackQuietly(primary);
-      throw unrecorded(e);
+      if (e instanceof JournalException j) {
+        throw unrecorded(j);
+      }
+      resolved(sequence); // recorded or not, it comes to nothing
+      throw e;
     }
     steps.at(CommitStep.INTENT_APPENDED);
     try {
