@@ -188,8 +188,8 @@ public enum Setting {
       "dualwrite.audit",
       Type.BOOL,
       "false",
-      "Asks the primary before every commit which tables the transaction wrote, and opens a suspect"
-          + " for each that was not captured."),
+      "Asks the primary after every transaction of which nothing was captured whether it changed"
+          + " anything, and reports it."),
 
   /** {@code dualwrite.breaker.window}. */
   BREAKER_WINDOW(

@@ -1487,8 +1487,7 @@ final class Parser {
         return command(Action.SAVEPOINT, true);
       }
       case RELEASE -> {
-        take(Word.SAVEPOINT);
-        return command(Action.RELEASE, true);
+        return savepoint(Action.RELEASE);
       }
       default -> {}
     }
@@ -1500,8 +1499,7 @@ final class Parser {
       take(Word.TRANSACTION);
     }
     if (!commit && take(Word.TO)) {
-      take(Word.SAVEPOINT);
-      return command(Action.ROLLBACK_TO, true);
+      return savepoint(Action.ROLLBACK_TO);
     }
     boolean chain = take(Word.AND) && !take(Word.NO);
     if (chain) {
@@ -1511,6 +1509,14 @@ final class Parser {
     }
     s.transaction = new TransactionCommand(commit ? Action.COMMIT : Action.ROLLBACK, null, chain);
     return at == to && kind(Kind.TRANSACTION);
+  }
+
+  /** The word may be missing, and is a name, too. */
+  private boolean savepoint(Action action) {
+    if (at + 1 < to) {
+      take(Word.SAVEPOINT);
+    }
+    return command(action, true);
   }
 
   /** A command of the transaction, with a name or a quoted identifier if it takes one. */

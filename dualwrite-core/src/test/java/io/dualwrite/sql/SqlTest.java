@@ -429,6 +429,13 @@ class SqlTest {
     assertEquals(
         new TransactionCommand(Action.ROLLBACK_TO, "a", false),
         one("ROLLBACK WORK TO SAVEPOINT a").transaction());
+    for (String text : List.of("ROLLBACK TO savepoint", "ROLLBACK TO SAVEPOINT savepoint")) {
+      assertEquals(
+          new TransactionCommand(Action.ROLLBACK_TO, "savepoint", false), one(text).transaction());
+    }
+    assertEquals(
+        new TransactionCommand(Action.RELEASE, "savepoint", false),
+        one("RELEASE savepoint").transaction());
     assertEquals(
         new TransactionCommand(Action.PREPARE_TRANSACTION, "g'1", false),
         one("PREPARE TRANSACTION 'g''1'").transaction());

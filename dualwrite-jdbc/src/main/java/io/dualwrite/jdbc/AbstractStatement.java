@@ -55,7 +55,9 @@ abstract class AbstractStatement extends ForwardingStatement implements PGStatem
 
   /** Whether a read is compared with the mirror. */
   boolean samples(Plan plan) throws SQLException {
-    return concurrency == ResultSet.CONCUR_READ_ONLY && connection.samples(plan);
+    return concurrency == ResultSet.CONCUR_READ_ONLY
+        && connection.samples(plan)
+        && raw().getMaxFieldSize() == 0; // else it is not all of a value that is compared
   }
 
   /** A result whose rows are recorded for comparison; what was recorded before it is finished. */

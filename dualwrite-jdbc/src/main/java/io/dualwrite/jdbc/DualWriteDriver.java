@@ -14,6 +14,7 @@ import java.sql.SQLFeatureNotSupportedException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Properties;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.logging.Logger;
@@ -25,7 +26,8 @@ import java.util.logging.Logger;
  * jdbc:dualwrite:classpath:x.properties}.
  *
  * <p>Connections with the same journal directory share one {@link DualWriteDataSource}, which lives
- * as long as the JVM and is closed when it shuts down.
+ * as long as the JVM and is closed when it shuts down. They have to have the same settings; what
+ * goes to pgjdbc is the first one's.
  */
 public final class DualWriteDriver implements Driver {
 
@@ -63,13 +65,40 @@ public final class DualWriteDriver implements Driver {
       Settings s = settings(url.substring(PREFIX.length()), info == null ? new Properties() : info);
       String directory =
           Path.of(s.require(Setting.JOURNAL_DIR)).toAbsolutePath().normalize().toString();
-      return OPEN.compute(
+      DualWriteDataSource shared =
+          OPEN.compute(
               directory,
-              (d, ds) -> ds == null || ds.writer().closed() ? DualWriteDataSource.of(s) : ds)
-          .getConnection();
+              (d, ds) -> ds == null || ds.writer().closed() ? DualWriteDataSource.of(s) : ds);
+      String other = difference(s, shared.writer().settings);
+      if (other != null) {
+        throw new SQLException(
+            "the journal in "
+                + directory
+                + " is in use with another "
+                + other
+                + ": what differs needs a journal of its own",
+            "08001");
+      }
+      return shared.getConnection();
     } catch (IllegalArgumentException | io.dualwrite.journal.JournalException e) {
       throw new SQLException(e.getMessage(), "08001", e);
     }
+  }
+
+  /** A setting, or part of who connects, that is not the same; null if there is none. */
+  private static String difference(Settings a, Settings b) {
+    for (Setting s : Setting.values()) {
+      if (s != Setting.JOURNAL_DIR && !Objects.equals(a.string(s), b.string(s))) {
+        return s.key();
+      }
+    }
+    for (String key : List.of("user", "password")) {
+      if (!Objects.equals(
+          a.driverProperties().getProperty(key), b.driverProperties().getProperty(key))) {
+        return key;
+      }
+    }
+    return null;
   }
 
   /**

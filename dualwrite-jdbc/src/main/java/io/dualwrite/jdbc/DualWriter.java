@@ -116,6 +116,9 @@ final class DualWriter implements AutoCloseable {
   private final CommitStep.Listener steps;
   private final ExecutorService commits;
 
+  /** How many commits are under way, up to the primary's answer. */
+  private final AtomicInteger committing = new AtomicInteger();
+
   /** Mirror commits that have been handed on and are not answered. */
   private final Set<OpenCommit> open = ConcurrentHashMap.newKeySet();
 
@@ -291,7 +294,7 @@ final class DualWriter implements AutoCloseable {
         unit.incarnation() == null
             ? xact(primary)
             : new Xact(unit.xid(), unit.pid(), unit.incarnation(), true);
-    long sequence = journal.nextSequence();
+    long sequence = nextSequence();
     try {
       if (journal.append(intent(epoch, sequence, x, changes))) {
         counters.spilled.increment();
@@ -305,12 +308,12 @@ final class DualWriter implements AutoCloseable {
 
   /** The large transaction was rolled back, or a savepoint was that came before these parts. */
   void dropped(List<UnitOfWork.Part> parts) {
-    parts.forEach(p -> journal.resolved(p.sequence()));
+    parts.forEach(p -> resolved(p.sequence()));
   }
 
   /** The connection is gone, and with it what became of the transaction. */
   void unknown(UnitOfWork unit) {
-    unit.parts().forEach(p -> journal.release(p.sequence(), Outcome.UNKNOWN));
+    unit.parts().forEach(p -> release(p.sequence(), Outcome.UNKNOWN));
     if (!unit.parts().isEmpty()) {
       now().replayer().wake();
     }
@@ -347,6 +350,15 @@ final class DualWriter implements AutoCloseable {
    * @throws SQLException what the primary answered; never anything of the mirror's
    */
   void commit(Epoch epoch, Connection primary, UnitOfWork unit) throws SQLException {
+    committing.incrementAndGet();
+    try {
+      commitUnit(epoch, primary, unit);
+    } finally {
+      committing.decrementAndGet();
+    }
+  }
+
+  private void commitUnit(Epoch epoch, Connection primary, UnitOfWork unit) throws SQLException {
     counters.units.increment();
     steps.at(CommitStep.ASKED);
     Xact x;
@@ -360,7 +372,7 @@ final class DualWriter implements AutoCloseable {
       commitParts(epoch, primary, unit, x);
       return;
     }
-    long sequence = journal.nextSequence();
+    long sequence = nextSequence();
     Flushed flushed;
     try {
       flushed =
@@ -368,7 +380,7 @@ final class DualWriter implements AutoCloseable {
               ? null
               : flush(epoch, unit, sequence);
     } catch (Error e) {
-      journal.resolved(sequence); // a number that was handed out has to come to an end
+      resolved(sequence); // a number that was handed out has to come to an end
       throw e;
     }
     steps.at(CommitStep.FLUSHED);
@@ -377,12 +389,16 @@ final class DualWriter implements AutoCloseable {
       if (Rules.INTENT_BEFORE_COMMIT.on()) {
         recorded = journal.append(intent(epoch, sequence, x, unit.changes()));
       }
-    } catch (JournalException e) {
+    } catch (RuntimeException | Error e) {
       if (flushed != null) {
         flushed.rollback();
       }
       rollbackQuietly(primary);
-      throw unrecorded(e);
+      if (e instanceof JournalException j) {
+        throw unrecorded(j);
+      }
+      resolved(sequence); // recorded or not, it comes to nothing
+      throw e;
     }
     steps.at(CommitStep.INTENT_APPENDED);
     try {
@@ -482,7 +498,7 @@ final class DualWriter implements AutoCloseable {
       steps.at(CommitStep.MIRROR_COMMITTED);
       counters.direct.increment();
       if (recorded) {
-        journal.resolved(sequence);
+        resolved(sequence);
       }
       steps.at(CommitStep.RESOLVED_APPENDED);
     } catch (SQLException e) {
@@ -491,7 +507,7 @@ final class DualWriter implements AutoCloseable {
       counters.left.increment();
       log.debug("the mirror did not confirm a commit; the unit of work stays pending", e);
       if (recorded) {
-        journal.release(sequence, Outcome.COMMITTED);
+        release(sequence, Outcome.COMMITTED);
         epoch.replayer().wake();
       }
     } finally {
@@ -530,13 +546,42 @@ final class DualWriter implements AutoCloseable {
     return Optional.of(Outcome.UNKNOWN);
   }
 
+  private long nextSequence() throws SQLException {
+    try {
+      return journal.nextSequence();
+    } catch (JournalException e) {
+      throw unrecorded(e);
+    }
+  }
+
+  /**
+   * The application learns what became of its transaction, and nothing of the journal: what cannot
+   * be noted any more is found out by whoever opens it next.
+   */
+  private void resolved(long sequence) {
+    try {
+      journal.resolved(sequence);
+    } catch (JournalException e) {
+      log.debug("an intent stays pending that is resolved", e);
+    }
+  }
+
+  /** As {@link #resolved}. */
+  private void release(long sequence, Outcome outcome) {
+    try {
+      journal.release(sequence, outcome);
+    } catch (JournalException e) {
+      log.debug("what became of an intent's transaction cannot be noted", e);
+    }
+  }
+
   /** No commit works on these intents any more. */
   private void ended(Epoch epoch, List<Long> sequences, Optional<Outcome> outcome) {
     for (long s : sequences) {
       if (outcome.isEmpty()) {
-        journal.resolved(s);
+        resolved(s);
       } else {
-        journal.release(s, outcome.get());
+        release(s, outcome.get());
       }
     }
     if (outcome.isPresent()) {
@@ -1250,6 +1295,12 @@ final class DualWriter implements AutoCloseable {
     }
     closed = true;
     LockSupport.unpark(checker);
+    long end = System.nanoTime() + flushTimeout.multipliedBy(10).toNanos();
+    while (committing.get() > 0
+        && System.nanoTime() - end < 0
+        && !Thread.currentThread().isInterrupted()) {
+      LockSupport.parkNanos(this, TimeUnit.MILLISECONDS.toNanos(1));
+    }
     awaitOpenCommits(flushTimeout.multipliedBy(2));
     commits.shutdown();
     try {

@@ -82,6 +82,15 @@ final class DwConnection extends ForwardingConnection {
   /** The open transaction was begun by a BEGIN in autocommit, and ends with a COMMIT as text. */
   private boolean textual;
 
+  /**
+   * A batch runs in autocommit: its statements share a transaction of ours wherever no BEGIN of
+   * theirs has begun one.
+   */
+  private boolean together;
+
+  /** As the application sees it; the driver has it for the application's own transactions only. */
+  private boolean readOnly;
+
   private boolean closed;
   private UnitOfWork unit;
 
@@ -152,6 +161,7 @@ final class DwConnection extends ForwardingConnection {
     raw = connection;
     clock = new Parameters.Clock(driver);
     rawEpoch = epoch.roles().epoch();
+    readOnly = raw.isReadOnly(); // a property may say so
   }
 
   // ---- for the statements
@@ -196,12 +206,37 @@ final class DwConnection extends ForwardingConnection {
       if (epoch.roles().epoch() != rawEpoch) {
         follow();
       }
+      if (readOnly) {
+        hintReadOnly();
+      }
       inTransaction = true;
     } finally {
       if (!inTransaction) {
         writer.gate.exit(pass);
       }
     }
+  }
+
+  /**
+   * In autocommit the driver does not begin transactions, and so none that are read only; ours are
+   * to be no different. Where it makes the session read only instead, the server says so.
+   */
+  private void hintReadOnly() throws SQLException {
+    if (raw.isReadOnly() != autoCommit
+        || alone() // a batch goes on
+        || driver.getTransactionState() != TransactionState.IDLE) {
+      return;
+    }
+    if (autoCommit) {
+      try (Statement s = raw.createStatement();
+          ResultSet r = s.executeQuery("show default_transaction_read_only")) {
+        r.next();
+        if (r.getString(1).equals("on")) {
+          return;
+        }
+      }
+    }
+    raw.setReadOnly(!autoCommit);
   }
 
   /**
@@ -816,17 +851,21 @@ final class DwConnection extends ForwardingConnection {
     try {
       T result = work.run();
       done = true;
-      endTransaction();
+      if (!textual) { // else a BEGIN of a batch has made it the application's
+        endTransaction();
+      }
       return result;
     } catch (SQLException | RuntimeException | Error e) {
-      if (!done) {
+      if (!done && !textual) {
         undo(e);
       }
       throw e;
     } finally {
-      forgetUnit();
-      if (!raw.isClosed()) {
-        raw.setAutoCommit(true);
+      if (!textual) {
+        forgetUnit();
+        if (!raw.isClosed()) {
+          raw.setAutoCommit(true);
+        }
       }
     }
   }
@@ -848,14 +887,20 @@ final class DwConnection extends ForwardingConnection {
    */
   <T> T together(Work<T> work) throws SQLException {
     raw();
-    if (!autoCommit || inTransaction) {
+    if (!autoCommit || inTransaction && !textual) {
       return work.run();
     }
-    begin();
+    if (!textual) {
+      begin();
+    }
     try {
-      return epoch.capturing() ? transaction(work) : work.run();
+      together = epoch.capturing();
+      return together ? transaction(work) : work.run();
     } finally {
-      leave();
+      together = false;
+      if (!textual) {
+        leave();
+      }
     }
   }
 
@@ -1382,13 +1427,26 @@ final class DwConnection extends ForwardingConnection {
         return x.done();
       }
       case COMMIT, ROLLBACK -> {
-        if (autoCommit && !textual) {
+        if (!together && autoCommit && !textual) {
           return x.pass(plan); // there is no transaction
+        }
+        if (together && !textual && command.chain()) {
+          throw new PSQLException(
+              "ERROR: " + command.action() + " AND CHAIN can only be used in transaction blocks",
+              PSQLState.NO_ACTIVE_SQL_TRANSACTION);
+        }
+        // a failed one tells nothing of itself, but what the server has follow it does
+        boolean rolledBack =
+            command.chain() && driver.getTransactionState() == TransactionState.FAILED;
+        if (rolledBack) {
+          try (Statement s = raw.createStatement()) {
+            s.execute("rollback and chain");
+          }
         }
         String modes = command.chain() ? modes() : null;
         boolean text = textual;
         try {
-          if (command.action() == TransactionCommand.Action.COMMIT) {
+          if (command.action() == TransactionCommand.Action.COMMIT && !rolledBack) {
             endTransaction();
           } else {
             rollbackTransaction();
@@ -1399,12 +1457,12 @@ final class DwConnection extends ForwardingConnection {
           }
           leave();
         }
-        if (command.chain()) {
+        if (together || command.chain()) {
           begin();
-          if (text) {
-            raw.setAutoCommit(false);
-            textual = true;
-          }
+          raw.setAutoCommit(false);
+        }
+        if (command.chain()) {
+          textual = text;
           try (Statement s = raw.createStatement()) {
             s.execute("set transaction " + modes);
           }
@@ -1417,16 +1475,13 @@ final class DwConnection extends ForwardingConnection {
 
   private void endOfText() throws SQLException {
     textual = false;
-    if (!raw.isClosed()) {
+    if (!raw.isClosed() && !together) {
       raw.setAutoCommit(true);
     }
   }
 
   /** The characteristics of the transaction, for the one that AND CHAIN begins. */
   private String modes() throws SQLException {
-    if (driver.getTransactionState() == TransactionState.FAILED) {
-      return "isolation level read committed";
-    }
     try (Statement s = raw.createStatement();
         ResultSet r =
             s.executeQuery(
@@ -1501,7 +1556,18 @@ final class DwConnection extends ForwardingConnection {
 
   @Override
   public void setReadOnly(boolean on) throws SQLException {
-    remember("readOnly", c -> c.setReadOnly(on));
+    remember(
+        "readOnly",
+        c -> {
+          c.setReadOnly(on);
+          readOnly = on;
+        });
+  }
+
+  @Override
+  public boolean isReadOnly() throws SQLException {
+    raw().isReadOnly(); // complains if it is closed
+    return readOnly;
   }
 
   @Override

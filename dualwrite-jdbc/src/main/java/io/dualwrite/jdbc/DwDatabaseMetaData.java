@@ -46,7 +46,7 @@ final class DwDatabaseMetaData implements DatabaseMetaData {
 
   @Override
   public boolean isReadOnly() throws SQLException {
-    return raw.isReadOnly();
+    return owner.isReadOnly();
   }
 
   @Override

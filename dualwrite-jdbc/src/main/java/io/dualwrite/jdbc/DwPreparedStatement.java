@@ -395,9 +395,8 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
     // as generated keys the driver collects our columns of all entries and still tells each one's
     // count
     try (PreparedStatement s =
-        state.configure(
+        state.configureWhole(
             connection.raw().prepareStatement(plan.sql(), Statement.RETURN_GENERATED_KEYS))) {
-      s.setMaxRows(0); // every row that was written has to be seen
       s.setFetchSize(0);
       long[] counts;
       try {

@@ -58,7 +58,7 @@ class DwResultSet implements ResultSet {
    *
    * @param visibleColumns how many columns remain; negative: all
    */
-  static ResultSet of(ResultSet raw, Statement owner, int visibleColumns) {
+  static ResultSet of(ResultSet raw, Statement owner, int visibleColumns) throws SQLException {
     return raw == null || visibleColumns < 0
         ? of(raw, owner)
         : new TrimmedResultSet(raw, owner, visibleColumns);

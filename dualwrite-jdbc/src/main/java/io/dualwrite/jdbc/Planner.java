@@ -28,6 +28,7 @@ import java.util.Locale;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Predicate;
+import java.util.regex.Pattern;
 import org.postgresql.core.BaseConnection;
 
 /**
@@ -38,6 +39,11 @@ final class Planner {
 
   private static final Plan ONCE = new Plan.PassOnce();
   static final Plan PASS = new Plan.Pass(RowOrder.ARBITRARY, true);
+
+  /** What begins, ends or undoes transactions, or parts of one, begins so. */
+  private static final Pattern CONTROL =
+      Pattern.compile(
+          "(begin|start|commit|end|rollback|abort|savepoint|release)\\b", Pattern.CASE_INSENSITIVE);
 
   private final Catalog catalog;
   private final Predicate<TableName> sameOnMirror;
@@ -153,7 +159,19 @@ final class Planner {
       case EXECUTE:
         return new Plan.Observed(Unmirrored.FORM, null, false);
       default:
-        parse(sql, primary);
+        boolean control = CONTROL.matcher(sql.text()).region(s.start(), s.end()).lookingAt();
+        try {
+          parse(sql, primary);
+        } catch (SQLException e) {
+          if (!control || "42601".equals(e.getSQLState())) {
+            throw e;
+          } // else the transaction has failed, and this may undo that
+        }
+        if (control) {
+          return new Plan.Refuse(
+              Unmirrored.FORM,
+              "dualwrite refuses this statement: it does not understand what becomes of the transaction");
+        }
         return s.writingCtes().isEmpty()
             ? new Plan.Observed(Unmirrored.FORM, null, true)
             : with(sql, s, keys, primary);

@@ -65,6 +65,16 @@ final class StatementState {
     return statement;
   }
 
+  /** For a captured write: what it returns is seen whole, and every row of it. */
+  <S extends Statement> S configureWhole(S statement) throws SQLException {
+    configure(statement);
+    if (options != null) {
+      statement.setMaxRows(0);
+      statement.setMaxFieldSize(0);
+    }
+    return statement;
+  }
+
   // ---- execution
 
   void checkOpen() throws SQLException {
@@ -293,8 +303,7 @@ final class StatementState {
     boolean seen = plan.visible() > 0;
     int type = seen ? ResultSet.TYPE_SCROLL_INSENSITIVE : ResultSet.TYPE_FORWARD_ONLY;
     PreparedStatement s =
-        configure(raw.prepareStatement(plan.sql(), type, ResultSet.CONCUR_READ_ONLY));
-    s.setMaxRows(0);
+        configureWhole(raw.prepareStatement(plan.sql(), type, ResultSet.CONCUR_READ_ONLY));
     s.setFetchSize(seen ? 0 : Executed.ROWS_AT_ONCE);
     if (parameters != null) {
       parameters.apply(s);
@@ -306,12 +315,13 @@ final class StatementState {
     ResultSet ours = null;
     if (seen) {
       all.beforeFirst();
+      long max = owner.getMaxRows();
       ours =
           new FirstRows(
               all,
               owner,
               plan.visible(),
-              count,
+              max > 0 ? Math.min(max, count) : count,
               () -> {
                 // the rows of several queries come from no table's column any more
                 String sql =
@@ -390,15 +400,14 @@ final class StatementState {
     // an INSERT of a few rows needs no portions, and no portal of its own that errors would name
     int portion = seen || plan.few() ? 0 : Executed.ROWS_AT_ONCE;
     if (parameters == null) {
-      s = configure(raw.createStatement(type, ResultSet.CONCUR_READ_ONLY));
-      s.setMaxRows(0); // every row that was written has to be seen
+      s = configureWhole(raw.createStatement(type, ResultSet.CONCUR_READ_ONLY));
       s.setFetchSize(portion);
       running(s);
       rows = s.execute(sql);
     } else {
-      PreparedStatement p = configure(raw.prepareStatement(sql, type, ResultSet.CONCUR_READ_ONLY));
+      PreparedStatement p =
+          configureWhole(raw.prepareStatement(sql, type, ResultSet.CONCUR_READ_ONLY));
       s = p;
-      s.setMaxRows(0);
       s.setFetchSize(portion);
       parameters.apply(p);
       running(s);
@@ -438,15 +447,13 @@ final class StatementState {
     Statement s;
     ResultSet proofs;
     if (parameters == null) {
-      s = configure(c.raw().createStatement());
-      s.setMaxRows(0);
+      s = configureWhole(c.raw().createStatement());
       s.setFetchSize(0);
       running(s);
       proofs = s.executeQuery(plan.proving());
     } else {
-      PreparedStatement p = configure(c.raw().prepareStatement(plan.proving()));
+      PreparedStatement p = configureWhole(c.raw().prepareStatement(plan.proving()));
       s = p;
-      s.setMaxRows(0);
       s.setFetchSize(0);
       parameters.apply(p);
       running(s);

@@ -1,9 +1,12 @@
 package io.dualwrite.jdbc;
 
+import java.io.ByteArrayInputStream;
 import java.io.InputStream;
 import java.io.Reader;
+import java.io.StringReader;
 import java.math.BigDecimal;
 import java.net.URL;
+import java.nio.charset.StandardCharsets;
 import java.sql.Array;
 import java.sql.Blob;
 import java.sql.Clob;
@@ -18,6 +21,8 @@ import java.sql.SQLXML;
 import java.sql.Statement;
 import java.sql.Time;
 import java.sql.Timestamp;
+import java.sql.Types;
+import java.util.Arrays;
 import java.util.Calendar;
 import java.util.Locale;
 import java.util.Map;
@@ -30,9 +35,41 @@ final class TrimmedResultSet extends DwResultSet {
 
   private final int columns;
 
-  TrimmedResultSet(ResultSet raw, Statement owner, int columns) {
+  /** How much of a field the application wants to see, where we wanted all of it; 0: all. */
+  private final int fieldSize;
+
+  TrimmedResultSet(ResultSet raw, Statement owner, int columns) throws SQLException {
     super(raw, owner);
     this.columns = columns;
+    fieldSize = owner.getMaxFieldSize();
+  }
+
+  /** The value as the driver would cut it off. */
+  @SuppressWarnings("unchecked") // of the same type
+  private <T> T cut(int index, T value) throws SQLException {
+    if (fieldSize == 0 || value == null) {
+      return value;
+    }
+    if (value instanceof String s && s.length() > fieldSize && limited(index)) {
+      return (T) s.substring(0, fieldSize);
+    }
+    if (value instanceof byte[] b && b.length > fieldSize && limited(index)) {
+      return (T) Arrays.copyOf(b, fieldSize);
+    }
+    return value;
+  }
+
+  private boolean limited(int index) throws SQLException {
+    return switch (raw.getMetaData().getColumnType(index)) {
+      case Types.CHAR,
+          Types.VARCHAR,
+          Types.LONGVARCHAR,
+          Types.BINARY,
+          Types.VARBINARY,
+          Types.LONGVARBINARY ->
+          true;
+      default -> false;
+    };
   }
 
   /** The index, if it is from 1 to the number of columns that are visible. */
@@ -93,7 +130,7 @@ final class TrimmedResultSet extends DwResultSet {
 
   @Override
   public String getString(int columnIndex) throws SQLException {
-    return super.getString(visible(columnIndex));
+    return cut(columnIndex, super.getString(visible(columnIndex)));
   }
 
   @Override
@@ -139,7 +176,7 @@ final class TrimmedResultSet extends DwResultSet {
 
   @Override
   public byte[] getBytes(int columnIndex) throws SQLException {
-    return super.getBytes(visible(columnIndex));
+    return cut(columnIndex, super.getBytes(visible(columnIndex)));
   }
 
   @Override
@@ -159,23 +196,37 @@ final class TrimmedResultSet extends DwResultSet {
 
   @Override
   public InputStream getAsciiStream(int columnIndex) throws SQLException {
-    return super.getAsciiStream(visible(columnIndex));
+    if (fieldSize == 0) {
+      return super.getAsciiStream(visible(columnIndex));
+    }
+    String value = getString(columnIndex);
+    return value == null
+        ? null
+        : new ByteArrayInputStream(value.getBytes(StandardCharsets.US_ASCII));
   }
 
   @SuppressWarnings("deprecation")
   @Override
   public InputStream getUnicodeStream(int columnIndex) throws SQLException {
-    return super.getUnicodeStream(visible(columnIndex));
+    if (fieldSize == 0) {
+      return super.getUnicodeStream(visible(columnIndex));
+    }
+    String value = getString(columnIndex);
+    return value == null ? null : new ByteArrayInputStream(value.getBytes(StandardCharsets.UTF_8));
   }
 
   @Override
   public InputStream getBinaryStream(int columnIndex) throws SQLException {
-    return super.getBinaryStream(visible(columnIndex));
+    if (fieldSize == 0) {
+      return super.getBinaryStream(visible(columnIndex));
+    }
+    byte[] value = getBytes(columnIndex);
+    return value == null ? null : new ByteArrayInputStream(value);
   }
 
   @Override
   public String getString(String columnLabel) throws SQLException {
-    return super.getString(findColumn(columnLabel));
+    return getString(findColumn(columnLabel));
   }
 
   @Override
@@ -221,7 +272,7 @@ final class TrimmedResultSet extends DwResultSet {
 
   @Override
   public byte[] getBytes(String columnLabel) throws SQLException {
-    return super.getBytes(findColumn(columnLabel));
+    return getBytes(findColumn(columnLabel));
   }
 
   @Override
@@ -241,38 +292,42 @@ final class TrimmedResultSet extends DwResultSet {
 
   @Override
   public InputStream getAsciiStream(String columnLabel) throws SQLException {
-    return super.getAsciiStream(findColumn(columnLabel));
+    return getAsciiStream(findColumn(columnLabel));
   }
 
   @SuppressWarnings("deprecation")
   @Override
   public InputStream getUnicodeStream(String columnLabel) throws SQLException {
-    return super.getUnicodeStream(findColumn(columnLabel));
+    return getUnicodeStream(findColumn(columnLabel));
   }
 
   @Override
   public InputStream getBinaryStream(String columnLabel) throws SQLException {
-    return super.getBinaryStream(findColumn(columnLabel));
+    return getBinaryStream(findColumn(columnLabel));
   }
 
   @Override
   public Object getObject(int columnIndex) throws SQLException {
-    return super.getObject(visible(columnIndex));
+    return cut(columnIndex, super.getObject(visible(columnIndex)));
   }
 
   @Override
   public Object getObject(String columnLabel) throws SQLException {
-    return super.getObject(findColumn(columnLabel));
+    return getObject(findColumn(columnLabel));
   }
 
   @Override
   public Reader getCharacterStream(int columnIndex) throws SQLException {
-    return super.getCharacterStream(visible(columnIndex));
+    if (fieldSize == 0) {
+      return super.getCharacterStream(visible(columnIndex));
+    }
+    String value = getString(columnIndex);
+    return value == null ? null : new StringReader(value);
   }
 
   @Override
   public Reader getCharacterStream(String columnLabel) throws SQLException {
-    return super.getCharacterStream(findColumn(columnLabel));
+    return getCharacterStream(findColumn(columnLabel));
   }
 
   @Override
@@ -287,7 +342,7 @@ final class TrimmedResultSet extends DwResultSet {
 
   @Override
   public Object getObject(int columnIndex, Map<String, Class<?>> map) throws SQLException {
-    return super.getObject(visible(columnIndex), map);
+    return cut(columnIndex, super.getObject(visible(columnIndex), map));
   }
 
   @Override
@@ -312,7 +367,7 @@ final class TrimmedResultSet extends DwResultSet {
 
   @Override
   public Object getObject(String columnLabel, Map<String, Class<?>> map) throws SQLException {
-    return super.getObject(findColumn(columnLabel), map);
+    return getObject(findColumn(columnLabel), map);
   }
 
   @Override
@@ -427,11 +482,11 @@ final class TrimmedResultSet extends DwResultSet {
 
   @Override
   public <T> T getObject(int columnIndex, Class<T> type) throws SQLException {
-    return super.getObject(visible(columnIndex), type);
+    return cut(columnIndex, super.getObject(visible(columnIndex), type));
   }
 
   @Override
   public <T> T getObject(String columnLabel, Class<T> type) throws SQLException {
-    return super.getObject(findColumn(columnLabel), type);
+    return getObject(findColumn(columnLabel), type);
   }
 }

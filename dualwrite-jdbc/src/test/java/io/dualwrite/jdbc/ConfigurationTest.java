@@ -111,6 +111,28 @@ class ConfigurationTest {
     }
   }
 
+  /** Its connections would lead to the first one's databases. */
+  @Test
+  void aJournalIsSharedByTheSameSettingsOnly(@TempDir Path dir) throws SQLException {
+    PgPair pair = PgPair.shared();
+    PgPair another = PgPair.shared();
+    pair.execute(DDL);
+    Properties p = properties(pair, dir.resolve("j"));
+    writeThrough(DriverManager.getConnection("jdbc:dualwrite:", p));
+    p.setProperty("ApplicationName", "tool"); // of no consequence
+    writeThrough(DriverManager.getConnection("jdbc:dualwrite:", p));
+    Properties other = properties(another, dir.resolve("j"));
+    assertSays(
+        "dualwrite.source.url",
+        assertThrows(
+            SQLException.class, () -> DriverManager.getConnection("jdbc:dualwrite:", other)));
+    p.setProperty("user", "somebody");
+    assertSays(
+        "another user",
+        assertThrows(SQLException.class, () -> DriverManager.getConnection("jdbc:dualwrite:", p)));
+    assertEqualAfterDrain(pair, dir.resolve("j"), 2);
+  }
+
   private static void assertSays(String expected, Exception e) {
     assertTrue(e.getMessage().contains(expected), e.getMessage());
     assertFalse(e.getMessage().contains("\n"), e.getMessage());

@@ -1,9 +1,17 @@
 package io.dualwrite.jdbc;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.dualwrite.config.Setting;
+import io.dualwrite.config.Settings;
+import io.dualwrite.control.Side;
+import io.dualwrite.journal.ChronicleJournal;
+import io.dualwrite.journal.Journal;
+import io.dualwrite.journal.JournalOptions;
+import java.lang.reflect.InvocationTargetException;
+import java.lang.reflect.Proxy;
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.sql.Connection;
@@ -11,6 +19,7 @@ import java.sql.PreparedStatement;
 import java.sql.SQLException;
 import java.sql.Statement;
 import java.time.Duration;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.junit.jupiter.api.Test;
 
 /**
@@ -211,6 +220,66 @@ class MirrorFailureTest {
       f.assertEqual();
       long direct = f.counter("units.direct");
       assertTrue(direct >= 760, () -> "of 800 units went the direct way: " + direct);
+    }
+  }
+
+  /** Nothing of it stays behind: no row locks on the mirror, no number that is never settled. */
+  @Test
+  void anIntentThatFailsRollsBothSidesBack() throws SQLException {
+    try (Fixture f = Fixture.shared(DDL + "insert into t values (1, 1);")) {
+      Settings settings = f.ds.writer().settings;
+      f.ds.close();
+      AtomicBoolean fails = new AtomicBoolean();
+      Journal real =
+          ChronicleJournal.open(f.journal, JournalOptions.builder().minFreeBytes(1 << 20).build());
+      Journal journal =
+          (Journal)
+              Proxy.newProxyInstance(
+                  Journal.class.getClassLoader(),
+                  new Class<?>[] {Journal.class},
+                  (self, method, arguments) -> {
+                    if (method.getName().equals("append") && fails.getAndSet(false)) {
+                      throw new OutOfMemoryError("no memory for the intent");
+                    }
+                    try {
+                      return method.invoke(real, arguments);
+                    } catch (InvocationTargetException e) {
+                      throw e.getCause();
+                    }
+                  });
+      try (DualWriter w =
+          new DualWriter(
+              settings,
+              new Database(Side.SOURCE, settings, null),
+              new Database(Side.TARGET, settings, null),
+              journal,
+              f.journal)) {
+        Fixture.await("ready", w::ready);
+        try (DwConnection c = new DwConnection(w);
+            Statement s = c.createStatement()) {
+          for (int i = 2; w.status().counters().get("units.direct") == 0; i++) {
+            s.executeUpdate("insert into t values (" + i + ", 1)"); // until the mirror is at hand
+            assertTrue(w.drain(Duration.ofSeconds(30)), () -> "not drained: " + w.status());
+          }
+          c.setAutoCommit(false);
+          s.executeUpdate("update t set v = 2 where id = 1");
+          fails.set(true);
+          assertThrows(OutOfMemoryError.class, c::commit);
+          try (Connection t = f.pair.target()) {
+            String left =
+                "select count(*) from pg_locks where mode = 'RowExclusiveLock' and relation = 't'::regclass";
+            assertEquals("0", Fixture.value(t, left));
+          }
+          s.executeUpdate("update t set v = v + 2 where id = 1");
+          c.commit();
+        }
+        assertTrue(w.drain(Duration.ofSeconds(30)), () -> "not drained: " + w.status());
+        assertEquals(journal.nextSequence() - 1, journal.resolvedThrough());
+      }
+      f.assertEqualNow();
+      try (Connection t = f.pair.target()) {
+        assertEquals("3", Fixture.value(t, "select v from t where id = 1"));
+      }
     }
   }
 

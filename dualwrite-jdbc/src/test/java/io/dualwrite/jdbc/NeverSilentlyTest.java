@@ -203,6 +203,30 @@ class NeverSilentlyTest {
     }
   }
 
+  /** The server would undo what we do not know of: in a transaction that has failed, too. */
+  @Test
+  void whatIsNotUnderstoodOfATransactionIsRefused() throws SQLException {
+    try (Fixture f = Fixture.shared("create table t(id int primary key)").ready();
+        Connection c = f.connect();
+        Statement s = c.createStatement()) {
+      c.setAutoCommit(false);
+      s.execute("savepoint a");
+      s.executeUpdate("insert into t values (1)");
+      assertThrows(
+          SQLFeatureNotSupportedException.class,
+          () -> s.execute("rollback to U&\"!0061\" uescape '!'"));
+      SQLException wrong = assertThrows(SQLException.class, () -> s.execute("rollback to"));
+      assertEquals("42601", wrong.getSQLState());
+      assertThrows(
+          SQLFeatureNotSupportedException.class,
+          () -> s.execute("rollback to U&\"#0061\" uescape '#'"));
+      s.execute("rollback to a");
+      s.executeUpdate("insert into t values (2)");
+      c.commit();
+      f.assertEqual();
+    }
+  }
+
   @Test
   void primaryOnlyByPolicyIsCounted() throws SQLException {
     try (Fixture f = Fixture.shared("create table t(id int primary key, v int)")) {

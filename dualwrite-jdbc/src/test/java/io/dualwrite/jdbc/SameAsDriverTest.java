@@ -25,6 +25,8 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestFactory;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.postgresql.util.PGobject;
 
 /**
@@ -170,6 +172,60 @@ class SameAsDriverTest {
           }
         }
       }
+    }
+  }
+
+  /** What read only means is an option of the driver's. */
+  @ParameterizedTest
+  @ValueSource(strings = {"ignore", "always"})
+  void readOnlyConnections(String mode) throws SQLException {
+    Named n =
+        new Named(
+            mode,
+            (c, seen) -> {
+              try (Statement s = c.createStatement()) {
+                for (boolean autoCommit : new boolean[] {true, false, true}) {
+                  c.setAutoCommit(autoCommit);
+                  c.setReadOnly(true);
+                  int id = autoCommit ? 400 : 401;
+                  try {
+                    seen.add(s.executeUpdate("insert into parent values (" + id + ", 1)"));
+                  } catch (SQLException e) {
+                    error(e, seen);
+                  }
+                  seen.add(c.isReadOnly());
+                  if (!autoCommit) {
+                    c.rollback();
+                    continue;
+                  }
+                  s.addBatch("select 1");
+                  s.addBatch("commit");
+                  s.addBatch("update parent set v = v + 1");
+                  try {
+                    seen.add(Arrays.toString(s.executeBatch()));
+                  } catch (SQLException e) {
+                    error(e, seen);
+                  }
+                }
+                c.setReadOnly(false);
+                seen.add(s.executeUpdate("insert into parent values (402, 1)"));
+              }
+            });
+    String option = "?readOnlyMode=" + mode;
+    try (Fixture f = Fixture.shared(DDL);
+        io.dualwrite.embedded.PgPair other = io.dualwrite.embedded.PgPair.shared()) {
+      other.executeSource(DDL);
+      f.open(b -> b.source(f.pair.sourceUrl() + option, "postgres", "postgres")).ready();
+      List<Object> expected = new ArrayList<>();
+      List<Object> actual = new ArrayList<>();
+      try (Connection a =
+              DriverManager.getConnection(
+                  other.sourceUrl() + option, other.sourceServer().user(), "postgres");
+          Connection b = f.connect()) {
+        observe(a, n, expected);
+        observe(b, n, actual);
+      }
+      assertEquals(expected, actual);
       f.assertEqual();
     }
   }
@@ -287,6 +343,59 @@ class SameAsDriverTest {
             seen.add(s.getMoreResults() + " " + s.getUpdateCount());
           }
         });
+  }
+
+  /**
+   * A batch in autocommit, in which {@code insert n} stands for a parent with that number from the
+   * first on; and what there is of them afterwards.
+   */
+  private void control(int first, String... entries) {
+    add(
+        "batch: " + String.join(" | ", entries),
+        (c, seen) -> {
+          try (Statement s = c.createStatement()) {
+            batch(s, seen, first, entries);
+            s.execute("commit"); // of what a BEGIN has left open
+          }
+        });
+  }
+
+  private static void batch(Statement s, List<Object> seen, int first, String... entries)
+      throws SQLException {
+    for (String e : entries) {
+      s.addBatch(e.replaceAll("insert (\\d)", "insert into parent values (" + first + " + $1, 1)"));
+    }
+    try {
+      seen.add(Arrays.toString(s.executeBatch()));
+    } catch (SQLException e) {
+      error(e, seen);
+    }
+    try (ResultSet r =
+        s.executeQuery("select id from parent where id >= " + first + " order by id")) {
+      rows(r, seen);
+    } catch (SQLException e) {
+      error(e, seen);
+    }
+  }
+
+  private static String text(java.io.Reader r) throws SQLException {
+    StringBuilder all = new StringBuilder();
+    try (r) {
+      for (int c = r.read(); c >= 0; c = r.read()) {
+        all.append((char) c);
+      }
+    } catch (java.io.IOException e) {
+      throw new SQLException(e);
+    }
+    return all.toString();
+  }
+
+  private static int bytes(java.io.InputStream in) throws SQLException {
+    try (in) {
+      return in.readAllBytes().length;
+    } catch (java.io.IOException e) {
+      throw new SQLException(e);
+    }
   }
 
   private void define() {
@@ -840,6 +949,202 @@ class SameAsDriverTest {
             }
           }
         });
+    // batches with transaction control
+    control(200, "insert 1", "commit", "insert 1");
+    control(210, "insert 1", "rollback", "insert 2");
+    control(220, "begin", "insert 1", "commit");
+    control(230, "begin", "insert 1", "rollback", "insert 2");
+    control(240, "insert 1", "begin", "insert 2");
+    control(250, "insert 1", "begin", "insert 1");
+    control(260, "begin", "insert 1", "commit", "insert 2", "insert 2");
+    control(270, "begin", "insert 1", "commit and chain", "insert 2", "rollback", "insert 3");
+    control(280, "insert 1", "commit and chain", "insert 2");
+    control(290, "insert 1", "begin isolation level serializable", "insert 2");
+    add(
+        "batch that ends the transaction before it",
+        (c, seen) -> {
+          try (Statement s = c.createStatement()) {
+            s.execute("begin");
+            s.executeUpdate("insert into parent values (320, 1)");
+            batch(s, seen, 320, "insert 1", "commit", "insert 2", "insert 2");
+            s.execute("begin");
+            s.executeUpdate("insert into parent values (323, 1)");
+            batch(s, seen, 320, "insert 4", "rollback", "insert 5");
+          }
+        });
+    // limits
+    add(
+        "field size",
+        (c, seen) -> {
+          String long1 = "a long name".repeat(20);
+          for (int size : new int[] {30, 1}) {
+            try (Statement s = c.createStatement()) {
+              s.setMaxFieldSize(size);
+              seen.add(s.executeUpdate("insert into odd(\"Key\") values (" + (50 + size) + ")"));
+              seen.add(
+                  s.executeUpdate(
+                      "update odd set \"select\" = repeat('a long text', 20) where \"Key\" > 50"));
+              try (ResultSet r =
+                  s.executeQuery(
+                      "update odd set b = convert_to(\"select\", 'UTF8'), j = to_jsonb(\"select\") where \"Key\" > 50 returning \"Key\", \"select\", b, j")) {
+                while (r.next()) {
+                  seen.add(r.getString(1) + r.getString(2) + r.getString("select"));
+                  seen.add(r.getObject(2) + " " + r.getObject("select"));
+                  seen.add(r.getObject(2, String.class) + r.getBytes("b").length);
+                  seen.add(r.getBytes(3).length + " " + ((byte[]) r.getObject(3)).length);
+                  seen.add(r.getString(4) + r.getObject(4) + r.wasNull());
+                  seen.add(text(r.getCharacterStream(2)) + text(r.getCharacterStream("select")));
+                  seen.add(bytes(r.getBinaryStream(3)) + " " + bytes(r.getAsciiStream(2)));
+                }
+              }
+            }
+            try (PreparedStatement s =
+                c.prepareStatement(
+                    "update odd set \"select\" = ? where \"Key\" > ?",
+                    Statement.RETURN_GENERATED_KEYS)) {
+              s.setMaxFieldSize(size);
+              s.setString(1, long1);
+              s.setInt(2, 50);
+              seen.add(s.executeUpdate());
+              try (ResultSet r = s.getGeneratedKeys()) {
+                while (r.next()) {
+                  seen.add(r.getString("select") + r.getMetaData().getColumnLabel(2));
+                }
+              }
+              s.addBatch();
+              seen.add(Arrays.toString(s.executeBatch()));
+              try (ResultSet r = s.getGeneratedKeys()) {
+                while (r.next()) {
+                  seen.add(r.getString("select"));
+                }
+              }
+            }
+            try (PreparedStatement s =
+                c.prepareStatement("update odd set \"select\" = ? where \"Key\" > ?")) {
+              s.setMaxFieldSize(size);
+              s.setString(1, long1 + "!");
+              s.setInt(2, 50);
+              s.addBatch();
+              s.addBatch();
+              seen.add(Arrays.toString(s.executeBatch()));
+              seen.add(s.executeUpdate());
+            }
+            try (Statement s = c.createStatement()) {
+              s.setMaxFieldSize(size);
+              s.setMaxRows(1);
+              try (ResultSet r =
+                  s.executeQuery("update odd set p = 1 where \"Key\" > 50 returning \"select\"")) {
+                rows(r, seen);
+              } catch (SQLException e) {
+                error(e, seen);
+              }
+            }
+          }
+        });
+    add(
+        "limit of rows for a WITH that writes",
+        (c, seen) -> {
+          try (Statement s = c.createStatement()) {
+            s.setMaxRows(1);
+            try (ResultSet r =
+                s.executeQuery(
+                    "with x as (update item set n = n + 1 returning id, n) select * from x order by 1")) {
+              rows(r, seen);
+            }
+          }
+        });
+    add(
+        "read only is for transactions",
+        (c, seen) -> {
+          c.setReadOnly(true);
+          try (Statement s = c.createStatement()) {
+            seen.add(s.executeUpdate("insert into parent values (330, 1)"));
+            s.addBatch("insert into parent values (331, 1)");
+            s.addBatch("update parent set v = 2 where id = 331");
+            seen.add(Arrays.toString(s.executeBatch()));
+            s.execute("begin");
+            seen.add(c.isReadOnly());
+            seen.add(s.executeUpdate("insert into parent values (332, 1)"));
+            c.setAutoCommit(false); // goes on
+            seen.add(s.executeUpdate("insert into parent values (333, 1)"));
+            c.commit();
+            try {
+              s.executeUpdate("insert into parent values (334, 1)");
+            } catch (SQLException e) {
+              error(e, seen);
+            }
+            c.rollback();
+            c.setAutoCommit(true);
+            seen.add(c.isReadOnly() + " " + c.getMetaData().isReadOnly());
+            seen.add(s.executeUpdate("insert into parent values (335, 1)"));
+            c.setReadOnly(false);
+            c.setAutoCommit(false);
+            seen.add(s.executeUpdate("insert into parent values (336, 1)"));
+            c.commit();
+            c.setReadOnly(true);
+            seen.add(c.isReadOnly());
+            try {
+              s.executeUpdate("insert into parent values (337, 1)");
+            } catch (SQLException e) {
+              error(e, seen);
+            }
+            try {
+              c.setReadOnly(false);
+            } catch (SQLException e) {
+              error(e, seen);
+            }
+            c.rollback();
+            c.setAutoCommit(true);
+            seen.add(s.executeUpdate("insert into parent values (338, 1)"));
+          }
+        });
+    add(
+        "a savepoint named savepoint",
+        (c, seen) -> {
+          c.setAutoCommit(false);
+          try (Statement s = c.createStatement()) {
+            s.execute("savepoint savepoint");
+            s.executeUpdate("insert into parent values (340, 1)");
+            s.execute("rollback to savepoint");
+            s.executeUpdate("insert into parent values (341, 1)");
+            s.execute("rollback to savepoint savepoint");
+            s.executeUpdate("insert into parent values (342, 1)");
+            s.execute("release savepoint");
+          }
+          c.commit();
+          c.setAutoCommit(true);
+        });
+    for (String end : new String[] {"rollback and chain", "commit and chain"}) {
+      add(
+          end + " after an error",
+          (c, seen) -> {
+            c.setTransactionIsolation(Connection.TRANSACTION_SERIALIZABLE);
+            for (String begin : new String[] {"", "begin isolation level repeatable read"}) {
+              c.setAutoCommit(!begin.isEmpty());
+              try (Statement s = c.createStatement()) {
+                s.execute(begin);
+                s.executeUpdate("insert into parent values (350, 1)");
+                try {
+                  s.execute("select 1 / 0");
+                } catch (SQLException e) {
+                  error(e, seen);
+                }
+                try {
+                  s.execute(end);
+                } catch (SQLException e) {
+                  error(e, seen);
+                  s.execute("rollback");
+                }
+                try (ResultSet r = s.executeQuery("show transaction_isolation")) {
+                  rows(r, seen);
+                }
+                s.executeUpdate("insert into parent values (351, 1) on conflict do nothing");
+                s.execute("commit");
+              }
+            }
+            c.setAutoCommit(true);
+          });
+    }
     // reads
     statement("select", "select id, name from item order by id");
     statement("select function", "select length('abc'), now() is not null as x");
