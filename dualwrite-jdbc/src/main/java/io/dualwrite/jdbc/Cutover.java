@@ -53,16 +53,24 @@ final class Cutover {
     if ((old.roles().primary() == Side.TARGET) != back) {
       throw refuse("the " + old.roles().primary() + " is primary already");
     }
+    nothingSuspect();
     checks(old);
     // most of what is pending is worked off before anybody has to wait
     if (!writer.drain(CATCH_UP)) {
+      nothingSuspect(); // parked units keep it from being drained
       throw refuse(
           writer.journal.pendingCount()
               + " units of work are still pending after "
               + CATCH_UP.toSeconds()
               + " s; see status");
     }
+    nothingSuspect();
     steps.add("checked: nothing suspect, nothing parked, backfill complete, caught up");
+    // what is made equal meanwhile would be made so in the direction of before
+    return writer.withoutHealing(deadline, () -> exchange(old));
+  }
+
+  private CutoverReport exchange(Epoch old) throws SQLException {
     long start = System.nanoTime();
     long drained = 0;
     int sequences = 0;
@@ -84,6 +92,8 @@ final class Cutover {
                 + deadline.toMillis()
                 + " ms; the roles stay as they are");
       }
+      // transactions that were open until now, and the drain itself, may have opened some
+      nothingSuspect();
       steps.add("paused and drained " + drained + " units of work");
       try (Connection from = old.primary().engine();
           Connection to = old.mirror().engine()) {
@@ -143,7 +153,7 @@ final class Cutover {
     }
   }
 
-  private void checks(Epoch old) throws SQLException {
+  private void nothingSuspect() throws SQLException {
     List<Suspect> suspects = writer.journal.suspects();
     if (!suspects.isEmpty()) {
       throw refuse(
@@ -157,6 +167,9 @@ final class Cutover {
       throw refuse(
           "unit of work " + parked.get(0).sequence() + " is parked: " + parked.get(0).error());
     }
+  }
+
+  private void checks(Epoch old) throws SQLException {
     try (Connection m = old.mirror().engine();
         Statement s = m.createStatement()) {
       boolean tasks;

@@ -1098,6 +1098,11 @@ final class DualWriter implements AutoCloseable {
     return healer.run();
   }
 
+  /** See {@link Healer#without}. */
+  <T> T withoutHealing(Duration patience, Healer.Exchange<T> work) throws SQLException {
+    return healer.without(patience, work);
+  }
+
   /** The roles exchanged: called by {@link Cutover} with the gate shut and everything drained. */
   void flip() throws SQLException {
     Epoch old = now();

@@ -17,9 +17,12 @@ import java.sql.Statement;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
@@ -281,6 +284,63 @@ class CutoverTest {
       assertEquals(1, f.ds.status().suspects().size());
       SQLException e = assertThrows(SQLException.class, () -> f.ds.cutover(Duration.ofSeconds(5)));
       assertTrue(e.getMessage().contains("suspect"), e.getMessage());
+    }
+  }
+
+  @Test
+  void refusedIfSomethingBecomesSuspectDuringThePause() throws Exception {
+    try (Fixture f = Fixture.shared("create table k(n int)")) {
+      f.open(b -> b.set(Setting.RECONCILE, "manual").mirror("async")).ready();
+      f.execute("insert into k select g from generate_series(1, 5) g");
+      f.assertDrained();
+      ExecutorService thread = Executors.newSingleThreadExecutor();
+      try (Connection c = f.connect();
+          Statement s = c.createStatement()) {
+        c.setAutoCommit(false);
+        s.execute("truncate k");
+        Future<CutoverReport> cutover = thread.submit(() -> f.ds.cutover(Duration.ofSeconds(30)));
+        Fixture.await("the pause", () -> f.ds.writer().gate.isShut());
+        c.commit();
+        ExecutionException e = assertThrows(ExecutionException.class, cutover::get);
+        assertTrue(e.getMessage().contains("is suspect"), e.getMessage());
+      }
+      thread.shutdown();
+      assertEquals(Side.SOURCE, f.ds.status().roles().primary());
+      assertEquals(1, f.ds.reconcile());
+      assertEquals(0, count(f, "select count(*) from k"));
+      f.assertEqual();
+    }
+  }
+
+  @Test
+  void waitsForWhatIsBeingMadeEqualAndRefusesIfThatTakesTooLong() throws Exception {
+    try (Fixture f = Fixture.shared(DDL)) {
+      f.open(b -> b.set(Setting.RECONCILE, "manual")).ready();
+      CountDownLatch held = new CountDownLatch(1);
+      CountDownLatch done = new CountDownLatch(1);
+      ExecutorService thread = Executors.newSingleThreadExecutor();
+      Future<Object> healing =
+          thread.submit(
+              () ->
+                  f.ds
+                      .writer()
+                      .withoutHealing(
+                          Duration.ofSeconds(1),
+                          () -> {
+                            held.countDown();
+                            try {
+                              return done.await(60, TimeUnit.SECONDS);
+                            } catch (InterruptedException e) {
+                              throw new SQLException(e);
+                            }
+                          }));
+      held.await();
+      SQLException e = assertThrows(SQLException.class, () -> f.ds.cutover(Duration.ofMillis(200)));
+      assertTrue(e.getMessage().contains("being made equal"), e.getMessage());
+      done.countDown();
+      healing.get();
+      thread.shutdown();
+      assertEquals(Side.TARGET, f.ds.cutover(Duration.ofSeconds(10)).roles().primary());
     }
   }
 
