@@ -85,8 +85,7 @@ final class Cutover {
       }
       drained = writer.journal.pendingCount();
       old.convergence().liftRate(true); // the application waits: there is no load to be spared
-      Duration left = deadline.minusNanos(System.nanoTime() - start);
-      if (left.isNegative() || !writer.drain(left)) {
+      if (!writer.drain(left(start))) {
         throw refuse(
             "the journal was not drained within "
                 + deadline.toMillis()
@@ -95,21 +94,27 @@ final class Cutover {
       // transactions that were open until now, and the drain itself, may have opened some
       nothingSuspect();
       steps.add("paused and drained " + drained + " units of work");
-      try (Connection from = old.primary().engine();
-          Connection to = old.mirror().engine()) {
-        sequences = sequences(from, to);
-      }
-      steps.add("set " + sequences + " sequences on the " + old.roles().mirror());
-      exchangeTriggers(old);
-      boolean flipped = false;
-      try {
-        writer.flip();
-        flipped = true;
-      } finally {
-        if (!flipped) {
-          exchangeTriggersBack(old);
+      try (Connection source = writer.source().engine();
+          Connection target = writer.target().engine()) {
+        boolean forth = old.roles().primary() == Side.SOURCE;
+        Connection from = forth ? source : target;
+        Connection to = forth ? target : source;
+        begin(source, start);
+        begin(target, start);
+        try {
+          writer.holdControlRow(target);
+          sequences = sequences(from, to, start);
+          steps.add("set " + sequences + " sequences on the " + old.roles().mirror());
+          exchangeTriggers(from, to, start);
+          left(start);
+          writer.flip(source, target);
+        } catch (SQLException e) {
+          throw inTime(e, start);
+        } finally {
+          end(source);
+          end(target);
+          writer.catalogChanged(); // what was known of triggers is from before the exchange
         }
-        writer.catalogChanged(); // what was known of triggers is from before the exchange
       }
     } finally {
       old.convergence().liftRate(false);
@@ -125,31 +130,71 @@ final class Cutover {
     return new CutoverReport(writer.now().roles(), pause, drained, sequences, steps);
   }
 
-  /**
-   * Rule 6: triggers fire on the primary only. Those of the old primary go off before the flip;
-   * nobody writes meanwhile.
-   */
-  private void exchangeTriggers(Epoch old) throws SQLException {
-    try (Connection from = old.primary().engine()) {
-      DualWriter.triggersOff(from);
+  /** What is left of the time that transactions may be held back. */
+  private Duration left(long start) throws SQLException {
+    Duration left = deadline.minusNanos(System.nanoTime() - start);
+    if (left.toMillis() <= 0) {
+      throw late();
     }
-    int n;
-    try (Connection to = old.mirror().engine()) {
-      n = DualWriter.triggersOn(to);
-    } catch (SQLException e) {
-      exchangeTriggersBack(old);
-      throw e;
+    return left;
+  }
+
+  private SQLException late() {
+    return refuse(
+        "it could not be done within " + deadline.toMillis() + " ms; the roles stay as they are");
+  }
+
+  /** A statement that waited for a lock until the time was over says so in other words. */
+  private SQLException inTime(SQLException e, long start) {
+    boolean waited = "55P03".equals(e.getSQLState()) || "57014".equals(e.getSQLState());
+    if (!waited || System.nanoTime() - start < deadline.toNanos() / 2) {
+      return e;
     }
-    if (n > 0) {
-      steps.add("switched " + n + " triggers and rules on on the " + old.roles().mirror());
+    SQLException late = late();
+    late.initCause(e);
+    return late;
+  }
+
+  /** One transaction on each side: before they commit, nothing has changed on either. */
+  private void begin(Connection c, long start) throws SQLException {
+    c.setAutoCommit(false);
+    bound(c, start);
+  }
+
+  /** VACUUM, or an index that is built, may have what the exchange waits for. */
+  private void bound(Connection c, long start) throws SQLException {
+    long millis = left(start).toMillis();
+    try (Statement s = c.createStatement()) {
+      s.execute(
+          "set local lock_timeout = "
+              + millis
+              + "; set local statement_timeout = "
+              + millis
+              + "; set local idle_in_transaction_session_timeout = "
+              + (millis + 10_000));
     }
   }
 
-  private static void exchangeTriggersBack(Epoch old) throws SQLException {
-    try (Connection from = old.primary().engine();
-        Connection to = old.mirror().engine()) {
-      DualWriter.triggersOn(from);
-      DualWriter.triggersOff(to);
+  private static void end(Connection c) {
+    try {
+      c.rollback(); // nothing, if it has committed
+      c.setAutoCommit(true);
+    } catch (SQLException e) {
+      // broken: the server rolls back
+    }
+  }
+
+  /**
+   * Rule 6: triggers fire on the primary only. Those of the old primary go off, those of the new
+   * one on, with the transactions that exchange the roles.
+   */
+  private void exchangeTriggers(Connection from, Connection to, long start) throws SQLException {
+    bound(to, start);
+    int n = DualWriter.enableTriggers(to);
+    bound(from, start);
+    DualWriter.disableTriggers(from);
+    if (n > 0) {
+      steps.add("switched " + n + " triggers and rules on on the new primary");
     }
   }
 
@@ -223,7 +268,7 @@ final class Cutover {
   /**
    * Sets every sequence of the new primary past the old one's. Nobody draws from either meanwhile.
    */
-  private static int sequences(Connection from, Connection to) throws SQLException {
+  private int sequences(Connection from, Connection to, long start) throws SQLException {
     record Sequence(TableName name, BigDecimal value, boolean called, boolean rising) {}
     List<Sequence> all = new ArrayList<>();
     List<TableName> names = new ArrayList<>();
@@ -237,6 +282,7 @@ final class Cutover {
       }
     }
     for (TableName n : names) {
+      left(start);
       try (Statement s = from.createStatement();
           ResultSet r =
               s.executeQuery(
@@ -252,6 +298,7 @@ final class Cutover {
     }
     int set = 0;
     for (Sequence q : all) {
+      left(start);
       try (PreparedStatement s =
           to.prepareStatement(
               "select pg_catalog.setval(to_regclass(?)::regclass, ?, ?) from "

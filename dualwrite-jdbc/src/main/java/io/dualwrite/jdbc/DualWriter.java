@@ -57,6 +57,7 @@ import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantLock;
@@ -92,6 +93,7 @@ final class DualWriter implements AutoCloseable {
 
   private static final Logger log = LoggerFactory.getLogger(DualWriter.class);
   private static final Duration CATALOG_RETRY = Duration.ofSeconds(2);
+  private static final Duration PREPARED = Duration.ofSeconds(30);
 
   final Settings settings;
   final SqlCache texts;
@@ -128,6 +130,14 @@ final class DualWriter implements AutoCloseable {
 
   /** Whether the mirror has the control schema, and no triggers that fire. */
   private volatile boolean prepared;
+
+  /** Whether the replayer of these roles runs. */
+  private final AtomicBoolean started = new AtomicBoolean();
+
+  /** The roles whose primary has been looked at: see {@link #preparePrimary}. */
+  private volatile Roles servable;
+
+  private final ReentrantLock preparing = new ReentrantLock();
 
   private volatile Map<TableName, Boolean> sameOnBoth = Map.of();
   private volatile boolean closed;
@@ -845,33 +855,69 @@ final class DualWriter implements AutoCloseable {
   // ---- the mirror, prepared in the background
 
   /**
+   * Whether the primary of these roles may be written to: once, before anything is, those of its
+   * triggers are switched on that a process left off which died, or was cut off, in a cutover.
+   */
+  private void preparePrimary(Epoch e, Connection primary) throws SQLException {
+    if (e.roles().equals(servable)) {
+      return;
+    }
+    preparing.lock();
+    try {
+      if (!e.roles().equals(servable)) {
+        triggersOn(primary);
+        servable = e.roles();
+      }
+    } finally {
+      preparing.unlock();
+    }
+  }
+
+  /** A connection to the primary, for the application. */
+  Connection connect(Epoch e) throws SQLException {
+    Connection c = e.primary().primary(loginTimeout);
+    try {
+      preparePrimary(e, c);
+      return c;
+    } catch (SQLException | RuntimeException x) {
+      c.close();
+      throw x;
+    }
+  }
+
+  /**
    * As soon as both databases can be reached: compares the catalogs and, once writes are captured,
    * installs the control schema and starts the replayer.
    */
   private void prepareMirror() {
     boolean told = false;
-    boolean started = false;
     while (!closed) {
-      if (started && compared) {
+      if (ready() && now().roles().equals(servable)) {
         LockSupport.park(this);
         continue;
       }
-      try (Connection t = target.engine();
-          Connection s = source.engine()) {
+      try {
+        Epoch e = now();
+        if (!e.roles().equals(servable)) { // whether or not the mirror can be reached
+          try (Connection c = e.primary().engine()) {
+            preparePrimary(e, c);
+          }
+        }
         if (!compared) {
-          compare(s, t);
+          try (Connection t = target.engine();
+              Connection s = source.engine()) {
+            compare(s, t);
+          }
         }
-        if (!started && now().capturing()) {
-          Connection mirror = now().roles().primary() == Side.SOURCE ? t : s;
-          // a process that died in a cutover may have left them off
-          triggersOn(mirror == t ? s : t);
-          ControlSchema.install(mirror);
-          triggersOff(mirror);
-          prepared = true;
-          now().replayer().start();
-          started = true;
-          continue;
+        changing.lock(); // the roles stay as they are meanwhile
+        try {
+          if (!prepared && now().capturing()) {
+            prepareMirror(now());
+          }
+        } finally {
+          changing.unlock();
         }
+        continue;
       } catch (SQLException | RuntimeException e) {
         if (!told && !closed) {
           log.warn(
@@ -883,8 +929,34 @@ final class DualWriter implements AutoCloseable {
     }
   }
 
-  /** Rule 6: those that were switched off while this side was the mirror. */
-  static int triggersOn(Connection primary) throws SQLException {
+  private void prepareMirror(Epoch e) throws SQLException {
+    try (Connection mirror = e.mirror().engine()) {
+      ControlSchema.install(mirror);
+      triggersOff(mirror);
+    }
+    prepared = true;
+    if (!started.getAndSet(true)) {
+      e.replayer().start();
+    }
+  }
+
+  /** Waits until the mirror can be written to; false if it could not in time. */
+  boolean awaitPrepared(Duration timeout) {
+    long end = System.nanoTime() + timeout.toNanos();
+    while (!prepared) {
+      if (System.nanoTime() - end > 0 || Thread.currentThread().isInterrupted()) {
+        return false;
+      }
+      LockSupport.parkNanos(this, TimeUnit.MILLISECONDS.toNanos(10));
+    }
+    return true;
+  }
+
+  /**
+   * Rule 6: those that were switched off while this side was the mirror, in the connection's
+   * transaction.
+   */
+  static int enableTriggers(Connection primary) throws SQLException {
     try (Statement s = primary.createStatement();
         ResultSet r =
             s.executeQuery("select to_regclass('dualwrite.disabled_trigger') is not null")) {
@@ -893,36 +965,57 @@ final class DualWriter implements AutoCloseable {
         return 0;
       }
     }
+    return Triggers.enableAll(primary);
+  }
+
+  private static void triggersOn(Connection primary) throws SQLException {
+    boolean auto = primary.getAutoCommit();
     primary.setAutoCommit(false);
     try {
-      int n = Triggers.enableAll(primary);
+      try (Statement s = primary.createStatement()) {
+        s.execute("set local lock_timeout = '10s'"); // the application waits
+      }
+      int n = enableTriggers(primary);
       primary.commit();
-      return n;
+      if (n > 0) {
+        log.info("{} triggers and rules of the primary, which were off, are switched on", n);
+      }
     } catch (SQLException e) {
       primary.rollback();
       throw e;
     } finally {
-      primary.setAutoCommit(true);
+      primary.setAutoCommit(auto);
     }
   }
 
-  /** Rule 6: on the mirror, triggers would do again what they did on the primary. */
-  static void triggersOff(Connection mirror) throws SQLException {
-    mirror.setAutoCommit(false);
+  /**
+   * Rule 6: on the mirror, triggers would do again what they did on the primary. In the
+   * connection's transaction.
+   */
+  static int disableTriggers(Connection mirror) throws SQLException {
     try {
-      int n = Triggers.disableAll(mirror);
-      mirror.commit();
-      if (n > 0) {
-        log.info("{} triggers and rules are switched off while this side is the mirror", n);
-      }
+      return Triggers.disableAll(mirror);
     } catch (SQLException e) {
-      mirror.rollback();
       throw new SQLException(
           "the mirror's triggers would fire for mirrored rows and cannot be switched off by this role ("
               + e.getMessage()
               + "); let it own the tables, or ALTER TABLE … DISABLE TRIGGER USER there",
           e.getSQLState(),
           e);
+    }
+  }
+
+  private static void triggersOff(Connection mirror) throws SQLException {
+    mirror.setAutoCommit(false);
+    try {
+      int n = disableTriggers(mirror);
+      mirror.commit();
+      if (n > 0) {
+        log.info("{} triggers and rules are switched off while this side is the mirror", n);
+      }
+    } catch (SQLException e) {
+      mirror.rollback();
+      throw e;
     } finally {
       mirror.setAutoCommit(true);
     }
@@ -1056,6 +1149,15 @@ final class DualWriter implements AutoCloseable {
 
   /** Exchanges the roles. See {@link Cutover}. */
   CutoverReport cutover(Duration deadline, boolean back) throws SQLException {
+    if (now().capturing() && !awaitPrepared(PREPARED)) {
+      throw new SQLException(
+          "no change of roles: the "
+              + now().roles().mirror()
+              + " has not been ready for writes within "
+              + PREPARED.toSeconds()
+              + " s; see the log",
+          "55000");
+    }
     changing.lock();
     try {
       return new Cutover(this, deadline, back).run();
@@ -1103,33 +1205,67 @@ final class DualWriter implements AutoCloseable {
     return healer.without(patience, work);
   }
 
-  /** The roles exchanged: called by {@link Cutover} with the gate shut and everything drained. */
-  void flip() throws SQLException {
+  /** One cutover at a time, of all processes. */
+  void holdControlRow(Connection target) throws SQLException {
+    long there;
+    try (Statement s = target.createStatement();
+        ResultSet r = s.executeQuery("select epoch from dualwrite.control for update")) {
+      there = r.next() ? r.getLong(1) : -1;
+    }
+    if (there != now().roles().epoch()) {
+      throw exchangedElsewhere();
+    }
+  }
+
+  private static SQLException exchangedElsewhere() {
+    return new SQLException(
+        "no change of roles: another process has exchanged the roles meanwhile; restart this one",
+        "55000");
+  }
+
+  /**
+   * The roles exchanged: called by {@link Cutover} with the gate shut and everything drained, with
+   * the transactions that switch the triggers. That of the target has the control row, whose word
+   * holds: up to its commit nothing has changed.
+   */
+  void flip(Connection source, Connection target) throws SQLException {
     Epoch old = now();
     Roles roles = old.roles().flipped();
     Phase phase = roles.primary() == Side.TARGET ? Phase.TARGET_PRIMARY : Phase.DUAL_WRITE;
-    flipControlRow(old.roles(), roles, phase);
+    flipControlRow(target, old.roles(), roles, phase);
+    MirrorWriter.commit(target);
     writeRoles(roles);
+    boolean both = true;
+    try {
+      MirrorWriter.commit(source);
+    } catch (SQLException e) {
+      both = false;
+      log.warn("the triggers of the source are switched as soon as it answers: {}", e.getMessage());
+    }
     Epoch next = epoch(roles, phase);
-    next.replayer().start();
+    // else, before anything is written to that side
+    servable = both || roles.primary() == Side.TARGET ? roles : null;
+    prepared = both || roles.primary() == Side.SOURCE;
+    started.set(prepared);
+    if (prepared) {
+      next.replayer().start();
+    }
     epoch = next;
     old.replayer().close();
+    LockSupport.unpark(checker);
   }
 
   /** RESUME_BY_WORD: the control row is changed by compare-and-set, and its word holds. */
-  private void flipControlRow(Roles from, Roles to, Phase phase) throws SQLException {
-    try (Connection c = target.engine()) {
-      c.setAutoCommit(true);
-      try (PreparedStatement s =
-          c.prepareStatement(
-              "update dualwrite.control set epoch = ?, phase = ?, changed = now() where epoch = ?")) {
-        s.setLong(1, to.epoch());
-        s.setString(2, phase.toString());
-        s.setLong(3, from.epoch());
-        if (s.executeUpdate() != 1) {
-          throw new SQLException(
-              "another process has exchanged the roles meanwhile; restart this one", "55000");
-        }
+  private static void flipControlRow(Connection target, Roles from, Roles to, Phase phase)
+      throws SQLException {
+    try (PreparedStatement s =
+        target.prepareStatement(
+            "update dualwrite.control set epoch = ?, phase = ?, changed = now() where epoch = ?")) {
+      s.setLong(1, to.epoch());
+      s.setString(2, phase.toString());
+      s.setLong(3, from.epoch());
+      if (s.executeUpdate() != 1) {
+        throw exchangedElsewhere();
       }
     }
   }

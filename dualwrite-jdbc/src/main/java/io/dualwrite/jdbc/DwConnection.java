@@ -145,7 +145,7 @@ final class DwConnection extends ForwardingConnection {
   }
 
   private void connect(Epoch to) throws SQLException {
-    raw = to.primary().primary(writer.loginTimeout);
+    raw = writer.connect(to);
     driver = raw.unwrap(BaseConnection.class);
     clock = new Parameters.Clock(driver);
     rawEpoch = to.roles().epoch();
