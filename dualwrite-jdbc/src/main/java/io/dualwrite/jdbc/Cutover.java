@@ -231,6 +231,7 @@ final class Cutover {
           }
         }
       }
+      noOtherWriter(m);
       alike(old, m);
       // from the flip on this side is primary and the other is mirror: keyless rows need their
       // markers there
@@ -242,6 +243,37 @@ final class Cutover {
                 + old.roles().primary()
                 + ", which is mirror afterwards: "
                 + e.getMessage());
+      }
+    }
+  }
+
+  /**
+   * DEAD_JOURNAL: what another writer's journal still holds would be missing on the new primary,
+   * and one that runs would go on writing to the old.
+   */
+  private void noOtherWriter(Connection mirror) throws SQLException {
+    try (PreparedStatement s =
+        mirror.prepareStatement(
+            "select writer::text, host, pending, heartbeat > now() - interval '15 s',"
+                + " date_trunc('second', heartbeat)::text from dualwrite.writer"
+                + " where writer <> ?::text::uuid and not goodbye and (pending > 0 or heartbeat > now() - interval '15 s')"
+                + " order by heartbeat desc limit 1")) {
+      s.setString(1, writer.journal.writer().toString());
+      try (ResultSet r = s.executeQuery()) {
+        if (!r.next()) {
+          return;
+        }
+        String who = "the writer " + r.getString(1) + " on host " + r.getString(2);
+        throw refuse(
+            r.getBoolean(4)
+                ? who + " is running; the roles are exchanged by one process: stop the others first"
+                : who
+                    + " had "
+                    + r.getLong(3)
+                    + " units of work pending when it was heard of last, at "
+                    + r.getString(5)
+                    + "; run 'dualwrite journal replay' on its journal. If that is lost, run 'dualwrite verify --repair', then delete its row from dualwrite.writer on the "
+                    + writer.now().roles().mirror());
       }
     }
   }

@@ -9,9 +9,11 @@ import io.dualwrite.catalog.TableName;
 import io.dualwrite.config.Setting;
 import io.dualwrite.config.Settings;
 import io.dualwrite.control.ControlSchema;
+import io.dualwrite.control.Direction;
 import io.dualwrite.control.Incarnation;
 import io.dualwrite.control.Phase;
 import io.dualwrite.control.Roles;
+import io.dualwrite.control.RolesFile;
 import io.dualwrite.control.Side;
 import io.dualwrite.converge.ApplyLimits;
 import io.dualwrite.converge.Convergence;
@@ -32,9 +34,7 @@ import io.dualwrite.sql.RowOrder;
 import io.dualwrite.sql.SqlCache;
 import io.github.resilience4j.circuitbreaker.CircuitBreaker;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.sql.Array;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
@@ -47,7 +47,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
-import java.util.Properties;
+import java.util.OptionalLong;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
@@ -95,6 +95,9 @@ final class DualWriter implements AutoCloseable {
   private static final Duration CATALOG_RETRY = Duration.ofSeconds(2);
   private static final Duration PREPARED = Duration.ofSeconds(30);
 
+  /** How often the control row is looked at. */
+  private static final Duration LOOK = Duration.ofSeconds(5);
+
   final Settings settings;
   final SqlCache texts;
   final Gate gate = new Gate();
@@ -112,7 +115,7 @@ final class DualWriter implements AutoCloseable {
   private final Healer healer;
   private final ApplyLimits limits;
   private final Duration flushTimeout;
-  private final Path rolesFile;
+  private final Path directory;
   private final CommitStep.Listener steps;
   private final ExecutorService commits;
 
@@ -143,6 +146,9 @@ final class DualWriter implements AutoCloseable {
   private volatile boolean closed;
   private volatile Epoch epoch;
 
+  /** Why nothing is begun any more; null if all is well. */
+  private volatile String halted;
+
   /** How many seconds connecting to the primary may take; 0 for the driver's default. */
   volatile int loginTimeout;
 
@@ -162,7 +168,7 @@ final class DualWriter implements AutoCloseable {
             settings.duration(Setting.MIRROR_LOCK_TIMEOUT),
             flushTimeout,
             flushTimeout.multipliedBy(10));
-    rolesFile = directory.resolve("roles.properties");
+    this.directory = directory;
     steps = CommitStep.fromSystemProperty();
     breaker = Breaker.of(settings);
     int threads = settings.integer(Setting.MIRROR_POOL_SIZE);
@@ -212,11 +218,13 @@ final class DualWriter implements AutoCloseable {
     Database mirror = roles.primary() == Side.SOURCE ? target : source;
     Convergence convergence =
         new Convergence(
-            primary.engineDataSource(),
-            mirror.engineDataSource(),
-            primary.catalog,
-            mirror.catalog,
-            ConvergenceOptions.DEFAULT.withMaxRate(settings.integer(Setting.RECONCILE_MAX_RATE)));
+                primary.engineDataSource(),
+                mirror.engineDataSource(),
+                primary.catalog,
+                mirror.catalog,
+                ConvergenceOptions.DEFAULT.withMaxRate(
+                    settings.integer(Setting.RECONCILE_MAX_RATE)))
+            .in(direction(roles));
     return new Epoch(
         roles,
         phase,
@@ -227,6 +235,24 @@ final class DualWriter implements AutoCloseable {
         Epoch.cache(settings.integer(Setting.STATEMENT_CACHE)),
         convergence,
         new Replayer(journal, convergence));
+  }
+
+  /** For as long as this process has these roles. */
+  private Direction direction(Roles roles) {
+    return new Direction() {
+      @Override
+      public Side primary() {
+        return roles.primary();
+      }
+
+      @Override
+      public void check() throws SQLException {
+        Epoch e = epoch; // none yet while the first is made
+        if (e != null && !e.roles().equals(roles)) {
+          throw new SQLException("the roles were exchanged meanwhile", "55000");
+        }
+      }
+    };
   }
 
   // ---- plans
@@ -855,8 +881,9 @@ final class DualWriter implements AutoCloseable {
   // ---- the mirror, prepared in the background
 
   /**
-   * Whether the primary of these roles may be written to: once, before anything is, those of its
-   * triggers are switched on that a process left off which died, or was cut off, in a cutover.
+   * Whether the primary of these roles may be written to: once, before anything is, it is asked
+   * whether it is the primary at all, and those of its triggers are switched on that a process left
+   * off which died, or was cut off, in a cutover.
    */
   private void preparePrimary(Epoch e, Connection primary) throws SQLException {
     if (e.roles().equals(servable)) {
@@ -865,6 +892,7 @@ final class DualWriter implements AutoCloseable {
     preparing.lock();
     try {
       if (!e.roles().equals(servable)) {
+        compareEpochs(e, e.primary(), primary);
         triggersOn(primary);
         servable = e.roles();
       }
@@ -891,10 +919,10 @@ final class DualWriter implements AutoCloseable {
    */
   private void prepareMirror() {
     boolean told = false;
-    while (!closed) {
-      if (ready() && now().roles().equals(servable)) {
-        LockSupport.park(this);
-        continue;
+    while (!closed && halted == null) {
+      boolean well = ready() && now().roles().equals(servable);
+      if (well) {
+        LockSupport.parkNanos(this, LOOK.toNanos());
       }
       try {
         Epoch e = now();
@@ -911,6 +939,11 @@ final class DualWriter implements AutoCloseable {
         }
         changing.lock(); // the roles stay as they are meanwhile
         try {
+          if (now().phase() != Phase.OFF) {
+            try (Connection t = target.engine()) {
+              compareEpochs(now(), target, t);
+            }
+          }
           if (!prepared && now().capturing()) {
             prepareMirror(now());
           }
@@ -919,7 +952,7 @@ final class DualWriter implements AutoCloseable {
         }
         continue;
       } catch (SQLException | RuntimeException e) {
-        if (!told && !closed) {
+        if (!told && !closed && !well && halted == null) {
           log.warn(
               "the mirror is not ready, units of work stay in the journal: {}", e.getMessage());
           told = true;
@@ -1101,7 +1134,7 @@ final class DualWriter implements AutoCloseable {
   void phase(Phase to, Duration timeout) throws SQLException {
     changing.lock();
     try {
-      Epoch old = now();
+      Epoch old = serving();
       if (old.phase() == to) {
         return;
       }
@@ -1160,6 +1193,7 @@ final class DualWriter implements AutoCloseable {
     }
     changing.lock();
     try {
+      serving();
       return new Cutover(this, deadline, back).run();
     } finally {
       changing.unlock();
@@ -1197,6 +1231,7 @@ final class DualWriter implements AutoCloseable {
 
   /** Makes every suspect table equal and closes its suspect. */
   int reconcile() throws SQLException {
+    serving();
     return healer.run();
   }
 
@@ -1232,9 +1267,28 @@ final class DualWriter implements AutoCloseable {
     Epoch old = now();
     Roles roles = old.roles().flipped();
     Phase phase = roles.primary() == Side.TARGET ? Phase.TARGET_PRIMARY : Phase.DUAL_WRITE;
-    flipControlRow(target, old.roles(), roles, phase);
-    MirrorWriter.commit(target);
-    writeRoles(roles);
+    // first: a process that starts without the target has to know that it is to be asked
+    writeRoles(new RolesFile(old.roles(), true));
+    try {
+      flipControlRow(target, old.roles(), roles, phase);
+      record(source, roles, phase);
+    } catch (SQLException e) {
+      stay(old.roles());
+      throw e;
+    }
+    try {
+      MirrorWriter.commit(target);
+    } catch (SQLException e) {
+      if (!word(roles, e)) {
+        stay(old.roles());
+        throw e;
+      }
+    }
+    try {
+      writeRoles(new RolesFile(roles, false));
+    } catch (SQLException e) {
+      log.warn("{}; at the next start the target has to be reachable", e.getMessage());
+    }
     boolean both = true;
     try {
       MirrorWriter.commit(source);
@@ -1247,12 +1301,57 @@ final class DualWriter implements AutoCloseable {
     servable = both || roles.primary() == Side.TARGET ? roles : null;
     prepared = both || roles.primary() == Side.SOURCE;
     started.set(prepared);
+    epoch = next;
     if (prepared) {
       next.replayer().start();
     }
-    epoch = next;
     old.replayer().close();
     LockSupport.unpark(checker);
+  }
+
+  /** The roles were not exchanged after all. */
+  private void stay(Roles roles) {
+    try {
+      writeRoles(new RolesFile(roles, false));
+    } catch (SQLException e) {
+      log.warn("{}; at the next start the target has to be reachable", e.getMessage());
+    }
+  }
+
+  /**
+   * RESUME_BY_WORD: whether the control row says that the roles were exchanged, where its commit
+   * was not answered. Until it can be read nobody knows on which side the next write belongs, and
+   * the gate stays shut: safety before availability.
+   */
+  private boolean word(Roles exchanged, SQLException unanswered) throws SQLException {
+    log.warn(
+        "the commit of the exchange was not answered ({}); the application waits until the target tells",
+        unanswered.getMessage());
+    while (!closed && !Thread.currentThread().isInterrupted()) {
+      try (Connection c = target.engine();
+          Statement s = c.createStatement();
+          // waits for that transaction, should it still be open
+          ResultSet r = s.executeQuery("select epoch from dualwrite.control for update")) {
+        r.next();
+        return r.getLong(1) == exchanged.epoch();
+      } catch (SQLException e) {
+        LockSupport.parkNanos(this, TimeUnit.MILLISECONDS.toNanos(500));
+      }
+    }
+    halt(
+        "whether the roles were exchanged is not known, because the target could not be asked; restart this process when it can be reached");
+    throw unanswered;
+  }
+
+  /** On the source, which is all that a process without the target can ask. */
+  private static void record(Connection source, Roles roles, Phase phase) throws SQLException {
+    try (PreparedStatement s =
+        source.prepareStatement(
+            "update dualwrite.control set epoch = ?, phase = ?, changed = now()")) {
+      s.setLong(1, roles.epoch());
+      s.setString(2, phase.toString());
+      s.executeUpdate();
+    }
   }
 
   /** RESUME_BY_WORD: the control row is changed by compare-and-set, and its word holds. */
@@ -1270,44 +1369,119 @@ final class DualWriter implements AutoCloseable {
     }
   }
 
+  /**
+   * The roles to begin with. The target's word holds; where it cannot be reached, the source's, and
+   * what the journal's directory knows.
+   */
   private Roles readRoles() {
-    long local = 0;
-    if (Files.exists(rolesFile)) {
-      Properties p = new Properties();
-      try (var in = Files.newBufferedReader(rolesFile)) {
-        p.load(in);
-        local = Long.parseLong(p.getProperty("epoch"));
-      } catch (IOException | NumberFormatException e) {
-        throw new JournalException(
-            "the roles cannot be read from " + rolesFile + ": " + e.getMessage(), e);
+    Optional<RolesFile> file = RolesFile.read(directory);
+    long local = file.map(f -> f.roles().epoch()).orElse(0L);
+    OptionalLong word = epochOf(target);
+    Roles roles;
+    if (word.isPresent()) {
+      roles = new Roles(Math.max(0, word.getAsLong()));
+      if (roles.epoch() < local && roles.primary() == new Roles(local).primary()) {
+        roles = new Roles(local); // another target than before
+      }
+    } else if (file.isPresent() && file.get().leaving()) {
+      throw new JournalException(
+          "whether the roles were exchanged when this process ended is not known, and the target, which knows, cannot be reached; start it when the target can be reached");
+    } else {
+      roles = new Roles(Math.max(local, epochOf(source).orElse(-1)));
+    }
+    Side then = new Roles(local).primary();
+    if (roles.primary() != then
+        && (journal.pendingCount() > 0
+            || !journal.parked().isEmpty()
+            || !journal.suspects().isEmpty())) {
+      throw new JournalException(
+          "the roles were exchanged while this journal held "
+              + journal.pendingCount()
+              + " units of work pending, "
+              + journal.parked().size()
+              + " parked and "
+              + journal.suspects().size()
+              + " suspects of the time when the "
+              + then
+              + " was primary; brought over now, they would undo on the "
+              + then
+              + " what the "
+              + then.other()
+              + " lacks. Start with another dualwrite.journal.dir; 'dualwrite journal list' and 'dualwrite verify' tell what is missing");
+    }
+    if (word.isPresent() && (file.isEmpty() || !file.get().equals(new RolesFile(roles, false)))) {
+      try {
+        writeRoles(new RolesFile(roles, false));
+      } catch (SQLException e) {
+        throw new JournalException(e.getMessage(), e);
       }
     }
-    try (Connection c = target.engine();
-        Statement s = c.createStatement()) {
-      boolean there;
-      try (ResultSet r = s.executeQuery("select to_regclass('dualwrite.control') is not null")) {
-        there = r.next() && r.getBoolean(1);
-      }
-      if (there) {
-        try (ResultSet r = s.executeQuery("select epoch from dualwrite.control")) {
-          local = r.next() ? Math.max(local, r.getLong(1)) : local;
-        }
-      }
-    } catch (SQLException e) {
-      log.debug("the target's control row cannot be read; the roles are those of {}", rolesFile, e);
-    }
-    return new Roles(local);
+    return roles;
   }
 
-  private void writeRoles(Roles roles) throws SQLException {
-    Path next = rolesFile.resolveSibling("roles.properties.new");
+  /** What the side's control row says: -1 if it has none, empty if it cannot be asked. */
+  private static OptionalLong epochOf(Database side) {
+    try (Connection c = side.engine()) {
+      return OptionalLong.of(ControlSchema.epoch(c));
+    } catch (SQLException e) {
+      log.debug("the control row of the {} cannot be read", side.side, e);
+      return OptionalLong.empty();
+    }
+  }
+
+  private void writeRoles(RolesFile roles) throws SQLException {
     try {
-      Files.writeString(next, "epoch=" + roles.epoch() + "\n");
-      Files.move(
-          next, rolesFile, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+      roles.write(directory);
     } catch (IOException e) {
       throw new SQLException(
-          "the roles could not be written to " + rolesFile + ": " + e.getMessage(), "58030", e);
+          "the roles could not be written to " + directory + ": " + e, "58030", e);
+    }
+  }
+
+  // ---- roles that another process exchanged
+
+  /** Nothing is begun any more: this process does not know who is primary. */
+  private void halt(String why) {
+    if (halted == null) {
+      log.error("{}", why);
+      halted = why;
+      now().replayer().close();
+    }
+  }
+
+  private SQLException halted() {
+    return new SQLException(halted, "55000");
+  }
+
+  boolean isHalted() {
+    return halted != null;
+  }
+
+  /** What new transactions begin with. */
+  Epoch serving() throws SQLException {
+    if (halted != null) {
+      throw halted();
+    }
+    return epoch;
+  }
+
+  /** Stops if a side's control row knows of an exchange that this process does not know of. */
+  private void compareEpochs(Epoch e, Database side, Connection c) throws SQLException {
+    long there = ControlSchema.epoch(c);
+    Roles here = e.roles();
+    if (there > here.epoch()
+        || (side == target && there >= 0 && new Roles(there).primary() != here.primary())) {
+      halt(
+          "another process has exchanged the roles: the "
+              + side.side
+              + " knows epoch "
+              + there
+              + ", and this process has the "
+              + here.primary()
+              + " as primary, of epoch "
+              + here.epoch()
+              + "; restart it when the target can be reached");
+      throw halted();
     }
   }
 
@@ -1339,6 +1513,31 @@ final class DualWriter implements AutoCloseable {
         counters.read());
   }
 
+  /** Says on the mirror that this writer has ended: a cutover by another need not wonder. */
+  private void goodbye() {
+    if (!prepared || halted != null || breaker.getState() != CircuitBreaker.State.CLOSED) {
+      return;
+    }
+    Replayer replayer = now().replayer();
+    Thread t =
+        new Thread(
+            () -> {
+              try {
+                replayer.heartbeat(true);
+              } catch (SQLException | RuntimeException e) {
+                log.debug("the mirror was not told that this writer has ended", e);
+              }
+            },
+            "dualwrite-goodbye");
+    t.setDaemon(true);
+    t.start();
+    try {
+      t.join(flushTimeout.toMillis() * 2);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
   @Override
   public void close() {
     if (closed) {
@@ -1358,6 +1557,7 @@ final class DualWriter implements AutoCloseable {
     shadow.close();
     healer.close();
     now().replayer().close();
+    goodbye();
     journal.close();
     source.close();
     target.close();

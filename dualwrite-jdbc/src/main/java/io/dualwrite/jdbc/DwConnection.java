@@ -136,7 +136,7 @@ final class DwConnection extends ForwardingConnection {
     this.writer = writer;
     pass = writer.gate.register();
     try {
-      epoch = writer.now();
+      epoch = writer.serving();
       connect(epoch);
     } catch (SQLException | RuntimeException e) {
       writer.gate.unregister(pass);
@@ -189,7 +189,7 @@ final class DwConnection extends ForwardingConnection {
   private void begin() throws SQLException {
     writer.gate.enter(pass);
     try {
-      epoch = writer.now();
+      epoch = writer.serving();
       if (epoch.roles().epoch() != rawEpoch) {
         follow();
       }
@@ -258,7 +258,7 @@ final class DwConnection extends ForwardingConnection {
     raw();
     if (!inTransaction) {
       if (autoCommit) {
-        epoch = writer.now();
+        epoch = writer.serving();
         if (epoch.roles().epoch() != rawEpoch) {
           follow();
         }

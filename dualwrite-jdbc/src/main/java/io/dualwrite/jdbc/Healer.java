@@ -112,7 +112,10 @@ final class Healer implements AutoCloseable {
     boolean told = false;
     while (true) {
       long rest = SHORTEST;
-      if (!writer.journal.suspects().isEmpty() && writer.now().capturing() && writer.ready()) {
+      if (!writer.journal.suspects().isEmpty()
+          && writer.now().capturing()
+          && writer.ready()
+          && !writer.isHalted()) {
         long start = System.nanoTime();
         AtomicReference<Reconcile> with = new AtomicReference<>();
         try {
