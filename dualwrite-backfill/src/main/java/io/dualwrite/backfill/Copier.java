@@ -269,6 +269,7 @@ final class Copier {
   private void copy(Worker w, Task task) throws SQLException {
     long began = System.nanoTime();
     steps.at(Steps.Step.CLAIMED, task);
+    healer.check();
     Copied copied;
     if (!task.resync().isEmpty()) {
       healer.resync(task.table(), task.resync());

@@ -4,6 +4,7 @@ import io.dualwrite.catalog.Table;
 import io.dualwrite.catalog.TableName;
 import io.dualwrite.control.ControlSchema;
 import io.dualwrite.control.Phase;
+import io.dualwrite.control.RolesHold;
 import io.dualwrite.control.Side;
 import io.dualwrite.journal.Journal;
 import io.dualwrite.journal.Suspect;
@@ -102,6 +103,7 @@ final class Cutover {
         begin(source, start);
         begin(target, start);
         try {
+          nobodyRepairs(target);
           writer.holdControlRow(target);
           sequences = sequences(from, to, start);
           steps.add("set " + sequences + " sequences on the " + old.roles().mirror());
@@ -214,7 +216,18 @@ final class Cutover {
     }
   }
 
+  /** Rows that are brought over from the old primary would overwrite those of the new one. */
+  private static void nobodyRepairs(Connection target) throws SQLException {
+    if (!RolesHold.nobodys(target)) {
+      throw refuse(
+          "a copy, 'verify --repair', 'reconcile' or 'journal replay' is at work; let it end");
+    }
+  }
+
   private void checks(Epoch old) throws SQLException {
+    try (Connection t = writer.target().engine()) {
+      nobodyRepairs(t);
+    }
     try (Connection m = old.mirror().engine();
         Statement s = m.createStatement()) {
       boolean tasks;

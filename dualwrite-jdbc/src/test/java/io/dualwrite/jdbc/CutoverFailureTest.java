@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.dualwrite.catalog.Catalog;
 import io.dualwrite.config.Setting;
 import io.dualwrite.control.Direction;
+import io.dualwrite.control.RolesHold;
 import io.dualwrite.control.Side;
 import io.dualwrite.converge.Convergence;
 import io.dualwrite.converge.Replayer;
@@ -287,6 +288,35 @@ class CutoverFailureTest {
       f.pair.targetServer().restart();
       f.ready().execute("insert into other values (2)");
       f.assertEqual();
+    }
+  }
+
+  @Test
+  void refusedWhileRowsAreBroughtOver() throws Exception {
+    try (Fixture f = Fixture.shared(WATCHED).ready()) {
+      try (RolesHold hold = RolesHold.of(data(f.pair.targetUrl()), Side.SOURCE)) {
+        SQLException e =
+            assertThrows(SQLException.class, () -> f.ds.cutover(Duration.ofSeconds(10)));
+        assertTrue(e.getMessage().contains("is at work"), e.getMessage());
+        f.pair.executeTarget(
+            "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and mode = 'ShareLock' and database = (select oid from pg_database where datname = current_database())");
+        hold.check(); // taken again
+        assertThrows(SQLException.class, () -> f.ds.cutover(Duration.ofSeconds(10)));
+      }
+      try (RolesHold late = RolesHold.of(data(f.pair.targetUrl()), Side.SOURCE)) {
+        f.pair.executeTarget(
+            "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and mode = 'ShareLock' and database = (select oid from pg_database where datname = current_database())");
+        Fixture.await(
+            "let go",
+            () ->
+                onTarget(
+                        f,
+                        "select count(*) from pg_locks where locktype = 'advisory' and mode = 'ShareLock' and database = (select oid from pg_database where datname = current_database())")
+                    .equals("0"));
+        f.ds.cutover(Duration.ofSeconds(10));
+        SQLException e = assertThrows(SQLException.class, late::check);
+        assertTrue(e.getMessage().contains("the target is the primary"), e.getMessage());
+      }
     }
   }
 
