@@ -16,8 +16,12 @@ import java.sql.SQLException;
 import java.sql.Statement;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.stream.Collectors;
 
 /**
  * Exchanges the roles within one process: checks, pause, drain, sequences, flip, resume. Any
@@ -55,7 +59,7 @@ final class Cutover {
       throw refuse("the " + old.roles().primary() + " is primary already");
     }
     nothingSuspect();
-    checks(old);
+    boolean staged = checks(old);
     // most of what is pending is worked off before anybody has to wait
     if (!writer.drain(CATCH_UP)) {
       nothingSuspect(); // parked units keep it from being drained
@@ -66,7 +70,15 @@ final class Cutover {
               + " s; see status");
     }
     nothingSuspect();
-    steps.add("checked: nothing suspect, nothing parked, backfill complete, caught up");
+    if (!back && !staged) {
+      filled(old);
+    }
+    steps.add(
+        "checked: nothing suspect, nothing parked, "
+            + (staged
+                ? "backfill complete, "
+                : back ? "" : "no backfill was staged but the first rows of each table are there, ")
+            + "caught up");
     // what is made equal meanwhile would be made so in the direction of before
     return writer.withoutHealing(deadline, () -> exchange(old));
   }
@@ -224,7 +236,9 @@ final class Cutover {
     }
   }
 
-  private void checks(Epoch old) throws SQLException {
+  /** Returns whether a backfill was staged; it is complete then. */
+  private boolean checks(Epoch old) throws SQLException {
+    boolean staged = false;
     try (Connection t = writer.target().engine()) {
       nobodyRepairs(t);
     }
@@ -237,8 +251,10 @@ final class Cutover {
       }
       if (tasks) {
         try (ResultSet r =
-            s.executeQuery("select count(*) from dualwrite.task where state <> 'done'")) {
+            s.executeQuery(
+                "select count(*) filter (where state <> 'done'), count(*) > 0 from dualwrite.task")) {
           r.next();
+          staged = r.getBoolean(2);
           if (r.getLong(1) > 0) {
             throw refuse("the backfill has " + r.getLong(1) + " tasks left; run copy");
           }
@@ -258,11 +274,12 @@ final class Cutover {
                 + e.getMessage());
       }
     }
+    return staged;
   }
 
   /**
-   * DEAD_JOURNAL: what another writer's journal still holds would be missing on the new primary,
-   * and one that runs would go on writing to the old.
+   * What another writer's journal still holds would be missing on the new primary, and one that
+   * runs would go on writing to the old.
    */
   private void noOtherWriter(Connection mirror) throws SQLException {
     try (PreparedStatement s =
@@ -296,17 +313,175 @@ final class Cutover {
    * found now and not after the flip.
    */
   private static void alike(Epoch old, Connection newPrimary) throws SQLException {
+    Side side = old.roles().mirror();
     try (Connection oldPrimary = old.primary().engine()) {
       old.primary().catalog.invalidate();
       old.mirror().catalog.invalidate();
+      Set<TableName> there = new HashSet<>();
       for (Table t : old.mirror().catalog.tables(newPrimary)) {
-        Optional<Table> there = old.primary().catalog.table(oldPrimary, t.name());
-        String problem =
-            there.isEmpty() ? null : Differences.of(t, there.get(), old.roles().primary());
+        there.add(t.name());
+        Optional<Table> here = old.primary().catalog.table(oldPrimary, t.name());
+        String problem = here.isEmpty() ? null : Differences.of(t, here.get(), side.other());
         if (problem != null) {
           throw refuse(t.name() + " " + problem);
         }
       }
+      for (Table t : used(old, oldPrimary)) {
+        if (!there.contains(t.name())) {
+          throw refuse(
+              t.name() + " is missing on the " + side + "; create it and bring its rows over");
+        }
+      }
+      Set<TableName> logged = persistence(oldPrimary, 'p');
+      for (TableName t : persistence(newPrimary, 'u')) {
+        if (logged.contains(t)) {
+          throw refuse(
+              t
+                  + " is UNLOGGED on the "
+                  + side
+                  + " alone, where a crash would empty it: ALTER TABLE … SET LOGGED");
+        }
+      }
+    }
+  }
+
+  private static Set<TableName> persistence(Connection c, char what) throws SQLException {
+    Set<TableName> result = new TreeSet<>();
+    try (Statement s = c.createStatement();
+        ResultSet r =
+            s.executeQuery(
+                "select n.nspname, c.relname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
+                    + " where c.relkind = 'r' and c.relpersistence = '"
+                    + what
+                    + "' and n.nspname not in ('dualwrite', 'pg_catalog', 'information_schema')")) {
+      while (r.next()) {
+        result.add(new TableName(r.getString(1), r.getString(2)));
+      }
+    }
+    return result;
+  }
+
+  /** The old primary's tables that this role may use, but for partitions, which may be others. */
+  private static List<Table> used(Epoch old, Connection oldPrimary) throws SQLException {
+    Set<Long> may = new HashSet<>();
+    try (Statement s = oldPrimary.createStatement();
+        ResultSet r =
+            s.executeQuery(
+                "select oid::bigint from pg_catalog.pg_class where relkind in ('r', 'p')"
+                    + " and pg_catalog.has_table_privilege(oid, 'SELECT')")) {
+      while (r.next()) {
+        may.add(r.getLong(1));
+      }
+    }
+    return old.primary().catalog.tables(oldPrimary).stream()
+        .filter(t -> t.kind() != Table.Kind.PARTITION && may.contains(t.oid()))
+        .toList();
+  }
+
+  /**
+   * Where nothing was staged, the rows of before may have come by other means, or not at all: those
+   * with the lowest keys, which most often are the oldest, have to be there.
+   */
+  private void filled(Epoch old) throws SQLException {
+    try (Connection from = old.primary().engine();
+        Connection to = old.mirror().engine()) {
+      try {
+        lockTimeout(from, "'1s'");
+        lockTimeout(to, "'1s'");
+        for (Table t : used(old, from)) {
+          filled(t, from, to, old.roles().mirror());
+        }
+      } catch (SQLException e) {
+        throw "55P03".equals(e.getSQLState())
+            ? refuse(
+                "a transaction has a table locked; try again when it is over: " + e.getMessage())
+            : e;
+      } finally {
+        lockTimeout(from, "default");
+        lockTimeout(to, "default");
+      }
+    }
+  }
+
+  private void filled(Table t, Connection from, Connection to, Side side) throws SQLException {
+    // again: rows that came, or went, just now
+    for (int tries = 1; lacking(t, from, to); tries++) {
+      if (tries == 5 || !writer.drain(CATCH_UP)) {
+        throw refuse(
+            t.name()
+                + " has rows that are missing on the "
+                + side
+                + ", and no backfill was staged; run stage and copy, or restore a dump and run 'verify --repair'");
+      }
+    }
+  }
+
+  private static void lockTimeout(Connection c, String value) throws SQLException {
+    try (Statement s = c.createStatement()) {
+      s.execute("set lock_timeout = " + value);
+    }
+  }
+
+  private static boolean lacking(Table t, Connection from, Connection to) throws SQLException {
+    int n = t.key().size();
+    if (n == 0) {
+      String any = "select exists (select from " + t.own() + ")";
+      return any(from, any) && !any(to, any);
+    }
+    String key = t.key().stream().map(TableName::quote).collect(Collectors.joining(", "));
+    List<List<String>> first = new ArrayList<>();
+    try (Statement s = from.createStatement();
+        ResultSet r =
+            s.executeQuery(
+                "select "
+                    + t.key().stream()
+                        .map(k -> TableName.quote(k) + "::text")
+                        .collect(Collectors.joining(", "))
+                    + " from "
+                    + t.own()
+                    + " order by "
+                    + key
+                    + " limit 10")) {
+      while (r.next()) {
+        List<String> row = new ArrayList<>();
+        for (int i = 1; i <= n; i++) {
+          row.add(r.getString(i));
+        }
+        first.add(row);
+      }
+    }
+    StringBuilder sql = new StringBuilder("select exists (select from unnest(");
+    StringBuilder names = new StringBuilder();
+    StringBuilder same = new StringBuilder();
+    for (int i = 0; i < n; i++) {
+      sql.append(i == 0 ? "?::text[]" : ", ?::text[]");
+      names.append(i == 0 ? "a" : ", a").append(i);
+      same.append(i == 0 ? "t." : " and t.")
+          .append(TableName.quote(t.key().get(i)))
+          .append(" = u.a")
+          .append(i)
+          .append("::")
+          .append(t.column(t.key().get(i)).orElseThrow().type());
+    }
+    sql.append(") u(").append(names).append(") where not exists (select from ");
+    sql.append(t.own()).append(" t where ").append(same).append("))");
+    try (PreparedStatement s = to.prepareStatement(sql.toString())) {
+      for (int i = 0; i < n; i++) {
+        int k = i;
+        s.setArray(i + 1, to.createArrayOf("text", first.stream().map(x -> x.get(k)).toArray()));
+      }
+      try (ResultSet r = s.executeQuery()) {
+        r.next();
+        return r.getBoolean(1);
+      }
+    }
+  }
+
+  private static boolean any(Connection c, String question) throws SQLException {
+    try (Statement s = c.createStatement();
+        ResultSet r = s.executeQuery(question)) {
+      r.next();
+      return r.getBoolean(1);
     }
   }
 

@@ -297,7 +297,7 @@ class CutoverTest {
       try (Connection c = f.connect();
           Statement s = c.createStatement()) {
         c.setAutoCommit(false);
-        s.execute("truncate k");
+        s.execute("delete from k");
         Future<CutoverReport> cutover = thread.submit(() -> f.ds.cutover(Duration.ofSeconds(30)));
         Fixture.await("the pause", () -> f.ds.writer().gate.isShut());
         c.commit();
@@ -342,6 +342,47 @@ class CutoverTest {
       thread.shutdown();
       assertEquals(Side.TARGET, f.ds.cutover(Duration.ofSeconds(10)).roles().primary());
     }
+  }
+
+  @Test
+  void refusedIfTheTargetLacksATableOrRowsOfBefore() throws SQLException {
+    try (Fixture f = Fixture.shared(DDL).ready()) {
+      f.pair.executeSource(
+          "create table lookup(a int, b text, primary key (b, a)); insert into lookup select g, 'x' || g from generate_series(1, 1000) g");
+      assertRefused(f, "public.lookup is missing on the target");
+      f.pair.executeTarget("create table lookup(a int, b text, primary key (b, a))");
+      f.execute("insert into lookup values (0, 'z')");
+      assertRefused(f, "public.lookup has rows that are missing on the target, and no backfill");
+      // restored by other means
+      f.pair.executeTarget("insert into lookup select g, 'x' || g from generate_series(1, 1000) g");
+      f.pair.execute("alter table line set unlogged");
+      f.pair.executeSource("alter table line set logged; insert into line values (1, 1)");
+      assertRefused(f, "public.line is UNLOGGED on the target alone");
+      f.pair.executeTarget("alter table line set logged");
+      assertRefused(f, "public.line has rows that are missing");
+      f.pair.executeTarget("insert into line values (1, 1)");
+      CutoverReport report = f.ds.cutover(Duration.ofSeconds(10));
+      assertTrue(report.steps().get(0).contains("no backfill was staged"), report::toString);
+      f.assertEqual();
+      f.ds.cutoverBack(Duration.ofSeconds(10));
+    }
+  }
+
+  @Test
+  void aTableThatATransactionHasLockedIsNotWaitedFor() throws SQLException {
+    try (Fixture f = Fixture.shared(DDL).ready();
+        Connection c = f.pair.source();
+        Statement s = c.createStatement()) {
+      c.setAutoCommit(false);
+      s.execute("lock table line");
+      assertRefused(f, "has a table locked");
+    }
+  }
+
+  private static void assertRefused(Fixture f, String why) {
+    SQLException e = assertThrows(SQLException.class, () -> f.ds.cutover(Duration.ofSeconds(10)));
+    assertTrue(e.getMessage().contains(why), e.getMessage());
+    assertEquals(Side.SOURCE, f.ds.status().roles().primary());
   }
 
   @Test
