@@ -4,6 +4,7 @@ import java.sql.Connection;
 import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
+import java.util.Optional;
 
 /**
  * The schema {@code dualwrite} on the database that is mirror (the target; after the first flip the
@@ -130,6 +131,21 @@ public final class ControlSchema {
       try (ResultSet r = s.executeQuery("select epoch from dualwrite.control")) {
         return r.next() ? r.getLong(1) : -1;
       }
+    }
+  }
+
+  /**
+   * The phase in the target's control row; empty if there is none.
+   *
+   * @throws SQLException if the row may not be read
+   */
+  public static Optional<Phase> phase(Connection target) throws SQLException {
+    if (epoch(target) < 0) {
+      return Optional.empty();
+    }
+    try (Statement s = target.createStatement();
+        ResultSet r = s.executeQuery("select phase from dualwrite.control")) {
+      return r.next() ? Optional.of(Phase.parse(r.getString(1))) : Optional.empty();
     }
   }
 }

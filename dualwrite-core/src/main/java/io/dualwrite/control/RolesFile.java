@@ -9,14 +9,16 @@ import java.util.Optional;
 import java.util.Properties;
 
 /**
- * What a journal's directory knows of the roles: those under which its units of work and suspects
- * were written. Older journals have none, and were never part of a cutover.
+ * What a journal's directory knows of roles and phase: those under which its units of work and
+ * suspects were written. Older journals have none, and were never part of a cutover.
  *
  * @param roles the roles
  * @param leaving whether an exchange had begun and its end is not known: the control row's word
  *     holds
+ * @param phase the phase; null in files that do not tell
+ * @param mirrored whether writes have ever been mirrored
  */
-public record RolesFile(Roles roles, boolean leaving) {
+public record RolesFile(Roles roles, boolean leaving, Phase phase, boolean mirrored) {
 
   private static final String NAME = "roles.properties";
 
@@ -36,8 +38,10 @@ public record RolesFile(Roles roles, boolean leaving) {
       return Optional.of(
           new RolesFile(
               new Roles(Long.parseLong(p.getProperty("epoch"))),
-              Boolean.parseBoolean(p.getProperty("leaving"))));
-    } catch (IOException | NumberFormatException e) {
+              Boolean.parseBoolean(p.getProperty("leaving")),
+              p.getProperty("phase") == null ? null : Phase.parse(p.getProperty("phase")),
+              Boolean.parseBoolean(p.getProperty("mirrored"))));
+    } catch (IOException | IllegalArgumentException e) {
       throw new JournalException("the roles cannot be read from " + file + ": " + e, e);
     }
   }
@@ -45,7 +49,16 @@ public record RolesFile(Roles roles, boolean leaving) {
   /** Writes it, the whole or nothing. */
   public void write(Path journal) throws IOException {
     Path next = journal.resolve(NAME + ".new");
-    Files.writeString(next, "epoch=" + roles.epoch() + "\nleaving=" + leaving + "\n");
+    Files.writeString(
+        next,
+        "epoch="
+            + roles.epoch()
+            + "\nleaving="
+            + leaving
+            + (phase == null ? "" : "\nphase=" + phase)
+            + "\nmirrored="
+            + mirrored
+            + "\n");
     Files.move(
         next,
         journal.resolve(NAME),

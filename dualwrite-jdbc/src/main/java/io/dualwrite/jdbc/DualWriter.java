@@ -146,6 +146,9 @@ final class DualWriter implements AutoCloseable {
   private volatile boolean closed;
   private volatile Epoch epoch;
 
+  /** Whether writes have ever been mirrored. */
+  private boolean mirrored;
+
   /** Why nothing is begun any more; null if all is well. */
   private volatile String halted;
 
@@ -187,10 +190,20 @@ final class DualWriter implements AutoCloseable {
             });
     pool.allowCoreThreadTimeOut(true);
     commits = pool;
-    Phase phase = Phase.parse(settings.choice(Setting.PHASE));
-    Roles roles = readRoles();
-    if (roles.primary() == Side.TARGET && phase != Phase.TARGET_ONLY) {
-      phase = Phase.TARGET_PRIMARY;
+    Optional<RolesFile> before = RolesFile.read(directory);
+    Roles roles = readRoles(before);
+    Phase phase = beginWith(roles, before);
+    mirrored = phase.mirrors() || before.isPresent() && before.get().mirrored();
+    if (phase.mirrors() && before.isPresent() && before.get().phase() != null) {
+      suspectAfter(before.get().phase(), before.get().mirrored());
+    }
+    RolesFile now = new RolesFile(roles, false, phase, mirrored);
+    if (before.isEmpty() || !before.get().equals(now)) {
+      try {
+        writeRoles(now);
+      } catch (SQLException e) {
+        throw new JournalException(e.getMessage(), e);
+      }
     }
     shadow =
         new ShadowReads(
@@ -228,7 +241,7 @@ final class DualWriter implements AutoCloseable {
     return new Epoch(
         roles,
         phase,
-        phase != Phase.OFF && phase != Phase.TARGET_ONLY,
+        phase.mirrors(),
         primary,
         mirror,
         new Planner(primary.catalog, t -> sameOnBoth.getOrDefault(t, false)),
@@ -886,7 +899,8 @@ final class DualWriter implements AutoCloseable {
    * off which died, or was cut off, in a cutover.
    */
   private void preparePrimary(Epoch e, Connection primary) throws SQLException {
-    if (e.roles().equals(servable)) {
+    // a connection that was asked for during an exchange follows to the new primary later
+    if (e.roles().equals(servable) || !e.roles().equals(now().roles())) {
       return;
     }
     preparing.lock();
@@ -937,18 +951,11 @@ final class DualWriter implements AutoCloseable {
             compare(s, t);
           }
         }
-        changing.lock(); // the roles stay as they are meanwhile
-        try {
-          if (now().phase() != Phase.OFF) {
-            try (Connection t = target.engine()) {
-              compareEpochs(now(), target, t);
-            }
-          }
-          if (!prepared && now().capturing()) {
-            prepareMirror(now());
-          }
-        } finally {
-          changing.unlock();
+        if (now().phase() != Phase.OFF) {
+          lookAtTarget();
+        }
+        if (!prepared && now().capturing()) {
+          prepareMirror(now());
         }
         continue;
       } catch (SQLException | RuntimeException e) {
@@ -967,9 +974,24 @@ final class DualWriter implements AutoCloseable {
       ControlSchema.install(mirror);
       triggersOff(mirror);
     }
-    prepared = true;
     if (!started.getAndSet(true)) {
       e.replayer().start();
+    }
+    prepared = true; // last: the roles may be exchanged from here on
+  }
+
+  private void lookAtTarget() throws SQLException {
+    long there;
+    try (Connection c = target.engine()) {
+      there = ControlSchema.epoch(c);
+    }
+    if (there >= 0 && there != now().roles().epoch()) {
+      changing.lock(); // unless it is this process that exchanges them just now
+      try (Connection c = target.engine()) {
+        compareEpochs(now(), target, c);
+      } finally {
+        changing.unlock();
+      }
     }
   }
 
@@ -1153,11 +1175,25 @@ final class DualWriter implements AutoCloseable {
         throw new SQLException(
             "dual-write cannot be switched off while units of work are pending", "55000");
       }
+      boolean before = mirrored;
+      if (to.mirrors()) {
+        mirrored = true;
+        if (!old.capturing()) {
+          suspectAfter(old.phase(), before);
+        }
+      }
+      try {
+        writeRoles(new RolesFile(old.roles(), false, to, mirrored));
+        phaseRow(old.phase(), to, old.roles());
+      } catch (SQLException e) {
+        mirrored = before;
+        throw e;
+      }
       Epoch next =
           new Epoch(
               old.roles(),
               to,
-              to != Phase.OFF && to != Phase.TARGET_ONLY,
+              to.mirrors(),
               old.primary(),
               old.mirror(),
               old.planner(),
@@ -1175,8 +1211,31 @@ final class DualWriter implements AutoCloseable {
                 + " s",
             "55000");
       }
+      if (to.mirrors() && !old.capturing()) {
+        suspectAfter(old.phase(), before); // what those wrote that have ended only now
+        healer.wake();
+      }
     } finally {
       changing.unlock();
+    }
+  }
+
+  /** For the other processes, and for those to come. */
+  private void phaseRow(Phase from, Phase to, Roles roles) throws SQLException {
+    try (Connection c = target.engine()) {
+      if (ControlSchema.epoch(c) >= 0) {
+        try (PreparedStatement s =
+            c.prepareStatement("update dualwrite.control set phase = ? where epoch = ?")) {
+          s.setString(1, to.toString());
+          s.setLong(2, roles.epoch());
+          s.executeUpdate();
+        }
+      }
+    } catch (SQLException e) {
+      if (from == Phase.TARGET_ONLY || to == Phase.TARGET_ONLY) {
+        throw e; // whoever starts next has to know whether there is a way back
+      }
+      log.debug("the phase is not in the target's control row", e);
     }
   }
 
@@ -1268,24 +1327,24 @@ final class DualWriter implements AutoCloseable {
     Roles roles = old.roles().flipped();
     Phase phase = roles.primary() == Side.TARGET ? Phase.TARGET_PRIMARY : Phase.DUAL_WRITE;
     // first: a process that starts without the target has to know that it is to be asked
-    writeRoles(new RolesFile(old.roles(), true));
+    writeRoles(new RolesFile(old.roles(), true, old.phase(), mirrored));
     try {
       flipControlRow(target, old.roles(), roles, phase);
       record(source, roles, phase);
     } catch (SQLException e) {
-      stay(old.roles());
+      stay(old);
       throw e;
     }
     try {
       MirrorWriter.commit(target);
     } catch (SQLException e) {
       if (!word(roles, e)) {
-        stay(old.roles());
+        stay(old);
         throw e;
       }
     }
     try {
-      writeRoles(new RolesFile(roles, false));
+      writeRoles(new RolesFile(roles, false, phase, mirrored));
     } catch (SQLException e) {
       log.warn("{}; at the next start the target has to be reachable", e.getMessage());
     }
@@ -1297,11 +1356,11 @@ final class DualWriter implements AutoCloseable {
       log.warn("the triggers of the source are switched as soon as it answers: {}", e.getMessage());
     }
     Epoch next = epoch(roles, phase);
+    started.set(both || roles.primary() == Side.SOURCE);
+    epoch = next; // before what is told of it
     // else, before anything is written to that side
     servable = both || roles.primary() == Side.TARGET ? roles : null;
     prepared = both || roles.primary() == Side.SOURCE;
-    started.set(prepared);
-    epoch = next;
     if (prepared) {
       next.replayer().start();
     }
@@ -1310,9 +1369,9 @@ final class DualWriter implements AutoCloseable {
   }
 
   /** The roles were not exchanged after all. */
-  private void stay(Roles roles) {
+  private void stay(Epoch old) {
     try {
-      writeRoles(new RolesFile(roles, false));
+      writeRoles(new RolesFile(old.roles(), false, old.phase(), mirrored));
     } catch (SQLException e) {
       log.warn("{}; at the next start the target has to be reachable", e.getMessage());
     }
@@ -1373,8 +1432,7 @@ final class DualWriter implements AutoCloseable {
    * The roles to begin with. The target's word holds; where it cannot be reached, the source's, and
    * what the journal's directory knows.
    */
-  private Roles readRoles() {
-    Optional<RolesFile> file = RolesFile.read(directory);
+  private Roles readRoles(Optional<RolesFile> file) {
     long local = file.map(f -> f.roles().epoch()).orElse(0L);
     OptionalLong word = epochOf(target);
     Roles roles;
@@ -1409,14 +1467,40 @@ final class DualWriter implements AutoCloseable {
               + then.other()
               + " lacks. Start with another dualwrite.journal.dir; 'dualwrite journal list' and 'dualwrite verify' tell what is missing");
     }
-    if (word.isPresent() && (file.isEmpty() || !file.get().equals(new RolesFile(roles, false)))) {
-      try {
-        writeRoles(new RolesFile(roles, false));
-      } catch (SQLException e) {
-        throw new JournalException(e.getMessage(), e);
-      }
-    }
     return roles;
+  }
+
+  /** What was last, where that closed the way back; else what the settings say. */
+  private Phase beginWith(Roles roles, Optional<RolesFile> before) {
+    Phase phase = Phase.parse(settings.choice(Setting.PHASE));
+    if (roles.primary() == Side.SOURCE) {
+      return phase == Phase.TARGET_PRIMARY || phase == Phase.TARGET_ONLY ? Phase.DUAL_WRITE : phase;
+    }
+    Phase last = before.map(RolesFile::phase).orElse(null);
+    try (Connection c = target.engine()) {
+      last = ControlSchema.phase(c).orElse(last); // another process may have changed it
+    } catch (SQLException e) {
+      log.debug("the target's phase cannot be read", e);
+    }
+    return phase == Phase.TARGET_ONLY || last == Phase.TARGET_ONLY
+        ? Phase.TARGET_ONLY
+        : Phase.TARGET_PRIMARY;
+  }
+
+  /**
+   * What was written in a phase that mirrors nothing is missing on the mirror: everything is
+   * suspect. Not if nothing has been mirrored before: then it is the backfill's.
+   */
+  private void suspectAfter(Phase phase, boolean mirroredBefore) {
+    if (phase == Phase.TARGET_ONLY || (phase == Phase.OFF && mirroredBefore)) {
+      journal.suspect(
+          new Suspect(
+              RowChange.NO_TABLE,
+              "nothing was mirrored in phase " + phase,
+              System.currentTimeMillis() * 1000,
+              "",
+              0));
+    }
   }
 
   /** What the side's control row says: -1 if it has none, empty if it cannot be asked. */

@@ -409,4 +409,50 @@ class CutoverTest {
       }
     }
   }
+
+  @Test
+  void whatPhaseOffDidNotMirrorIsSuspectOnceWritesWereMirrored() throws SQLException {
+    try (Fixture f = Fixture.shared(DDL)) {
+      f.open(b -> b.set(Setting.RECONCILE, "manual")).ready();
+      f.execute("insert into t(w, n) values (1, 1)");
+      f.assertDrained();
+      f.ds.phase(Phase.OFF);
+      f.execute("insert into t(w, n) values (2, 2)");
+      f.ds.phase(Phase.DUAL_WRITE);
+      assertRefused(f, "nothing was mirrored in phase off");
+      f.ds.reconcile();
+      f.assertEqual();
+      // the same by the settings
+      f.open(b -> b.phase(Phase.OFF));
+      f.execute("insert into line values (3, 3)");
+      f.open(b -> b.set(Setting.RECONCILE, "manual")).ready();
+      assertRefused(f, "nothing was mirrored in phase off");
+      f.ds.reconcile();
+      f.assertEqual();
+      f.ds.cutover(Duration.ofSeconds(10));
+    }
+  }
+
+  @Test
+  void targetOnlySurvivesARestart() throws SQLException {
+    try (Fixture f = Fixture.shared(DDL)) {
+      f.open(b -> b.set(Setting.RECONCILE, "manual")).ready();
+      f.ds.cutover(Duration.ofSeconds(10));
+      f.ds.phase(Phase.TARGET_ONLY);
+      f.execute("insert into t(w, n) values (1, 1)");
+      f.open(b -> b.set(Setting.RECONCILE, "manual"));
+      assertEquals(Phase.TARGET_ONLY, f.ds.status().phase());
+      f.execute("insert into t(w, n) values (2, 2)");
+      SQLException e =
+          assertThrows(SQLException.class, () -> f.ds.cutoverBack(Duration.ofSeconds(10)));
+      assertTrue(e.getMessage().contains("the phase is target-only"), e.getMessage());
+      f.ds.phase(Phase.TARGET_PRIMARY);
+      e = assertThrows(SQLException.class, () -> f.ds.cutoverBack(Duration.ofSeconds(10)));
+      assertTrue(e.getMessage().contains("in phase target-only"), e.getMessage());
+      f.ds.reconcile();
+      f.assertEqual();
+      f.ds.cutoverBack(Duration.ofSeconds(10));
+      assertEquals(Phase.DUAL_WRITE, f.ds.status().phase());
+    }
+  }
 }
