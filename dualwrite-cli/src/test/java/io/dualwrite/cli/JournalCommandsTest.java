@@ -310,7 +310,9 @@ class JournalCommandsTest {
     try (PgPair pair = PgPair.shared()) {
       pair.execute("create table t(id int primary key, v text)");
       pair.executeSource("insert into t values (1, 'the source alone has it')");
-      try (Connection t = pair.target()) {
+      try (Connection s = pair.source();
+          Connection t = pair.target()) {
+        ControlSchema.install(s);
         ControlSchema.install(t);
       }
       long sequence;

@@ -89,16 +89,20 @@ public final class Convergence {
       Catalog mirrorCatalog,
       ConvergenceOptions options) {
     this(
-        primary,
-        mirror,
-        primaryCatalog,
-        mirrorCatalog,
-        options,
-        new SourceRate(options.maxRate()),
-        null);
+        primary, mirror, primaryCatalog, mirrorCatalog, options, new SourceRate(options.maxRate()));
   }
 
   Convergence(
+      DataSource primary,
+      DataSource mirror,
+      Catalog primaryCatalog,
+      Catalog mirrorCatalog,
+      ConvergenceOptions options,
+      SourceRate rate) {
+    this(primary, mirror, primaryCatalog, mirrorCatalog, options, rate, null);
+  }
+
+  private Convergence(
       DataSource primary,
       DataSource mirror,
       Catalog primaryCatalog,

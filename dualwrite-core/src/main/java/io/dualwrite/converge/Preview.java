@@ -102,13 +102,13 @@ public final class Preview {
   public Preview(Convergence like, UUID writer) {
     this.engine =
         new Convergence(
-            like.primary(),
-            like.mirror(),
-            like.primaryCatalog(),
-            like.mirrorCatalog(),
-            like.options(),
-            like.rate(),
-            like.direction());
+                like.primary(),
+                like.mirror(),
+                like.primaryCatalog(),
+                like.mirrorCatalog(),
+                like.options(),
+                like.rate())
+            .in(like.direction());
     this.writer = writer;
     engine.hook =
         step -> {

@@ -1268,6 +1268,10 @@ final class DualWriter implements AutoCloseable {
     if (!now().capturing()) {
       return caughtUp();
     }
+    // until then the mirror's triggers would fire for what is replayed
+    if (!caughtUp() && !awaitPrepared(Duration.ofNanos(Math.max(0, end - System.nanoTime())))) {
+      return false;
+    }
     try {
       return now().replayer().drain(Duration.ofNanos(Math.max(0, end - System.nanoTime())));
     } catch (InterruptedException e) {
