@@ -132,7 +132,7 @@ public final class Backfill {
     sourceCatalog.invalidate();
     targetCatalog.invalidate();
     requireMirror();
-    try (Healer healer = healer(options.parallelism())) {
+    try (Healer healer = healer(options.parallelism(), true)) {
       return new Copier(sources, targets, sourceCatalog, targetCatalog, healer, options, steps)
           .copy(listener);
     } catch (SQLException e) {
@@ -153,7 +153,7 @@ public final class Backfill {
     if (options.repair()) {
       requireMirror();
     }
-    try (Healer healer = healer(options.parallelism())) {
+    try (Healer healer = healer(options.parallelism(), options.repair())) {
       return new Verifier(sources, targets, sourceCatalog, targetCatalog, healer, options)
           .verify(listener);
     } catch (SQLException e) {
@@ -261,8 +261,8 @@ public final class Backfill {
   }
 
   /** For copy and verify, which have one worker more than they do at a time. */
-  private Healer healer(int parallelism) {
-    return new Healer(sources, targets, sourceCatalog, targetCatalog, parallelism + 1);
+  private Healer healer(int parallelism, boolean writes) throws SQLException {
+    return new Healer(sources, targets, sourceCatalog, targetCatalog, parallelism + 1, writes);
   }
 
   private static BackfillException failed(String what, SQLException e) {

@@ -287,6 +287,7 @@ final class Copier {
   private void copy(Worker w, Task task) throws SQLException {
     long began = System.nanoTime();
     steps.at(Steps.Step.CLAIMED, task);
+    healer.check();
     Copied copied;
     boolean rowsCame = false;
     Columns columns = new Columns(w, task);

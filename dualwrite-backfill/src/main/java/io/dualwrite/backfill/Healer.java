@@ -4,6 +4,8 @@ import com.zaxxer.hikari.HikariConfig;
 import com.zaxxer.hikari.HikariDataSource;
 import io.dualwrite.catalog.Catalog;
 import io.dualwrite.catalog.TableName;
+import io.dualwrite.control.RolesHold;
+import io.dualwrite.control.Side;
 import io.dualwrite.converge.Convergence;
 import io.dualwrite.converge.ConvergenceException;
 import io.dualwrite.converge.RecopyResult;
@@ -23,18 +25,29 @@ final class Healer implements AutoCloseable {
 
   private final HikariDataSource sources;
   private final HikariDataSource targets;
+  private final RolesHold hold;
   private final Convergence convergence;
 
   /**
    * Opens nothing yet.
    *
    * @param users how many threads will use it
+   * @param writes whether rows may be written: keeps the roles as they are for as long as it is
+   *     open
    */
   Healer(
-      Sessions source, Sessions target, Catalog sourceCatalog, Catalog targetCatalog, int users) {
+      Sessions source,
+      Sessions target,
+      Catalog sourceCatalog,
+      Catalog targetCatalog,
+      int users,
+      boolean writes)
+      throws SQLException {
+    hold = writes ? RolesHold.of(target, Side.SOURCE) : null;
     sources = pool(source, users);
     targets = pool(target, users);
-    convergence = new Convergence(sources, targets, sourceCatalog, targetCatalog);
+    Convergence engine = new Convergence(sources, targets, sourceCatalog, targetCatalog);
+    convergence = hold == null ? engine : engine.in(hold);
   }
 
   private static HikariDataSource pool(Sessions sessions, int users) {
@@ -52,6 +65,14 @@ final class Healer implements AutoCloseable {
   public void close() {
     sources.close();
     targets.close();
+    if (hold != null) {
+      hold.close();
+    }
+  }
+
+  /** Before rows are written by another way than this: throws if the target is primary by now. */
+  void check() throws SQLException {
+    hold.check();
   }
 
   /** Makes the target's rows for these keys what the source's are. */

@@ -7,16 +7,16 @@ import io.dualwrite.catalog.Catalog;
 import io.dualwrite.config.PgUri;
 import io.dualwrite.config.Setting;
 import io.dualwrite.config.Settings;
+import io.dualwrite.control.ControlSchema;
 import io.dualwrite.control.Roles;
+import io.dualwrite.control.RolesHold;
 import io.dualwrite.control.Side;
 import io.dualwrite.converge.Convergence;
 import io.dualwrite.converge.ConvergenceOptions;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.sql.Connection;
-import java.sql.ResultSet;
 import java.sql.SQLException;
-import java.sql.Statement;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -214,25 +214,29 @@ final class Databases {
     DataSource source = dataSource(Side.SOURCE);
     DataSource target = dataSource(Side.TARGET);
     Side primary = primary(target);
+    RolesHold hold = RolesHold.of(target, primary);
     HikariDataSource from = pool(source, Side.SOURCE);
     HikariDataSource to = pool(target, Side.TARGET);
-    return new Engine(
+    Convergence convergence =
         primary == Side.SOURCE
             ? new Convergence(from, to, new Catalog(), new Catalog(), options)
-            : new Convergence(to, from, new Catalog(), new Catalog(), options),
-        List.of(from, to));
+            : new Convergence(to, from, new Catalog(), new Catalog(), options);
+    return new Engine(convergence.in(hold), hold, List.of(from, to));
   }
 
   /**
    * The engine with its connections, which are kept from one step to the next.
    *
    * @param convergence the engine
+   * @param roles which no cutover exchanges until it is closed
    * @param pools its connections
    */
-  record Engine(Convergence convergence, List<HikariDataSource> pools) implements AutoCloseable {
+  record Engine(Convergence convergence, RolesHold roles, List<HikariDataSource> pools)
+      implements AutoCloseable {
     @Override
     public void close() {
       pools.forEach(HikariDataSource::close);
+      roles.close();
     }
   }
 
@@ -254,19 +258,14 @@ final class Databases {
   }
 
   private static Side primary(DataSource target) throws SQLException {
-    try (Connection c = target.getConnection();
-        Statement s = c.createStatement()) {
-      try (ResultSet r = s.executeQuery("select to_regclass('dualwrite.control') is not null")) {
-        r.next();
-        if (!r.getBoolean(1)) {
-          throw new UserError(
-              "the target has no schema 'dualwrite'; is --target the database that the application"
-                  + " dual-writes to?");
-        }
+    try (Connection c = target.getConnection()) {
+      long epoch = ControlSchema.epoch(c);
+      if (epoch < 0) {
+        throw new UserError(
+            "the target has no schema 'dualwrite'; is --target the database that the application"
+                + " dual-writes to?");
       }
-      try (ResultSet r = s.executeQuery("select epoch from dualwrite.control")) {
-        return new Roles(r.next() ? r.getLong(1) : 0).primary();
-      }
+      return new Roles(epoch).primary();
     }
   }
 

@@ -2,7 +2,8 @@ package io.dualwrite.cli;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.dualwrite.catalog.TableName;
-import io.dualwrite.converge.Convergence;
+import io.dualwrite.control.RolesFile;
+import io.dualwrite.control.Side;
 import io.dualwrite.converge.Reconcile;
 import io.dualwrite.journal.JournalException;
 import io.dualwrite.journal.JournalReader;
@@ -136,7 +137,7 @@ final class ReconcileCommand implements Callable<Integer> {
       while (true) {
         int left = 0;
         for (Path j : journals()) {
-          left += look(j, engines);
+          left += look(j);
         }
         if (!stopped) {
           LockSupport.parkNanos(this, TimeUnit.SECONDS.toNanos(interval));
@@ -165,11 +166,11 @@ final class ReconcileCommand implements Callable<Integer> {
   private final class Engines implements AutoCloseable {
     private Databases.Engine engine;
 
-    Convergence get() throws SQLException {
+    Databases.Engine get() throws SQLException {
       if (engine == null) {
         engine = databases.engine(maxRate);
       }
-      return engine.convergence();
+      return engine;
     }
 
     @Override
@@ -202,7 +203,7 @@ final class ReconcileCommand implements Callable<Integer> {
   }
 
   /** One look of {@code --watch}; returns how many suspects are left. */
-  private int look(Path directory, Engines engines) {
+  private int look(Path directory) {
     try (JournalReader view = JournalReader.readOnly(directory)) {
       int open = (int) view.suspects().stream().filter(this::wanted).count();
       if (view.usedBy() != null) {
@@ -224,7 +225,9 @@ final class ReconcileCommand implements Callable<Integer> {
       passOver(directory, e.getMessage());
       return 0;
     }
-    try (JournalReader reader = JournalReader.open(directory)) {
+    // the roles of now, and held only while there is something to do
+    try (JournalReader reader = JournalReader.open(directory);
+        Engines engines = new Engines()) {
       return reconcile(directory, reader, engines).left;
     } catch (JournalException | SQLException e) {
       passOver(directory, e.getMessage());
@@ -258,7 +261,24 @@ final class ReconcileCommand implements Callable<Integer> {
     if (open.isEmpty()) {
       return new Round(0, 0);
     }
-    Reconcile reconcile = new Reconcile(engines.get(), reader.journal());
+    Databases.Engine engine = engines.get();
+    // a journal without the file is of before any cutover
+    Side then = RolesFile.read(directory).map(f -> f.roles().primary()).orElse(Side.SOURCE);
+    if (then != engine.roles().primary()) {
+      say(
+          "left",
+          directory,
+          null,
+          "its tables became suspect while the "
+              + then
+              + " was primary, and the "
+              + engine.roles().primary()
+              + " is now: made equal, they would lose what the "
+              + then
+              + " alone has. Compare them by 'dualwrite verify', and bring over by hand what is missing");
+      return new Round(0, open.size());
+    }
+    Reconcile reconcile = new Reconcile(engine.convergence(), reader.journal());
     int closed = 0;
     for (Suspect s : open) {
       if (stopped) {

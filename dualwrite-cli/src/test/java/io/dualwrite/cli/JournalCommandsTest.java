@@ -312,6 +312,51 @@ class JournalCommandsTest {
 
   /** It passes over a journal in use, and closes its suspects when its process is gone. */
   @Test
+  void whatIsOfOtherRolesIsLeftAlone() throws Exception {
+    try (PgPair pair = PgPair.shared()) {
+      pair.execute("create table t(id int primary key, v text)");
+      pair.executeSource("insert into t values (1, 'the source alone has it')");
+      try (Connection s = pair.source();
+          Connection t = pair.target()) {
+        ControlSchema.install(s);
+        ControlSchema.install(t);
+      }
+      long sequence;
+      try (Journal journal = ChronicleJournal.open(directory, JournalOptions.defaults())) {
+        sequence = journal.nextSequence();
+        journal.append(
+            new Intent(
+                sequence,
+                0,
+                0,
+                "gone",
+                1,
+                1,
+                List.of(
+                    new RowChange(
+                        RowChange.Kind.UPSERT,
+                        new TableName("public", "t"),
+                        List.of("id", "v"),
+                        null,
+                        List.of("id"),
+                        new String[][] {{"1", "the source alone has it"}}))));
+        journal.release(sequence, Outcome.COMMITTED);
+        journal.suspect(new Suspect(new TableName("public", "t"), "for a test", 0, "", 0));
+      }
+      pair.executeTarget("update dualwrite.control set epoch = 1"); // another one's cutover
+      String dir = directory.toString();
+      assertEquals(ExitCode.FAILED, run(databases(pair, "reconcile", dir)), said());
+      assertTrue(said().contains("became suspect while the source was primary"), said());
+      assertEquals(
+          ExitCode.FAILED, run(databases(pair, "journal", "replay", dir, "--dry-run")), said());
+      assertTrue(said().contains("written while the source was primary"), said());
+      assertEquals(ExitCode.FAILED, run(databases(pair, "journal", "replay", dir)), said());
+      assertTrue(said().contains("1 parked, 0 left"), said());
+      assertEquals("(1,\"the source alone has it\")", rows(pair.source(), "t"));
+    }
+  }
+
+  @Test
   void suspectsAreWatchedFor() throws Exception {
     try (PgPair pair = PgPair.shared()) {
       pair.execute("create table t(id int primary key, v text)");

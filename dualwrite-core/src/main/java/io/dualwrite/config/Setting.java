@@ -47,7 +47,7 @@ public enum Setting {
       "dualwrite.phase",
       Type.CHOICE,
       "dual-write",
-      "The phase to begin with where the target does not yet know one.",
+      "The phase to begin with. After a cutover it is target-primary, or target-only where that was the last.",
       "off",
       "dual-write",
       "shadow",

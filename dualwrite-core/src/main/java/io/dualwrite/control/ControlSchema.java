@@ -4,6 +4,7 @@ import java.sql.Connection;
 import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
+import java.util.Optional;
 
 /**
  * The schema {@code dualwrite} on the database that is mirror (the target; after the first flip the
@@ -114,17 +115,42 @@ public final class ControlSchema {
    * @throws SQLException if the row may not be read
    */
   public static boolean targetIsPrimary(Connection target) throws SQLException {
-    try (Statement s = target.createStatement()) {
+    return new Roles(Math.max(0, epoch(target))).primary() == Side.TARGET;
+  }
+
+  /**
+   * The epoch in a side's control row; -1 if there is none. The target's is the word; the source
+   * has one since a cutover, which says that it was left, or taken up again.
+   *
+   * @throws SQLException if the row may not be read
+   */
+  public static long epoch(Connection side) throws SQLException {
+    try (Statement s = side.createStatement()) {
       try (ResultSet r =
           s.executeQuery("select pg_catalog.to_regclass('dualwrite.control') is not null")) {
         r.next();
         if (!r.getBoolean(1)) {
-          return false;
+          return -1;
         }
       }
-      try (ResultSet r = s.executeQuery("select epoch % 2 = 1 from dualwrite.control")) {
-        return r.next() && r.getBoolean(1);
+      try (ResultSet r = s.executeQuery("select epoch from dualwrite.control")) {
+        return r.next() ? r.getLong(1) : -1;
       }
+    }
+  }
+
+  /**
+   * The phase in the target's control row; empty if there is none.
+   *
+   * @throws SQLException if the row may not be read
+   */
+  public static Optional<Phase> phase(Connection target) throws SQLException {
+    if (epoch(target) < 0) {
+      return Optional.empty();
+    }
+    try (Statement s = target.createStatement();
+        ResultSet r = s.executeQuery("select phase from dualwrite.control")) {
+      return r.next() ? Optional.of(Phase.parse(r.getString(1))) : Optional.empty();
     }
   }
 }

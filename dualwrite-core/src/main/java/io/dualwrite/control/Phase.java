@@ -15,6 +15,11 @@ public enum Phase {
   /** The application writes to the target alone. The way back is closed. */
   TARGET_ONLY;
 
+  /** Whether writes are mirrored. */
+  public boolean mirrors() {
+    return this != OFF && this != TARGET_ONLY;
+  }
+
   /**
    * {@code off}, {@code dual-write}, {@code shadow}, {@code target-primary}, {@code target-only}.
    */

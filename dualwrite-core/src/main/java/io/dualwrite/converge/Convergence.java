@@ -5,6 +5,7 @@ import io.dualwrite.catalog.Chunks;
 import io.dualwrite.catalog.Column;
 import io.dualwrite.catalog.Table;
 import io.dualwrite.catalog.TableName;
+import io.dualwrite.control.Direction;
 import io.dualwrite.control.Incarnation;
 import io.dualwrite.converge.Rules.Rule;
 import io.dualwrite.journal.Suspect;
@@ -65,6 +66,7 @@ public final class Convergence {
   private final MirrorWriter writer;
   private final SourceRate rate;
   private final Widths widths = new Widths();
+  private final Direction direction;
   volatile Hook hook = Step.fromSystemProperty();
 
   /** With {@link ConvergenceOptions#DEFAULT}. */
@@ -98,6 +100,17 @@ public final class Convergence {
       Catalog mirrorCatalog,
       ConvergenceOptions options,
       SourceRate rate) {
+    this(primary, mirror, primaryCatalog, mirrorCatalog, options, rate, null);
+  }
+
+  private Convergence(
+      DataSource primary,
+      DataSource mirror,
+      Catalog primaryCatalog,
+      Catalog mirrorCatalog,
+      ConvergenceOptions options,
+      SourceRate rate,
+      Direction direction) {
     this.primary = primary;
     this.mirror = mirror;
     this.primaryCatalog = primaryCatalog;
@@ -105,6 +118,23 @@ public final class Convergence {
     this.options = options;
     this.writer = new MirrorWriter(mirrorCatalog);
     this.rate = rate;
+    this.direction = direction;
+  }
+
+  /** The same, which asks before each transaction of the mirror whether it is still the way. */
+  public Convergence in(Direction way) {
+    return new Convergence(primary, mirror, primaryCatalog, mirrorCatalog, options, rate, way);
+  }
+
+  /** Null if nobody said. */
+  Direction direction() {
+    return direction;
+  }
+
+  private void check() throws SQLException {
+    if (direction != null) {
+      direction.check();
+    }
   }
 
   /**
@@ -231,6 +261,7 @@ public final class Convergence {
       }
       for (int i = 0, end; i < flat.size(); i = end) {
         rate.await(); // before the mirror's rows are locked, never while
+        check();
         int most = rate.batch(options.batchKeys());
         int room = Widths.BATCH;
         for (end = i; end < flat.size() && end - i < most && room > 0; end++) {
@@ -288,6 +319,7 @@ public final class Convergence {
   List<Unsettled> settle(Unsettled u, Consumer<TableName> orphaned)
       throws SQLException, ConvergenceException {
     rate.await();
+    check();
     Connection p = null;
     Connection m = null;
     try {
@@ -686,6 +718,7 @@ public final class Convergence {
       IntConsumer passing,
       Transfer transfer)
       throws SQLException {
+    check();
     Table m = mirrorTable(mirrorConnection, table);
     // a hypertable's rows are in its chunks, whose writers all lock it, too
     String only = Chunks.has(mirrorConnection, m) ? "" : "only ";

@@ -102,12 +102,13 @@ public final class Preview {
   public Preview(Convergence like, UUID writer) {
     this.engine =
         new Convergence(
-            like.primary(),
-            like.mirror(),
-            like.primaryCatalog(),
-            like.mirrorCatalog(),
-            like.options(),
-            like.rate());
+                like.primary(),
+                like.mirror(),
+                like.primaryCatalog(),
+                like.mirrorCatalog(),
+                like.options(),
+                like.rate())
+            .in(like.direction());
     this.writer = writer;
     engine.hook =
         step -> {
@@ -133,6 +134,11 @@ public final class Preview {
     Map<TableName, Set<List<String>>> all = new TreeMap<>();
     for (Pending p : units) {
       Intent i = p.intent();
+      String turned = Replayer.turned(engine, i);
+      if (turned != null) {
+        verdicts.put(i.sequence(), verdict(i, Fate.FAILS, turned));
+        continue;
+      }
       String s = p.outcome() == Outcome.COMMITTED ? "committed" : status.get(i.sequence());
       if (s.equals("aborted")) {
         verdicts.put(i.sequence(), verdict(i, Fate.ABORTED, ""));

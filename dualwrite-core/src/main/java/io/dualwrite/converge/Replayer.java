@@ -5,6 +5,8 @@ import io.dualwrite.catalog.ForeignKey;
 import io.dualwrite.catalog.Table;
 import io.dualwrite.catalog.TableName;
 import io.dualwrite.control.Incarnation;
+import io.dualwrite.control.Roles;
+import io.dualwrite.control.Side;
 import io.dualwrite.converge.Convergence.Unsettled;
 import io.dualwrite.converge.Rules.Rule;
 import io.dualwrite.journal.Intent;
@@ -333,6 +335,9 @@ public final class Replayer implements AutoCloseable {
     try {
       long start = System.nanoTime();
       Round r = new Round(engines.get());
+      if (r.engine.direction() != null) {
+        r.engine.direction().check();
+      }
       primaryPids.clear();
       settle(r);
       List<Unit> units = collect(r, maxUnits);
@@ -432,6 +437,14 @@ public final class Replayer implements AutoCloseable {
         if (held.contains(p.intent().sequence())) {
           continue;
         }
+        String turned = turned(r.engine, p.intent());
+        if (turned != null) {
+          journal.park(p.intent().sequence(), turned);
+          failed.remove(p.intent().sequence());
+          r.parked++;
+          r.error = turned;
+          continue;
+        }
         if (f != null && f.notBefore - now > 0) {
           r.notYet++;
           if (p.intent().statements()) {
@@ -468,6 +481,27 @@ public final class Replayer implements AutoCloseable {
       }
     }
     return units;
+  }
+
+  /**
+   * Why a unit of other roles is not replayed: the mirror of now was its primary, and would be made
+   * equal to the side that lacks it. Null if it is one of these roles.
+   */
+  static String turned(Convergence engine, Intent i) {
+    Side then = new Roles(i.epoch()).primary();
+    if (engine.direction() == null || engine.direction().primary() == then) {
+      return null;
+    }
+    return "it was written while the "
+        + then
+        + " was primary, and the "
+        + then.other()
+        + " is now: replayed, it would undo on the "
+        + then
+        + " what the "
+        + then.other()
+        + " lacks. 'dualwrite journal show' has its rows; bring them over by hand, then skip it, or exchange"
+        + " the roles back first";
   }
 
   /**

@@ -9,9 +9,11 @@ import io.dualwrite.catalog.TableName;
 import io.dualwrite.config.Setting;
 import io.dualwrite.config.Settings;
 import io.dualwrite.control.ControlSchema;
+import io.dualwrite.control.Direction;
 import io.dualwrite.control.Incarnation;
 import io.dualwrite.control.Phase;
 import io.dualwrite.control.Roles;
+import io.dualwrite.control.RolesFile;
 import io.dualwrite.control.Side;
 import io.dualwrite.converge.ApplyLimits;
 import io.dualwrite.converge.Convergence;
@@ -33,9 +35,7 @@ import io.dualwrite.sql.Sql;
 import io.dualwrite.sql.SqlCache;
 import io.github.resilience4j.circuitbreaker.CircuitBreaker;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.sql.Array;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
@@ -48,7 +48,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
-import java.util.Properties;
+import java.util.OptionalLong;
 import java.util.Set;
 import java.util.SortedMap;
 import java.util.concurrent.CompletableFuture;
@@ -59,6 +59,7 @@ import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantLock;
@@ -94,6 +95,10 @@ final class DualWriter implements AutoCloseable {
 
   private static final Logger log = LoggerFactory.getLogger(DualWriter.class);
   private static final Duration CATALOG_RETRY = Duration.ofSeconds(2);
+  private static final Duration PREPARED = Duration.ofSeconds(30);
+
+  /** How often the control row is looked at. */
+  private static final Duration LOOK = Duration.ofSeconds(5);
 
   final Settings settings;
   final SqlCache texts;
@@ -112,7 +117,7 @@ final class DualWriter implements AutoCloseable {
   private final Healer healer;
   private final ApplyLimits limits;
   private final Duration flushTimeout;
-  private final Path rolesFile;
+  private final Path directory;
   private final CommitStep.Listener steps;
   private final ExecutorService commits;
 
@@ -134,9 +139,23 @@ final class DualWriter implements AutoCloseable {
   /** Whether the mirror has the control schema, and no triggers that fire. */
   private volatile boolean prepared;
 
+  /** Whether the replayer of these roles runs. */
+  private final AtomicBoolean started = new AtomicBoolean();
+
+  /** The roles whose primary has been looked at: see {@link #preparePrimary}. */
+  private volatile Roles servable;
+
+  private final ReentrantLock preparing = new ReentrantLock();
+
   private volatile Map<TableName, Boolean> sameOnBoth = Map.of();
   private volatile boolean closed;
   private volatile Epoch epoch;
+
+  /** Whether writes have ever been mirrored. */
+  private boolean mirrored;
+
+  /** Why nothing is begun any more; null if all is well. */
+  private volatile String halted;
 
   /** How many seconds connecting to the primary may take; 0 for the driver's default. */
   volatile int loginTimeout;
@@ -157,7 +176,7 @@ final class DualWriter implements AutoCloseable {
             settings.duration(Setting.MIRROR_LOCK_TIMEOUT),
             flushTimeout,
             flushTimeout.multipliedBy(10));
-    rolesFile = directory.resolve("roles.properties");
+    this.directory = directory;
     steps = CommitStep.fromSystemProperty();
     breaker = Breaker.of(settings);
     int threads = settings.integer(Setting.MIRROR_POOL_SIZE);
@@ -176,10 +195,20 @@ final class DualWriter implements AutoCloseable {
             });
     pool.allowCoreThreadTimeOut(true);
     commits = pool;
-    Phase phase = Phase.parse(settings.choice(Setting.PHASE));
-    Roles roles = readRoles();
-    if (roles.primary() == Side.TARGET && phase != Phase.TARGET_ONLY) {
-      phase = Phase.TARGET_PRIMARY;
+    Optional<RolesFile> before = RolesFile.read(directory);
+    Roles roles = readRoles(before);
+    Phase phase = beginWith(roles, before);
+    mirrored = phase.mirrors() || before.isPresent() && before.get().mirrored();
+    if (phase.mirrors() && before.isPresent() && before.get().phase() != null) {
+      suspectAfter(before.get().phase(), before.get().mirrored());
+    }
+    RolesFile now = new RolesFile(roles, false, phase, mirrored);
+    if (before.isEmpty() || !before.get().equals(now)) {
+      try {
+        writeRoles(now);
+      } catch (SQLException e) {
+        throw new JournalException(e.getMessage(), e);
+      }
     }
     shadow =
         new ShadowReads(
@@ -207,21 +236,41 @@ final class DualWriter implements AutoCloseable {
     Database mirror = roles.primary() == Side.SOURCE ? target : source;
     Convergence convergence =
         new Convergence(
-            primary.engineDataSource(),
-            mirror.engineDataSource(),
-            primary.catalog,
-            mirror.catalog,
-            ConvergenceOptions.DEFAULT.withMaxRate(settings.integer(Setting.RECONCILE_MAX_RATE)));
+                primary.engineDataSource(),
+                mirror.engineDataSource(),
+                primary.catalog,
+                mirror.catalog,
+                ConvergenceOptions.DEFAULT.withMaxRate(
+                    settings.integer(Setting.RECONCILE_MAX_RATE)))
+            .in(direction(roles));
     return new Epoch(
         roles,
         phase,
-        phase != Phase.OFF && phase != Phase.TARGET_ONLY,
+        phase.mirrors(),
         primary,
         mirror,
         new Planner(primary.catalog, t -> sameOnBoth.getOrDefault(t, false)),
         Epoch.cache(settings.integer(Setting.STATEMENT_CACHE)),
         convergence,
         new Replayer(journal, convergence));
+  }
+
+  /** For as long as this process has these roles. */
+  private Direction direction(Roles roles) {
+    return new Direction() {
+      @Override
+      public Side primary() {
+        return roles.primary();
+      }
+
+      @Override
+      public void check() throws SQLException {
+        Epoch e = epoch; // none yet while the first is made
+        if (e != null && !e.roles().equals(roles)) {
+          throw new SQLException("the roles were exchanged meanwhile", "55000");
+        }
+      }
+    };
   }
 
   // ---- plans
@@ -935,35 +984,72 @@ final class DualWriter implements AutoCloseable {
   // ---- the mirror, prepared in the background
 
   /**
+   * Whether the primary of these roles may be written to: once, before anything is, it is asked
+   * whether it is the primary at all, and those of its triggers are switched on that a process left
+   * off which died, or was cut off, in a cutover.
+   */
+  private void preparePrimary(Epoch e, Connection primary) throws SQLException {
+    // a connection that was asked for during an exchange follows to the new primary later
+    if (e.roles().equals(servable) || !e.roles().equals(now().roles())) {
+      return;
+    }
+    preparing.lock();
+    try {
+      if (!e.roles().equals(servable)) {
+        compareEpochs(e, e.primary(), primary);
+        triggersOn(primary);
+        servable = e.roles();
+      }
+    } finally {
+      preparing.unlock();
+    }
+  }
+
+  /** A connection to the primary, for the application. */
+  Connection connect(Epoch e) throws SQLException {
+    Connection c = e.primary().primary(loginTimeout);
+    try {
+      preparePrimary(e, c);
+      return c;
+    } catch (SQLException | RuntimeException x) {
+      c.close();
+      throw x;
+    }
+  }
+
+  /**
    * As soon as both databases can be reached: compares the catalogs and, once writes are captured,
    * installs the control schema and starts the replayer.
    */
   private void prepareMirror() {
     boolean told = false;
-    boolean started = false;
-    while (!closed) {
-      if (started && compared) {
-        LockSupport.park(this);
-        continue;
+    while (!closed && halted == null) {
+      boolean well = ready() && now().roles().equals(servable);
+      if (well) {
+        LockSupport.parkNanos(this, LOOK.toNanos());
       }
-      try (Connection t = target.engine();
-          Connection s = source.engine()) {
+      try {
+        Epoch e = now();
+        if (!e.roles().equals(servable)) { // whether or not the mirror can be reached
+          try (Connection c = e.primary().engine()) {
+            preparePrimary(e, c);
+          }
+        }
         if (!compared) {
-          compare(s, t);
+          try (Connection t = target.engine();
+              Connection s = source.engine()) {
+            compare(s, t);
+          }
         }
-        if (!started && now().capturing()) {
-          Connection mirror = now().roles().primary() == Side.SOURCE ? t : s;
-          // a process that died in a cutover may have left them off
-          triggersOn(mirror == t ? s : t);
-          ControlSchema.install(mirror);
-          triggersOff(mirror);
-          prepared = true;
-          now().replayer().start();
-          started = true;
-          continue;
+        if (now().phase() != Phase.OFF) {
+          lookAtTarget();
         }
+        if (!prepared && now().capturing()) {
+          prepareMirror(now());
+        }
+        continue;
       } catch (SQLException | RuntimeException e) {
-        if (!told && !closed) {
+        if (!told && !closed && !well && halted == null) {
           log.warn(
               "the mirror is not ready, units of work stay in the journal: {}", e.getMessage());
           told = true;
@@ -973,8 +1059,49 @@ final class DualWriter implements AutoCloseable {
     }
   }
 
-  /** Rule 6: those that were switched off while this side was the mirror. */
-  static int triggersOn(Connection primary) throws SQLException {
+  private void prepareMirror(Epoch e) throws SQLException {
+    try (Connection mirror = e.mirror().engine()) {
+      ControlSchema.install(mirror);
+      triggersOff(mirror);
+    }
+    if (!started.getAndSet(true)) {
+      e.replayer().start();
+    }
+    prepared = true; // last: the roles may be exchanged from here on
+  }
+
+  private void lookAtTarget() throws SQLException {
+    long there;
+    try (Connection c = target.engine()) {
+      there = ControlSchema.epoch(c);
+    }
+    if (there >= 0 && there != now().roles().epoch()) {
+      changing.lock(); // unless it is this process that exchanges them just now
+      try (Connection c = target.engine()) {
+        compareEpochs(now(), target, c);
+      } finally {
+        changing.unlock();
+      }
+    }
+  }
+
+  /** Waits until the mirror can be written to; false if it could not in time. */
+  boolean awaitPrepared(Duration timeout) {
+    long end = System.nanoTime() + timeout.toNanos();
+    while (!prepared) {
+      if (System.nanoTime() - end > 0 || Thread.currentThread().isInterrupted()) {
+        return false;
+      }
+      LockSupport.parkNanos(this, TimeUnit.MILLISECONDS.toNanos(10));
+    }
+    return true;
+  }
+
+  /**
+   * Rule 6: those that were switched off while this side was the mirror, in the connection's
+   * transaction.
+   */
+  static int enableTriggers(Connection primary) throws SQLException {
     try (Statement s = primary.createStatement();
         ResultSet r =
             s.executeQuery("select to_regclass('dualwrite.disabled_trigger') is not null")) {
@@ -983,36 +1110,57 @@ final class DualWriter implements AutoCloseable {
         return 0;
       }
     }
+    return Triggers.enableAll(primary);
+  }
+
+  private static void triggersOn(Connection primary) throws SQLException {
+    boolean auto = primary.getAutoCommit();
     primary.setAutoCommit(false);
     try {
-      int n = Triggers.enableAll(primary);
+      try (Statement s = primary.createStatement()) {
+        s.execute("set local lock_timeout = '10s'"); // the application waits
+      }
+      int n = enableTriggers(primary);
       primary.commit();
-      return n;
+      if (n > 0) {
+        log.info("{} triggers and rules of the primary, which were off, are switched on", n);
+      }
     } catch (SQLException e) {
       primary.rollback();
       throw e;
     } finally {
-      primary.setAutoCommit(true);
+      primary.setAutoCommit(auto);
     }
   }
 
-  /** Rule 6: on the mirror, triggers would do again what they did on the primary. */
-  static void triggersOff(Connection mirror) throws SQLException {
-    mirror.setAutoCommit(false);
+  /**
+   * Rule 6: on the mirror, triggers would do again what they did on the primary. In the
+   * connection's transaction.
+   */
+  static int disableTriggers(Connection mirror) throws SQLException {
     try {
-      int n = Triggers.disableAll(mirror);
-      mirror.commit();
-      if (n > 0) {
-        log.info("{} triggers and rules are switched off while this side is the mirror", n);
-      }
+      return Triggers.disableAll(mirror);
     } catch (SQLException e) {
-      mirror.rollback();
       throw new SQLException(
           "the mirror's triggers would fire for mirrored rows and cannot be switched off by this role ("
               + e.getMessage()
               + "); let it own the tables, or ALTER TABLE … DISABLE TRIGGER USER there",
           e.getSQLState(),
           e);
+    }
+  }
+
+  private static void triggersOff(Connection mirror) throws SQLException {
+    mirror.setAutoCommit(false);
+    try {
+      int n = disableTriggers(mirror);
+      mirror.commit();
+      if (n > 0) {
+        log.info("{} triggers and rules are switched off while this side is the mirror", n);
+      }
+    } catch (SQLException e) {
+      mirror.rollback();
+      throw e;
     } finally {
       mirror.setAutoCommit(true);
     }
@@ -1098,7 +1246,7 @@ final class DualWriter implements AutoCloseable {
   void phase(Phase to, Duration timeout) throws SQLException {
     changing.lock();
     try {
-      Epoch old = now();
+      Epoch old = serving();
       if (old.phase() == to) {
         return;
       }
@@ -1117,11 +1265,25 @@ final class DualWriter implements AutoCloseable {
         throw new SQLException(
             "dual-write cannot be switched off while units of work are pending", "55000");
       }
+      boolean before = mirrored;
+      if (to.mirrors()) {
+        mirrored = true;
+        if (!old.capturing()) {
+          suspectAfter(old.phase(), before);
+        }
+      }
+      try {
+        writeRoles(new RolesFile(old.roles(), false, to, mirrored));
+        phaseRow(old.phase(), to, old.roles());
+      } catch (SQLException e) {
+        mirrored = before;
+        throw e;
+      }
       Epoch next =
           new Epoch(
               old.roles(),
               to,
-              to != Phase.OFF && to != Phase.TARGET_ONLY,
+              to.mirrors(),
               old.primary(),
               old.mirror(),
               old.planner(),
@@ -1139,15 +1301,48 @@ final class DualWriter implements AutoCloseable {
                 + " s",
             "55000");
       }
+      if (to.mirrors() && !old.capturing()) {
+        suspectAfter(old.phase(), before); // what those wrote that have ended only now
+        healer.wake();
+      }
     } finally {
       changing.unlock();
     }
   }
 
+  /** For the other processes, and for those to come. */
+  private void phaseRow(Phase from, Phase to, Roles roles) throws SQLException {
+    try (Connection c = target.engine()) {
+      if (ControlSchema.epoch(c) >= 0) {
+        try (PreparedStatement s =
+            c.prepareStatement("update dualwrite.control set phase = ? where epoch = ?")) {
+          s.setString(1, to.toString());
+          s.setLong(2, roles.epoch());
+          s.executeUpdate();
+        }
+      }
+    } catch (SQLException e) {
+      if (from == Phase.TARGET_ONLY || to == Phase.TARGET_ONLY) {
+        throw e; // whoever starts next has to know whether there is a way back
+      }
+      log.debug("the phase is not in the target's control row", e);
+    }
+  }
+
   /** Exchanges the roles. See {@link Cutover}. */
   CutoverReport cutover(Duration deadline, boolean back) throws SQLException {
+    if (now().capturing() && !awaitPrepared(PREPARED)) {
+      throw new SQLException(
+          "no change of roles: the "
+              + now().roles().mirror()
+              + " has not been ready for writes within "
+              + PREPARED.toSeconds()
+              + " s; see the log",
+          "55000");
+    }
     changing.lock();
     try {
+      serving();
       return new Cutover(this, deadline, back).run();
     } finally {
       changing.unlock();
@@ -1162,6 +1357,10 @@ final class DualWriter implements AutoCloseable {
     }
     if (!now().capturing()) {
       return caughtUp();
+    }
+    // until then the mirror's triggers would fire for what is replayed
+    if (!caughtUp() && !awaitPrepared(Duration.ofNanos(Math.max(0, end - System.nanoTime())))) {
+      return false;
     }
     try {
       return now().replayer().drain(Duration.ofNanos(Math.max(0, end - System.nanoTime())));
@@ -1185,78 +1384,282 @@ final class DualWriter implements AutoCloseable {
 
   /** Makes every suspect table equal and closes its suspect. */
   int reconcile() throws SQLException {
+    serving();
     return healer.run();
   }
 
-  /** The roles exchanged: called by {@link Cutover} with the gate shut and everything drained. */
-  void flip() throws SQLException {
+  /** See {@link Healer#without}. */
+  <T> T withoutHealing(Duration patience, Healer.Exchange<T> work) throws SQLException {
+    return healer.without(patience, work);
+  }
+
+  /** One cutover at a time, of all processes. */
+  void holdControlRow(Connection target) throws SQLException {
+    long there;
+    try (Statement s = target.createStatement();
+        ResultSet r = s.executeQuery("select epoch from dualwrite.control for update")) {
+      there = r.next() ? r.getLong(1) : -1;
+    }
+    if (there != now().roles().epoch()) {
+      throw exchangedElsewhere();
+    }
+  }
+
+  private static SQLException exchangedElsewhere() {
+    return new SQLException(
+        "no change of roles: another process has exchanged the roles meanwhile; restart this one",
+        "55000");
+  }
+
+  /**
+   * The roles exchanged: called by {@link Cutover} with the gate shut and everything drained, with
+   * the transactions that switch the triggers. That of the target has the control row, whose word
+   * holds: up to its commit nothing has changed.
+   */
+  void flip(Connection source, Connection target) throws SQLException {
     Epoch old = now();
     Roles roles = old.roles().flipped();
     Phase phase = roles.primary() == Side.TARGET ? Phase.TARGET_PRIMARY : Phase.DUAL_WRITE;
-    flipControlRow(old.roles(), roles, phase);
-    writeRoles(roles);
+    // first: a process that starts without the target has to know that it is to be asked
+    writeRoles(new RolesFile(old.roles(), true, old.phase(), mirrored));
+    try {
+      flipControlRow(target, old.roles(), roles, phase);
+      record(source, roles, phase);
+    } catch (SQLException e) {
+      stay(old);
+      throw e;
+    }
+    try {
+      MirrorWriter.commit(target);
+    } catch (SQLException e) {
+      if (!word(roles, e)) {
+        stay(old);
+        throw e;
+      }
+    }
+    try {
+      writeRoles(new RolesFile(roles, false, phase, mirrored));
+    } catch (SQLException e) {
+      log.warn("{}; at the next start the target has to be reachable", e.getMessage());
+    }
+    boolean both = true;
+    try {
+      MirrorWriter.commit(source);
+    } catch (SQLException e) {
+      both = false;
+      log.warn("the triggers of the source are switched as soon as it answers: {}", e.getMessage());
+    }
     Epoch next = epoch(roles, phase);
-    next.replayer().start();
-    epoch = next;
+    started.set(both || roles.primary() == Side.SOURCE);
+    epoch = next; // before what is told of it
+    // else, before anything is written to that side
+    servable = both || roles.primary() == Side.TARGET ? roles : null;
+    prepared = both || roles.primary() == Side.SOURCE;
+    if (prepared) {
+      next.replayer().start();
+    }
     old.replayer().close();
+    LockSupport.unpark(checker);
+  }
+
+  /** The roles were not exchanged after all. */
+  private void stay(Epoch old) {
+    try {
+      writeRoles(new RolesFile(old.roles(), false, old.phase(), mirrored));
+    } catch (SQLException e) {
+      log.warn("{}; at the next start the target has to be reachable", e.getMessage());
+    }
+  }
+
+  /**
+   * RESUME_BY_WORD: whether the control row says that the roles were exchanged, where its commit
+   * was not answered. Until it can be read nobody knows on which side the next write belongs, and
+   * the gate stays shut: safety before availability.
+   */
+  private boolean word(Roles exchanged, SQLException unanswered) throws SQLException {
+    log.warn(
+        "the commit of the exchange was not answered ({}); the application waits until the target tells",
+        unanswered.getMessage());
+    while (!closed && !Thread.currentThread().isInterrupted()) {
+      try (Connection c = target.engine();
+          Statement s = c.createStatement();
+          // waits for that transaction, should it still be open
+          ResultSet r = s.executeQuery("select epoch from dualwrite.control for update")) {
+        r.next();
+        return r.getLong(1) == exchanged.epoch();
+      } catch (SQLException e) {
+        LockSupport.parkNanos(this, TimeUnit.MILLISECONDS.toNanos(500));
+      }
+    }
+    halt(
+        "whether the roles were exchanged is not known, because the target could not be asked; restart this process when it can be reached");
+    throw unanswered;
+  }
+
+  /** On the source, which is all that a process without the target can ask. */
+  private static void record(Connection source, Roles roles, Phase phase) throws SQLException {
+    try (PreparedStatement s =
+        source.prepareStatement(
+            "update dualwrite.control set epoch = ?, phase = ?, changed = now()")) {
+      s.setLong(1, roles.epoch());
+      s.setString(2, phase.toString());
+      s.executeUpdate();
+    }
   }
 
   /** RESUME_BY_WORD: the control row is changed by compare-and-set, and its word holds. */
-  private void flipControlRow(Roles from, Roles to, Phase phase) throws SQLException {
+  private static void flipControlRow(Connection target, Roles from, Roles to, Phase phase)
+      throws SQLException {
+    try (PreparedStatement s =
+        target.prepareStatement(
+            "update dualwrite.control set epoch = ?, phase = ?, changed = now() where epoch = ?")) {
+      s.setLong(1, to.epoch());
+      s.setString(2, phase.toString());
+      s.setLong(3, from.epoch());
+      if (s.executeUpdate() != 1) {
+        throw exchangedElsewhere();
+      }
+    }
+  }
+
+  /**
+   * The roles to begin with. The target's word holds; where it cannot be reached, the source's, and
+   * what the journal's directory knows.
+   */
+  private Roles readRoles(Optional<RolesFile> file) {
+    long local = file.map(f -> f.roles().epoch()).orElse(0L);
+    OptionalLong word = epochOf(target);
+    Roles roles;
+    if (word.isPresent()) {
+      roles = new Roles(Math.max(0, word.getAsLong()));
+      if (roles.epoch() < local && roles.primary() == new Roles(local).primary()) {
+        roles = new Roles(local); // another target than before
+      }
+    } else if (file.isPresent() && file.get().leaving()) {
+      throw new JournalException(
+          "whether the roles were exchanged when this process ended is not known, and the target, which knows, cannot be reached; start it when the target can be reached");
+    } else {
+      roles = new Roles(Math.max(local, epochOf(source).orElse(-1)));
+    }
+    Side then = new Roles(local).primary();
+    if (roles.primary() != then
+        && (journal.pendingCount() > 0
+            || !journal.parked().isEmpty()
+            || !journal.suspects().isEmpty())) {
+      throw new JournalException(
+          "the roles were exchanged while this journal held "
+              + journal.pendingCount()
+              + " units of work pending, "
+              + journal.parked().size()
+              + " parked and "
+              + journal.suspects().size()
+              + " suspects of the time when the "
+              + then
+              + " was primary; brought over now, they would undo on the "
+              + then
+              + " what the "
+              + then.other()
+              + " lacks. Start with another dualwrite.journal.dir; 'dualwrite journal list' and 'dualwrite verify' tell what is missing");
+    }
+    return roles;
+  }
+
+  /** What was last, where that closed the way back; else what the settings say. */
+  private Phase beginWith(Roles roles, Optional<RolesFile> before) {
+    Phase phase = Phase.parse(settings.choice(Setting.PHASE));
+    if (roles.primary() == Side.SOURCE) {
+      return phase == Phase.TARGET_PRIMARY || phase == Phase.TARGET_ONLY ? Phase.DUAL_WRITE : phase;
+    }
+    Phase last = before.map(RolesFile::phase).orElse(null);
     try (Connection c = target.engine()) {
-      c.setAutoCommit(true);
-      try (PreparedStatement s =
-          c.prepareStatement(
-              "update dualwrite.control set epoch = ?, phase = ?, changed = now() where epoch = ?")) {
-        s.setLong(1, to.epoch());
-        s.setString(2, phase.toString());
-        s.setLong(3, from.epoch());
-        if (s.executeUpdate() != 1) {
-          throw new SQLException(
-              "another process has exchanged the roles meanwhile; restart this one", "55000");
-        }
-      }
-    }
-  }
-
-  private Roles readRoles() {
-    long local = 0;
-    if (Files.exists(rolesFile)) {
-      Properties p = new Properties();
-      try (var in = Files.newBufferedReader(rolesFile)) {
-        p.load(in);
-        local = Long.parseLong(p.getProperty("epoch"));
-      } catch (IOException | NumberFormatException e) {
-        throw new JournalException(
-            "the roles cannot be read from " + rolesFile + ": " + e.getMessage(), e);
-      }
-    }
-    try (Connection c = target.engine();
-        Statement s = c.createStatement()) {
-      boolean there;
-      try (ResultSet r = s.executeQuery("select to_regclass('dualwrite.control') is not null")) {
-        there = r.next() && r.getBoolean(1);
-      }
-      if (there) {
-        try (ResultSet r = s.executeQuery("select epoch from dualwrite.control")) {
-          local = r.next() ? Math.max(local, r.getLong(1)) : local;
-        }
-      }
+      last = ControlSchema.phase(c).orElse(last); // another process may have changed it
     } catch (SQLException e) {
-      log.debug("the target's control row cannot be read; the roles are those of {}", rolesFile, e);
+      log.debug("the target's phase cannot be read", e);
     }
-    return new Roles(local);
+    return phase == Phase.TARGET_ONLY || last == Phase.TARGET_ONLY
+        ? Phase.TARGET_ONLY
+        : Phase.TARGET_PRIMARY;
   }
 
-  private void writeRoles(Roles roles) throws SQLException {
-    Path next = rolesFile.resolveSibling("roles.properties.new");
+  /**
+   * What was written in a phase that mirrors nothing is missing on the mirror: everything is
+   * suspect. Not if nothing has been mirrored before: then it is the backfill's.
+   */
+  private void suspectAfter(Phase phase, boolean mirroredBefore) {
+    if (phase == Phase.TARGET_ONLY || (phase == Phase.OFF && mirroredBefore)) {
+      journal.suspect(
+          new Suspect(
+              RowChange.NO_TABLE,
+              "nothing was mirrored in phase " + phase,
+              System.currentTimeMillis() * 1000,
+              "",
+              0));
+    }
+  }
+
+  /** What the side's control row says: -1 if it has none, empty if it cannot be asked. */
+  private static OptionalLong epochOf(Database side) {
+    try (Connection c = side.engine()) {
+      return OptionalLong.of(ControlSchema.epoch(c));
+    } catch (SQLException e) {
+      log.debug("the control row of the {} cannot be read", side.side, e);
+      return OptionalLong.empty();
+    }
+  }
+
+  private void writeRoles(RolesFile roles) throws SQLException {
     try {
-      Files.writeString(next, "epoch=" + roles.epoch() + "\n");
-      Files.move(
-          next, rolesFile, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+      roles.write(directory);
     } catch (IOException e) {
       throw new SQLException(
-          "the roles could not be written to " + rolesFile + ": " + e.getMessage(), "58030", e);
+          "the roles could not be written to " + directory + ": " + e, "58030", e);
+    }
+  }
+
+  // ---- roles that another process exchanged
+
+  /** Nothing is begun any more: this process does not know who is primary. */
+  private void halt(String why) {
+    if (halted == null) {
+      log.error("{}", why);
+      halted = why;
+      now().replayer().close();
+    }
+  }
+
+  private SQLException halted() {
+    return new SQLException(halted, "55000");
+  }
+
+  boolean isHalted() {
+    return halted != null;
+  }
+
+  /** What new transactions begin with. */
+  Epoch serving() throws SQLException {
+    if (halted != null) {
+      throw halted();
+    }
+    return epoch;
+  }
+
+  /** Stops if a side's control row knows of an exchange that this process does not know of. */
+  private void compareEpochs(Epoch e, Database side, Connection c) throws SQLException {
+    long there = ControlSchema.epoch(c);
+    Roles here = e.roles();
+    if (there > here.epoch()
+        || (side == target && there >= 0 && new Roles(there).primary() != here.primary())) {
+      halt(
+          "another process has exchanged the roles: the "
+              + side.side
+              + " knows epoch "
+              + there
+              + ", and this process has the "
+              + here.primary()
+              + " as primary, of epoch "
+              + here.epoch()
+              + "; restart it when the target can be reached");
+      throw halted();
     }
   }
 
@@ -1288,6 +1691,31 @@ final class DualWriter implements AutoCloseable {
         counters.read());
   }
 
+  /** Says on the mirror that this writer has ended: a cutover by another need not wonder. */
+  private void goodbye() {
+    if (!prepared || halted != null || breaker.getState() != CircuitBreaker.State.CLOSED) {
+      return;
+    }
+    Replayer replayer = now().replayer();
+    Thread t =
+        new Thread(
+            () -> {
+              try {
+                replayer.heartbeat(true);
+              } catch (SQLException | RuntimeException e) {
+                log.debug("the mirror was not told that this writer has ended", e);
+              }
+            },
+            "dualwrite-goodbye");
+    t.setDaemon(true);
+    t.start();
+    try {
+      t.join(flushTimeout.toMillis() * 2);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
   @Override
   public void close() {
     if (closed) {
@@ -1313,6 +1741,7 @@ final class DualWriter implements AutoCloseable {
     shadow.close();
     healer.close();
     now().replayer().close();
+    goodbye();
     journal.close();
     source.close();
     target.close();

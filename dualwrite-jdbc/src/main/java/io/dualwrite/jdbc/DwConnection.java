@@ -148,8 +148,8 @@ final class DwConnection extends ForwardingConnection {
     this.writer = writer;
     pass = writer.gate.register();
     try {
-      epoch = writer.now();
-      use(epoch.primary().primary(writer.loginTimeout));
+      epoch = writer.serving();
+      use(writer.connect(epoch));
     } catch (SQLException | RuntimeException e) {
       writer.gate.unregister(pass);
       throw e;
@@ -202,7 +202,7 @@ final class DwConnection extends ForwardingConnection {
   private void begin() throws SQLException {
     writer.gate.enter(pass);
     try {
-      epoch = writer.now();
+      epoch = writer.serving();
       if (epoch.roles().epoch() != rawEpoch) {
         follow();
       }
@@ -245,7 +245,7 @@ final class DwConnection extends ForwardingConnection {
    * statements may mean something else.
    */
   private void follow() throws SQLException {
-    Connection next = epoch.primary().primary(writer.loginTimeout);
+    Connection next = writer.connect(epoch);
     Connection old = raw;
     try {
       for (Session s : session.values()) {
@@ -326,7 +326,7 @@ final class DwConnection extends ForwardingConnection {
     raw();
     if (!inTransaction) {
       if (autoCommit) {
-        epoch = writer.now();
+        epoch = writer.serving();
         if (epoch.roles().epoch() != rawEpoch) {
           follow();
         }

@@ -92,6 +92,11 @@ final class Gate {
     shut = true;
   }
 
+  /** Whether new transactions are held back. */
+  boolean isShut() {
+    return shut;
+  }
+
   /** Lets transactions begin again. */
   void open() {
     lock.lock();

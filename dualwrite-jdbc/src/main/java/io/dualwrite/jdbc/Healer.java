@@ -3,7 +3,9 @@ package io.dualwrite.jdbc;
 import io.dualwrite.converge.Reconcile;
 import io.dualwrite.journal.RowChange;
 import java.sql.SQLException;
+import java.time.Duration;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
 import org.slf4j.Logger;
@@ -53,12 +55,20 @@ final class Healer implements AutoCloseable {
 
   /** Goes through the open suspects once; returns how many were closed. */
   int run() throws SQLException {
-    return run(new Reconcile(writer.now().convergence(), writer.journal));
+    return run(new AtomicReference<>());
   }
 
-  private int run(Reconcile reconcile) throws SQLException {
+  /**
+   * Goes through the open suspects once.
+   *
+   * @param with gets the one whose work it is
+   */
+  private int run(AtomicReference<Reconcile> with) throws SQLException {
     running.lock();
     try {
+      // the roles of now: they are not exchanged while this holds the lock
+      Reconcile reconcile = new Reconcile(writer.now().convergence(), writer.journal);
+      with.set(reconcile);
       return reconcile
           // while a routine runs that commits by itself, everything may become different once more
           .run(
@@ -69,15 +79,47 @@ final class Healer implements AutoCloseable {
     }
   }
 
+  /** Something that is done while nothing is made equal. */
+  interface Exchange<T> {
+    T run() throws SQLException;
+  }
+
+  /**
+   * Does it while nothing is made equal.
+   *
+   * @throws SQLException also if what is being made equal is not done in time
+   */
+  <T> T without(Duration patience, Exchange<T> work) throws SQLException {
+    boolean held;
+    try {
+      held = running.tryLock(patience.toNanos(), TimeUnit.NANOSECONDS);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      held = false;
+    }
+    if (!held) {
+      throw new SQLException(
+          "no change of roles: a suspect table is still being made equal; see status", "55000");
+    }
+    try {
+      return work.run();
+    } finally {
+      running.unlock();
+    }
+  }
+
   private void work() {
     boolean told = false;
     while (true) {
       long rest = SHORTEST;
-      if (!writer.journal.suspects().isEmpty() && writer.now().capturing() && writer.ready()) {
+      if (!writer.journal.suspects().isEmpty()
+          && writer.now().capturing()
+          && writer.ready()
+          && !writer.isHalted()) {
         long start = System.nanoTime();
-        Reconcile reconcile = new Reconcile(writer.now().convergence(), writer.journal);
+        AtomicReference<Reconcile> with = new AtomicReference<>();
         try {
-          run(reconcile);
+          run(with);
           told = false;
         } catch (SQLException | RuntimeException | Error e) {
           if (isClosed()) {
@@ -91,7 +133,9 @@ final class Healer implements AutoCloseable {
         }
         // to wait for a transaction, of which there may always be one, costs the primary next to
         // nothing
-        long worked = System.nanoTime() - start - reconcile.waited().toNanos();
+        Reconcile reconcile = with.get();
+        long waited = reconcile == null ? 0 : reconcile.waited().toNanos();
+        long worked = System.nanoTime() - start - waited;
         rest = Math.max(rest, Math.min(LONGEST, times * worked));
       }
       if (!sleep(rest)) {

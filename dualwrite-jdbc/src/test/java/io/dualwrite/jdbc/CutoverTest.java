@@ -19,9 +19,12 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
@@ -289,6 +292,104 @@ class CutoverTest {
   }
 
   @Test
+  void refusedIfSomethingBecomesSuspectDuringThePause() throws Exception {
+    try (Fixture f = Fixture.shared("create table k(n int)")) {
+      f.open(b -> b.set(Setting.RECONCILE, "manual").mirror("async")).ready();
+      f.execute("insert into k select g from generate_series(1, 5) g");
+      f.assertDrained();
+      ExecutorService thread = Executors.newSingleThreadExecutor();
+      try (Connection c = f.connect();
+          Statement s = c.createStatement()) {
+        c.setAutoCommit(false);
+        s.execute("delete from k");
+        Future<CutoverReport> cutover = thread.submit(() -> f.ds.cutover(Duration.ofSeconds(30)));
+        Fixture.await("the pause", () -> f.ds.writer().gate.isShut());
+        c.commit();
+        ExecutionException e = assertThrows(ExecutionException.class, cutover::get);
+        assertTrue(e.getMessage().contains("is suspect"), e.getMessage());
+      }
+      thread.shutdown();
+      assertEquals(Side.SOURCE, f.ds.status().roles().primary());
+      assertEquals(1, f.ds.reconcile());
+      assertEquals(0, count(f, "select count(*) from k"));
+      f.assertEqual();
+    }
+  }
+
+  @Test
+  void waitsForWhatIsBeingMadeEqualAndRefusesIfThatTakesTooLong() throws Exception {
+    try (Fixture f = Fixture.shared(DDL)) {
+      f.open(b -> b.set(Setting.RECONCILE, "manual")).ready();
+      CountDownLatch held = new CountDownLatch(1);
+      CountDownLatch done = new CountDownLatch(1);
+      ExecutorService thread = Executors.newSingleThreadExecutor();
+      Future<Object> healing =
+          thread.submit(
+              () ->
+                  f.ds
+                      .writer()
+                      .withoutHealing(
+                          Duration.ofSeconds(1),
+                          () -> {
+                            held.countDown();
+                            try {
+                              return done.await(60, TimeUnit.SECONDS);
+                            } catch (InterruptedException e) {
+                              throw new SQLException(e);
+                            }
+                          }));
+      held.await();
+      SQLException e = assertThrows(SQLException.class, () -> f.ds.cutover(Duration.ofMillis(200)));
+      assertTrue(e.getMessage().contains("being made equal"), e.getMessage());
+      done.countDown();
+      healing.get();
+      thread.shutdown();
+      assertEquals(Side.TARGET, f.ds.cutover(Duration.ofSeconds(10)).roles().primary());
+    }
+  }
+
+  @Test
+  void refusedIfTheTargetLacksATableOrRowsOfBefore() throws SQLException {
+    try (Fixture f = Fixture.shared(DDL).ready()) {
+      f.pair.executeSource(
+          "create table lookup(a int, b text, primary key (b, a)); insert into lookup select g, 'x' || g from generate_series(1, 1000) g");
+      assertRefused(f, "public.lookup is missing on the target");
+      f.pair.executeTarget("create table lookup(a int, b text, primary key (b, a))");
+      f.execute("insert into lookup values (0, 'z')");
+      assertRefused(f, "public.lookup has rows that are missing on the target, and no backfill");
+      // restored by other means
+      f.pair.executeTarget("insert into lookup select g, 'x' || g from generate_series(1, 1000) g");
+      f.pair.execute("alter table line set unlogged");
+      f.pair.executeSource("alter table line set logged; insert into line values (1, 1)");
+      assertRefused(f, "public.line is UNLOGGED on the target alone");
+      f.pair.executeTarget("alter table line set logged");
+      assertRefused(f, "public.line has rows that are missing");
+      f.pair.executeTarget("insert into line values (1, 1)");
+      CutoverReport report = f.ds.cutover(Duration.ofSeconds(10));
+      assertTrue(report.steps().get(0).contains("no backfill was staged"), report::toString);
+      f.assertEqual();
+      f.ds.cutoverBack(Duration.ofSeconds(10));
+    }
+  }
+
+  @Test
+  void aTableThatATransactionHasLockedIsNotWaitedFor() throws SQLException {
+    try (Fixture f = Fixture.shared(DDL).ready();
+        Connection c = f.pair.source();
+        Statement s = c.createStatement()) {
+      c.setAutoCommit(false);
+      s.execute("lock table line");
+      assertRefused(f, "has a table locked");
+    }
+  }
+
+  private static void assertRefused(Fixture f, String why) {
+    SQLException e = assertThrows(SQLException.class, () -> f.ds.cutover(Duration.ofSeconds(10)));
+    assertTrue(e.getMessage().contains(why), e.getMessage());
+    assertEquals(Side.SOURCE, f.ds.status().roles().primary());
+  }
+
+  @Test
   void phaseOffPassesEverythingAndDualWriteBeginsAfterOldTransactions() throws SQLException {
     try (Fixture f = Fixture.shared(DDL)) {
       f.open(b -> b.phase(Phase.OFF));
@@ -352,6 +453,29 @@ class CutoverTest {
   }
 
   @Test
+  void whatPhaseOffDidNotMirrorIsSuspectOnceWritesWereMirrored() throws SQLException {
+    try (Fixture f = Fixture.shared(DDL)) {
+      f.open(b -> b.set(Setting.RECONCILE, "manual")).ready();
+      f.execute("insert into t(w, n) values (1, 1)");
+      f.assertDrained();
+      f.ds.phase(Phase.OFF);
+      f.execute("insert into t(w, n) values (2, 2)");
+      f.ds.phase(Phase.DUAL_WRITE);
+      assertRefused(f, "nothing was mirrored in phase off");
+      f.ds.reconcile();
+      f.assertEqual();
+      // the same by the settings
+      f.open(b -> b.phase(Phase.OFF));
+      f.execute("insert into line values (3, 3)");
+      f.open(b -> b.set(Setting.RECONCILE, "manual")).ready();
+      assertRefused(f, "nothing was mirrored in phase off");
+      f.ds.reconcile();
+      f.assertEqual();
+      f.ds.cutover(Duration.ofSeconds(10));
+    }
+  }
+
+  @Test
   void aTransactionEndedAsTextBeforeDualWrite() throws SQLException {
     try (Fixture f = Fixture.shared(DDL)) {
       f.open(b -> b.phase(Phase.OFF));
@@ -368,6 +492,29 @@ class CutoverTest {
         assertEquals("2", Fixture.value(c, "select string_agg(n::text, ',') from t"));
       }
       f.assertEqual();
+    }
+  }
+
+  @Test
+  void targetOnlySurvivesARestart() throws SQLException {
+    try (Fixture f = Fixture.shared(DDL)) {
+      f.open(b -> b.set(Setting.RECONCILE, "manual")).ready();
+      f.ds.cutover(Duration.ofSeconds(10));
+      f.ds.phase(Phase.TARGET_ONLY);
+      f.execute("insert into t(w, n) values (1, 1)");
+      f.open(b -> b.set(Setting.RECONCILE, "manual"));
+      assertEquals(Phase.TARGET_ONLY, f.ds.status().phase());
+      f.execute("insert into t(w, n) values (2, 2)");
+      SQLException e =
+          assertThrows(SQLException.class, () -> f.ds.cutoverBack(Duration.ofSeconds(10)));
+      assertTrue(e.getMessage().contains("the phase is target-only"), e.getMessage());
+      f.ds.phase(Phase.TARGET_PRIMARY);
+      e = assertThrows(SQLException.class, () -> f.ds.cutoverBack(Duration.ofSeconds(10)));
+      assertTrue(e.getMessage().contains("in phase target-only"), e.getMessage());
+      f.ds.reconcile();
+      f.assertEqual();
+      f.ds.cutoverBack(Duration.ofSeconds(10));
+      assertEquals(Phase.DUAL_WRITE, f.ds.status().phase());
     }
   }
 }

@@ -1,0 +1,350 @@
+package io.dualwrite.jdbc;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.dualwrite.catalog.Catalog;
+import io.dualwrite.config.Setting;
+import io.dualwrite.control.Direction;
+import io.dualwrite.control.RolesHold;
+import io.dualwrite.control.Side;
+import io.dualwrite.converge.Convergence;
+import io.dualwrite.converge.Replayer;
+import io.dualwrite.journal.JournalException;
+import io.dualwrite.journal.JournalReader;
+import java.lang.reflect.InvocationTargetException;
+import java.lang.reflect.Method;
+import java.lang.reflect.Proxy;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.sql.Connection;
+import java.sql.SQLException;
+import java.sql.Statement;
+import java.time.Duration;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
+import javax.sql.DataSource;
+import org.junit.jupiter.api.Test;
+import org.postgresql.ds.PGSimpleDataSource;
+
+/** A change of roles that fails half way, and what each side is like afterwards. */
+class CutoverFailureTest {
+
+  private static final String WATCHED =
+      "create table watched(id int primary key, v int); create table other(id int primary key);"
+          + " create function stamp() returns trigger language plpgsql as 'begin new.v := 1; return new; end';"
+          + " create trigger stamp before insert on watched for each row execute function stamp()";
+
+  @Test
+  void triggersStayOnIfTheTargetDiesWhileItsOwnAreSwitched() throws Exception {
+    try (Fixture f = Fixture.own(WATCHED).ready()) {
+      Future<CutoverReport> cutover;
+      ExecutorService thread = Executors.newSingleThreadExecutor();
+      try (Connection t = f.pair.target();
+          Statement s = t.createStatement()) {
+        t.setAutoCommit(false);
+        s.execute("lock table watched in share update exclusive mode"); // as VACUUM does
+        cutover = thread.submit(() -> f.ds.cutover(Duration.ofSeconds(60)));
+        Fixture.await("the cutover waits for the lock", () -> waits(t, "watched"));
+        f.pair.targetServer().kill();
+      }
+      assertThrows(ExecutionException.class, () -> cutover.get(60, TimeUnit.SECONDS));
+      thread.shutdown();
+      assertEquals(Side.SOURCE, f.ds.status().roles().primary());
+      f.execute("insert into watched values (1)");
+      assertEquals("O", enabled(f.pair.source()));
+      assertEquals("1", onSource(f, "select v from watched"));
+      f.pair.targetServer().restart();
+      f.assertEqual();
+    }
+  }
+
+  @Test
+  void triggersOfThePrimaryAreOnBeforeTheFirstWriteAndWithoutTheMirror() throws SQLException {
+    try (Fixture f = Fixture.own(WATCHED).ready()) {
+      f.ds.close();
+      f.pair.executeSource(
+          "create schema dualwrite;"
+              + " create table dualwrite.disabled_trigger(table_schema text, table_name text, trigger_name text, enabled \"char\", primary key (table_schema, table_name, trigger_name));"
+              + " insert into dualwrite.disabled_trigger values ('public', 'watched', 'stamp', 'O');"
+              + " alter table watched disable trigger stamp");
+      f.pair.targetServer().stop();
+      f.open(b -> {});
+      f.execute("insert into watched values (1)");
+      assertEquals("1", onSource(f, "select v from watched"));
+    }
+  }
+
+  @Test
+  void anotherProcessThatComesLateTouchesNothing() throws Exception {
+    try (Fixture f = Fixture.shared(WATCHED).ready()) {
+      Path second = Files.createTempDirectory("dualwrite-journal");
+      try (DualWriteDataSource late =
+          DualWriteDataSource.builder()
+              .source(f.pair.sourceUrl(), "postgres", "postgres")
+              .target(f.pair.targetUrl(), "postgres", "postgres")
+              .journal(second)
+              .set(Setting.JOURNAL_MIN_FREE_BYTES, "1MB")
+              .build()) {
+        Fixture.await("catalogs compared", () -> late.writer().ready());
+        f.ds.close();
+        // what the cutover of a third one did
+        f.pair.executeSource("alter table watched disable trigger stamp");
+        f.pair.executeTarget(
+            "alter table watched enable trigger stamp; delete from dualwrite.disabled_trigger;"
+                + " update dualwrite.control set epoch = 1");
+        SQLException e =
+            assertThrows(SQLException.class, () -> late.cutover(Duration.ofSeconds(10)));
+        assertTrue(e.getMessage().contains("another process"), e.getMessage());
+        assertEquals("D", enabled(f.pair.source()));
+        assertEquals("O", enabled(f.pair.target()));
+        Fixture.await("it stops writing", () -> refused(late, "another process"));
+      }
+    }
+  }
+
+  private static boolean refused(DualWriteDataSource ds, String why) {
+    try (Connection c = ds.getConnection();
+        Statement s = c.createStatement()) {
+      s.execute("insert into other select coalesce(max(id), 0) + 1 from other");
+      return false;
+    } catch (SQLException e) {
+      return e.getMessage().contains(why);
+    }
+  }
+
+  @Test
+  void theDeadlineHoldsWhileAVacuumHasTheTable() throws Exception {
+    try (Fixture f = Fixture.shared(WATCHED).ready()) {
+      ExecutorService thread = Executors.newSingleThreadExecutor();
+      for (Connection side : new Connection[] {f.pair.source(), f.pair.target()}) {
+        try (side;
+            Statement s = side.createStatement()) {
+          side.setAutoCommit(false);
+          s.execute("lock table watched in share update exclusive mode");
+          Future<CutoverReport> cutover = thread.submit(() -> f.ds.cutover(Duration.ofSeconds(2)));
+          ExecutionException e =
+              assertThrows(ExecutionException.class, () -> cutover.get(60, TimeUnit.SECONDS));
+          assertTrue(e.getMessage().contains("within 2000 ms"), e.getMessage());
+          f.execute("insert into other select count(*) from other");
+        }
+      }
+      thread.shutdown();
+      assertEquals("O", enabled(f.pair.source()));
+      assertEquals("D", enabled(f.pair.target()));
+      assertEquals(Side.TARGET, f.ds.cutover(Duration.ofSeconds(20)).roles().primary());
+      f.assertEqual();
+    }
+  }
+
+  @Test
+  void rolesThatCannotBeRecordedAreNotExchanged() throws Exception {
+    try (Fixture f = Fixture.shared(WATCHED).ready()) {
+      Path inTheWay = Files.createDirectory(f.journal.resolve("roles.properties.new"));
+      SQLException e = assertThrows(SQLException.class, () -> f.ds.cutover(Duration.ofSeconds(10)));
+      assertTrue(e.getMessage().contains("could not be written"), e.getMessage());
+      assertEquals(Side.SOURCE, f.ds.status().roles().primary());
+      assertEquals("0", onTarget(f, "select epoch from dualwrite.control"));
+      f.execute("insert into watched values (1)");
+      f.assertEqual();
+      Files.delete(inTheWay);
+      assertEquals(Side.TARGET, f.ds.cutover(Duration.ofSeconds(10)).roles().primary());
+    }
+  }
+
+  @Test
+  void anExchangeWhoseCommitWasNotAnsweredHolds() throws Exception {
+    try (Fixture f = Fixture.shared(WATCHED)) {
+      AtomicBoolean lost = new AtomicBoolean();
+      PGSimpleDataSource target = new PGSimpleDataSource();
+      target.setUrl(f.pair.targetUrl());
+      target.setUser("postgres");
+      target.setPassword("postgres");
+      f.open(b -> b.target(losing(target, lost))).ready();
+      f.execute("insert into watched values (1)");
+      assertEquals(Side.TARGET, f.ds.cutover(Duration.ofSeconds(10)).roles().primary());
+      assertTrue(lost.get());
+      f.execute("insert into watched values (2)");
+      assertEquals("2", onTarget(f, "select count(*) from watched"));
+      f.open(b -> {}).ready();
+      assertEquals(Side.TARGET, f.ds.status().roles().primary());
+      f.assertEqual();
+    }
+  }
+
+  /** Connections that lose the answer to the commit of an exchange, once. */
+  private static DataSource losing(DataSource of, AtomicBoolean lost) {
+    return (DataSource)
+        Proxy.newProxyInstance(
+            DataSource.class.getClassLoader(),
+            new Class<?>[] {DataSource.class},
+            (p, m, args) -> {
+              Object result = call(of, m, args);
+              return result instanceof Connection c ? losing(c, lost) : result;
+            });
+  }
+
+  private static Connection losing(Connection of, AtomicBoolean lost) {
+    AtomicBoolean exchanges = new AtomicBoolean();
+    return (Connection)
+        Proxy.newProxyInstance(
+            Connection.class.getClassLoader(),
+            new Class<?>[] {Connection.class},
+            (p, m, args) -> {
+              if (m.getName().equals("prepareStatement")
+                  && ((String) args[0]).startsWith("update dualwrite.control")) {
+                exchanges.set(true);
+              }
+              Object result = call(of, m, args);
+              if (m.getName().equals("commit")
+                  && exchanges.get()
+                  && lost.compareAndSet(false, true)) {
+                of.close();
+                throw new SQLException("the answer was lost", "08006");
+              }
+              return result;
+            });
+  }
+
+  private static Object call(Object of, Method m, Object[] args) throws Throwable {
+    try {
+      return m.invoke(of, args);
+    } catch (InvocationTargetException e) {
+      throw e.getCause();
+    }
+  }
+
+  @Test
+  void unitsOfOtherRolesAreNeverReplayedTheWrongWayRound() throws Exception {
+    try (Fixture f = Fixture.shared(WATCHED).ready()) {
+      f.openTo("jdbc:postgresql://localhost:1/nowhere", b -> {});
+      f.execute("insert into other values (777)");
+      f.ds.close();
+      f.pair.executeTarget("update dualwrite.control set epoch = 1"); // another one's cutover
+      JournalException e = assertThrows(JournalException.class, () -> f.open(b -> {}));
+      assertTrue(e.getMessage().contains("held 1 units of work pending"), e.getMessage());
+      try (JournalReader reader = JournalReader.open(f.journal);
+          Replayer replayer =
+              new Replayer(
+                  reader.journal(),
+                  new Convergence(
+                          data(f.pair.targetUrl()),
+                          data(f.pair.sourceUrl()),
+                          new Catalog(),
+                          new Catalog())
+                      .in(Direction.from(Side.TARGET)))) {
+        assertFalse(replayer.drain(Duration.ofSeconds(30)));
+        assertTrue(
+            reader.journal().parked().get(0).error().contains("while the source was primary"));
+      }
+      assertEquals("777", onSource(f, "select id from other"));
+      f.ds = null;
+    }
+  }
+
+  private static DataSource data(String url) {
+    PGSimpleDataSource d = new PGSimpleDataSource();
+    d.setUrl(url);
+    d.setUser("postgres");
+    d.setPassword("postgres");
+    return d;
+  }
+
+  @Test
+  void anotherWriterIsInTheWay() throws SQLException {
+    try (Fixture f = Fixture.shared(WATCHED).ready()) {
+      f.pair.executeTarget(
+          "insert into dualwrite.writer(writer, host, pending, heartbeat) values (gen_random_uuid(), 'attic', 3, now() - interval '1 day')");
+      SQLException e = assertThrows(SQLException.class, () -> f.ds.cutover(Duration.ofSeconds(10)));
+      assertTrue(e.getMessage().contains("attic had 3 units"), e.getMessage());
+      f.pair.executeTarget(
+          "update dualwrite.writer set pending = 0, heartbeat = now() where host = 'attic'");
+      e = assertThrows(SQLException.class, () -> f.ds.cutover(Duration.ofSeconds(10)));
+      assertTrue(e.getMessage().contains("attic is running"), e.getMessage());
+      f.pair.executeTarget("update dualwrite.writer set goodbye = true where host = 'attic'");
+      assertEquals(Side.TARGET, f.ds.cutover(Duration.ofSeconds(10)).roles().primary());
+      f.ds.close();
+      assertEquals("0", onSource(f, "select count(*) from dualwrite.writer where not goodbye"));
+    }
+  }
+
+  @Test
+  void aNewJournalKnowsThatTheSourceWasLeftWithoutTheTarget() throws Exception {
+    try (Fixture f = Fixture.own(WATCHED).ready()) {
+      f.ds.cutover(Duration.ofSeconds(10));
+      f.ds.close();
+      f.pair.targetServer().stop();
+      Path other = Files.createTempDirectory("dualwrite-journal");
+      f.open(b -> b.journal(other));
+      assertEquals(Side.TARGET, f.ds.status().roles().primary());
+      assertThrows(SQLException.class, () -> f.execute("insert into other values (1)"));
+      assertEquals("0", onSource(f, "select count(*) from other"));
+      f.pair.targetServer().restart();
+      f.ready().execute("insert into other values (2)");
+      f.assertEqual();
+    }
+  }
+
+  @Test
+  void refusedWhileRowsAreBroughtOver() throws Exception {
+    try (Fixture f = Fixture.shared(WATCHED).ready()) {
+      try (RolesHold hold = RolesHold.of(data(f.pair.targetUrl()), Side.SOURCE)) {
+        SQLException e =
+            assertThrows(SQLException.class, () -> f.ds.cutover(Duration.ofSeconds(10)));
+        assertTrue(e.getMessage().contains("is at work"), e.getMessage());
+        f.pair.executeTarget(
+            "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and mode = 'ShareLock' and database = (select oid from pg_database where datname = current_database())");
+        hold.check(); // taken again
+        assertThrows(SQLException.class, () -> f.ds.cutover(Duration.ofSeconds(10)));
+      }
+      try (RolesHold late = RolesHold.of(data(f.pair.targetUrl()), Side.SOURCE)) {
+        f.pair.executeTarget(
+            "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and mode = 'ShareLock' and database = (select oid from pg_database where datname = current_database())");
+        Fixture.await(
+            "let go",
+            () ->
+                onTarget(
+                        f,
+                        "select count(*) from pg_locks where locktype = 'advisory' and mode = 'ShareLock' and database = (select oid from pg_database where datname = current_database())")
+                    .equals("0"));
+        f.ds.cutover(Duration.ofSeconds(10));
+        SQLException e = assertThrows(SQLException.class, late::check);
+        assertTrue(e.getMessage().contains("the target is the primary"), e.getMessage());
+      }
+    }
+  }
+
+  private static boolean waits(Connection c, String table) throws SQLException {
+    return Fixture.value(
+            c,
+            "select count(*) from pg_locks where not granted and relation = '"
+                + table
+                + "'::regclass")
+        .equals("1");
+  }
+
+  private static String enabled(Connection side) throws SQLException {
+    try (side) {
+      return Fixture.value(
+          side, "select string_agg(tgenabled::text, '') from pg_trigger where tgname = 'stamp'");
+    }
+  }
+
+  private static String onTarget(Fixture f, String query) throws SQLException {
+    try (Connection c = f.pair.target()) {
+      return Fixture.value(c, query);
+    }
+  }
+
+  private static String onSource(Fixture f, String query) throws SQLException {
+    try (Connection c = f.pair.source()) {
+      return Fixture.value(c, query);
+    }
+  }
+}
