@@ -30,6 +30,7 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
@@ -715,11 +716,7 @@ public final class Replayer implements AutoCloseable {
             i,
             "rows were written to a table that the primary has no more: " + lost);
       }
-      result.add(
-          new Unit(
-              new Intent(
-                  i.sequence(), i.wallMicros(), i.epoch(), i.incarnation(), i.xid(), i.pid(), rest),
-              u.doubtful));
+      result.add(with(u, rest));
     }
     return result;
   }
@@ -754,6 +751,7 @@ public final class Replayer implements AutoCloseable {
       }
       units.add(truncated(u));
     }
+    units = keyedNow(r.engine, units);
     Set<TableName> suspects = new LinkedHashSet<>();
     List<Rekeyed> rekeyed = new ArrayList<>();
     Map<TableName, Map<List<String>, Boolean>> keys = keys(r.engine, units, rekeyed);
@@ -844,6 +842,54 @@ public final class Replayer implements AutoCloseable {
   }
 
   /**
+   * Rows that were written before their table had a key, as in the transaction that made it, are
+   * made equal by that key if both sides have it by now. A resync may have brought them already, as
+   * the parents of others.
+   */
+  private static List<Unit> keyedNow(Convergence engine, List<Unit> units) throws SQLException {
+    if (units.stream().noneMatch(u -> u.intent.keyless())) {
+      return units;
+    }
+    List<Unit> result = new ArrayList<>(units.size());
+    Connection p = null;
+    Connection m = null;
+    try {
+      p = Session.open(engine.primary());
+      m = Session.open(engine.mirror());
+      for (Unit u : units) {
+        List<RowChange> changes = new ArrayList<>();
+        for (RowChange c : u.intent.changes()) {
+          Optional<Table> here =
+              c.keyless() ? engine.primaryCatalog().table(p, c.table()) : Optional.empty();
+          Optional<Table> there =
+              here.isPresent() && here.get().keyed()
+                  ? engine.mirrorCatalog().table(m, c.table())
+                  : Optional.empty();
+          changes.add(
+              there.isPresent() && Dml.unique(there.get(), here.get().key())
+                  ? keyed(c, here.get().key())
+                  : c);
+        }
+        result.add(with(u, changes));
+      }
+      return result;
+    } finally {
+      Session.close(p);
+      Session.close(m);
+    }
+  }
+
+  private static RowChange keyed(RowChange c, List<String> key) {
+    for (String k : key) {
+      int at = c.columns().indexOf(k);
+      if (at < 0 || Arrays.stream(c.rows()).anyMatch(row -> row[at] == null)) {
+        return c; // written when it was another table
+      }
+    }
+    return new RowChange(RowChange.Kind.UPSERT, c.table(), c.columns(), c.types(), key, c.rows());
+  }
+
+  /**
    * Rows without a key belong to the table that had the name when they were written. Where the
    * primary's was made by a later transaction they are not inserted, and it becomes suspect.
    */
@@ -891,16 +937,14 @@ public final class Replayer implements AutoCloseable {
   }
 
   private static Unit without(Unit u, Predicate<RowChange> which) {
+    return with(u, u.intent.changes().stream().filter(which.negate()).toList());
+  }
+
+  private static Unit with(Unit u, List<RowChange> changes) {
     Intent i = u.intent;
     return new Unit(
         new Intent(
-            i.sequence(),
-            i.wallMicros(),
-            i.epoch(),
-            i.incarnation(),
-            i.xid(),
-            i.pid(),
-            i.changes().stream().filter(which.negate()).toList()),
+            i.sequence(), i.wallMicros(), i.epoch(), i.incarnation(), i.xid(), i.pid(), changes),
         u.doubtful);
   }
 

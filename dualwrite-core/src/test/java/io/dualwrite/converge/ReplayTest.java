@@ -1426,4 +1426,31 @@ class ReplayTest {
       f.journal.release(i.sequence(), Outcome.COMMITTED);
     }
   }
+
+  /**
+   * As of a table that was made, filled and given its key in one transaction; others refer to it.
+   */
+  @Test
+  void rowsFromBeforeTheirTableHadAKeyAreReplayedByIt() throws Exception {
+    f.with(
+        "create table person(name text primary key)",
+        "create table customer(id int primary key, name text references person)");
+    f.pair.executeSource(
+        "insert into person values ('Ada'); insert into customer values (1, 'Ada')");
+    try (Connection p = f.pair.source()) {
+      p.setAutoCommit(false);
+      Intent i =
+          f.intent(
+              p,
+              Fixture.change(
+                  RowChange.Kind.INSERT, "person", List.of("name"), List.of(), row("Ada")),
+              Fixture.upsert("customer", List.of("id", "name"), row("1", "Ada")));
+      f.journal.release(i.sequence(), Outcome.COMMITTED);
+      p.commit();
+    }
+    try (Replayer r = new Replayer(f.journal, f.engine)) {
+      assertTrue(r.drain(Duration.ofSeconds(30)), () -> f.journal.parked().toString());
+    }
+    f.assertEqual("person", "customer");
+  }
 }
