@@ -142,7 +142,7 @@ public final class Reconcile {
    */
   private boolean ended(Suspect s) throws SQLException {
     boolean ended = !Rules.on(Rules.Rule.SUSPECT_CARRIES_XID);
-    long horizon = -1;
+    long horizon = 0; // above the number of every transaction that had begun at the first look
     Set<String> running = null;
     long end = System.nanoTime() + PATIENCE;
     do {
@@ -152,12 +152,15 @@ public final class Reconcile {
             q.executeQuery(
                 "select pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::text, "
                     + Incarnation.SQL
-                    + ", pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text")) {
+                    // a snapshot's xmax is below those of them that run
+                    + (s.xid() == 0 && horizon == 0
+                        ? ", pg_catalog.pg_current_xact_id()::text"
+                        : ", '0'"))) {
           r.next();
           long xmin = Long.parseLong(r.getString(1));
           if (s.xid() == 0) {
-            horizon = horizon < 0 ? Long.parseLong(r.getString(3)) : horizon;
-            ended |= xmin >= horizon;
+            horizon = Math.max(horizon, Long.parseLong(r.getString(3)));
+            ended |= xmin > horizon;
           } else {
             // the journal keeps the highest number of several transactions: all of them are over
             // only below xmin
