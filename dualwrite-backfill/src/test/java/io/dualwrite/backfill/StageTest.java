@@ -527,6 +527,21 @@ class StageTest {
     }
   }
 
+  @Test
+  void partitionsOfWhatIsLeftBehindNeedNoPlace() throws SQLException {
+    try (PgPair pair = PgPair.shared()) {
+      pair.execute(
+          "create table log(at date, v int) partition by range (at); create table log_2 partition of log for values from ('2026-01-01') to ('2027-01-01')");
+      pair.executeSource(
+          "create table log_1 partition of log for values from ('2025-01-01') to ('2026-01-01');"
+              + " insert into log values ('2025-06-01', 1), ('2026-06-01', 2)");
+      Backfill b = Check.backfill(pair);
+      b.stage(StageOptions.defaults().withFrom(List.of("2026-01-01")));
+      Check.copyAll(b);
+      assertEquals("2", Check.target(pair, "select string_agg(v::text, ',') from log"));
+    }
+  }
+
   /** Its name says nothing of what it holds. */
   @Test
   void aTargetWithNothingButADefaultPartitionHasAllRowsThere() throws SQLException {

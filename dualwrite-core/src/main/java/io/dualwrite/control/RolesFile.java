@@ -2,9 +2,13 @@ package io.dualwrite.control;
 
 import io.dualwrite.journal.JournalException;
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
 import java.util.Optional;
 import java.util.Properties;
 
@@ -49,8 +53,7 @@ public record RolesFile(Roles roles, boolean leaving, Phase phase, boolean mirro
   /** Writes it, the whole or nothing. */
   public void write(Path journal) throws IOException {
     Path next = journal.resolve(NAME + ".new");
-    Files.writeString(
-        next,
+    String text =
         "epoch="
             + roles.epoch()
             + "\nleaving="
@@ -58,7 +61,19 @@ public record RolesFile(Roles roles, boolean leaving, Phase phase, boolean mirro
             + (phase == null ? "" : "\nphase=" + phase)
             + "\nmirrored="
             + mirrored
-            + "\n");
+            + "\n";
+    try (FileChannel c =
+        FileChannel.open(
+            next,
+            StandardOpenOption.CREATE,
+            StandardOpenOption.TRUNCATE_EXISTING,
+            StandardOpenOption.WRITE)) {
+      ByteBuffer bytes = StandardCharsets.UTF_8.encode(text);
+      while (bytes.hasRemaining()) {
+        c.write(bytes);
+      }
+      c.force(true); // it has to be there after a machine's crash, too
+    }
     Files.move(
         next,
         journal.resolve(NAME),
