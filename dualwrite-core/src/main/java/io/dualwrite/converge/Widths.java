@@ -24,7 +24,7 @@ final class Widths {
 
   /** Notes that nobody had rows to measure: deleted ones weigh nothing, the next may. */
   void noteAbsent(TableName table) {
-    widths.putIfAbsent(table, BATCH / 64);
+    widths.putIfAbsent(table, BATCH / 16);
   }
 
   /**

@@ -108,7 +108,7 @@ class ResyncTest {
         };
     resync("t", IntStream.rangeClosed(1, 1000).mapToObj(Integer::toString).toArray(String[]::new));
     f.assertEqual("t");
-    assertTrue(commits.get() < 30, commits.toString());
+    assertTrue(commits.get() < 100, commits.toString());
   }
 
   /** An upsert leaves a key as it is written; rows that refer to it are not deleted with it. */
