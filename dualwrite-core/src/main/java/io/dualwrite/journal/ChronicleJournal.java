@@ -1318,7 +1318,8 @@ public final class ChronicleJournal implements Journal {
       List<Segment> targets;
       lock.lock();
       try {
-        targets = List.copyOf(segments.tailMap(s.movedTo).values());
+        // what is resolved by now need not be there; nor must a file that failed keep all before it
+        targets = segments.tailMap(s.movedTo).values().stream().filter(t -> t.live > 0).toList();
       } finally {
         lock.unlock();
       }

@@ -178,6 +178,42 @@ final class JournalSpaceTest {
     }
   }
 
+  /** What was moved there and is resolved since has no need of it. */
+  @Test
+  void aFileWhoseDeviceFailedDoesNotKeepThoseBeforeIt() throws IOException {
+    Segment.Device device = Segment.device;
+    try (ChronicleJournal j = ChronicleJournal.open(dir, small().build())) {
+      List<Long> stay = new ArrayList<>();
+      for (int i = 0; i < 2; i++) {
+        stay.add(j.nextSequence());
+        assertTrue(j.append(Intents.keyed(stay.get(i), Intents.EVENTS, 1000)));
+      }
+      Path first = j.current().path;
+      long at =
+          Files.readString(first, StandardCharsets.ISO_8859_1)
+              .indexOf(Intents.text(stay.get(0), 1000));
+      try (RandomAccessFile f = new RandomAccessFile(first.toFile(), "rw")) {
+        f.seek(at);
+        f.write('?'); // this one cannot be moved
+      }
+      for (int i = 0; i < 400; i++) {
+        long seq = j.nextSequence();
+        assertTrue(j.append(Intents.keyed(seq, Intents.ORDERS, 20_000)));
+        j.resolved(seq);
+      }
+      Segment.device =
+          (file, channel) -> {
+            throw new IOException("Input/output error");
+          };
+      j.resolved(stay.get(1)); // its copy, too
+      j.resolved(stay.get(0));
+      assertFalse(Files.exists(first));
+      j.letGo();
+    } finally {
+      Segment.device = device;
+    }
+  }
+
   private static Set<Long> unresolved(ChronicleJournal j) {
     return j.oldestInFlight() == Long.MAX_VALUE ? Set.of() : Set.of(j.oldestInFlight());
   }
