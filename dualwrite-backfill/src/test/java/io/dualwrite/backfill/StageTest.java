@@ -8,6 +8,8 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.dualwrite.catalog.TableName;
 import io.dualwrite.control.ControlSchema;
+import io.dualwrite.control.RolesHold;
+import io.dualwrite.control.Side;
 import io.dualwrite.embedded.PgPair;
 import io.dualwrite.embedded.PgServer;
 import java.sql.Connection;
@@ -23,6 +25,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.function.Executable;
+import org.postgresql.ds.PGSimpleDataSource;
 
 class StageTest {
 
@@ -524,6 +527,21 @@ class StageTest {
       b.stage(StageOptions.defaults());
       Check.copyAll(b);
       Check.assertEqual(pair);
+    }
+  }
+
+  @Test
+  void moreIsStagedWhileACopyIsAtWork() throws SQLException {
+    try (PgPair pair = PgPair.shared()) {
+      pair.execute("create table t(id int primary key)");
+      PGSimpleDataSource target = new PGSimpleDataSource();
+      target.setUrl(pair.targetUrl());
+      target.setUser(pair.targetServer().user());
+      target.setPassword(pair.targetServer().password());
+      try (RolesHold copy = RolesHold.of(target, Side.SOURCE)) {
+        assertEquals(1, Check.backfill(pair).stage(StageOptions.defaults()).tasks());
+        copy.check();
+      }
     }
   }
 

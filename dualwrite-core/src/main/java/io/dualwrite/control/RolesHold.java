@@ -14,7 +14,7 @@ import javax.sql.DataSource;
  */
 public final class RolesHold implements Direction, AutoCloseable {
 
-  private static final long LOCK = 7233178614550361961L;
+  private static final long LOCK = 7233178614550361965L;
 
   private final DataSource target;
   private final Side primary;
