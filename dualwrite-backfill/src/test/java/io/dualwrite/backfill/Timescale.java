@@ -27,6 +27,10 @@ final class Timescale {
   static final boolean UUID =
       !System.getProperty("dualwrite.test.timescaledb", "").matches("2\\.(1\\d|2[01])\\..*");
 
+  /** Whether a hypertable can be unlogged: since 2.23. */
+  static final boolean UNLOGGED =
+      !System.getProperty("dualwrite.test.timescaledb", "").matches("2\\.(1\\d|2[0-2])\\..*");
+
   static void copyAll(Backfill b) {
     CopyResult r = b.copy(CopyOptions.defaults().withParallelism(PARALLELISM), Progress.none());
     assertEquals(List.of(), r.failed());

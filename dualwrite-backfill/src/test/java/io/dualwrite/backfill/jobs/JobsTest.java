@@ -348,6 +348,9 @@ class JobsTest {
               s,
               "select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')");
       pair.executeSource("drop trigger tr on " + TRIGGERED);
+      // what the source's scheduler writes is not mirrored: not while this runs
+      pair.executeSource(
+          "select alter_job(job_id, next_start => now() + interval '1 day') from timescaledb_information.jobs where proc_name = 'nightly'");
       refresh(pair, "hourly", "null, now() - interval '1 day'");
       refresh(pair, "daily", "null, now() - interval '2 days'");
       migrate(pair, dir);
