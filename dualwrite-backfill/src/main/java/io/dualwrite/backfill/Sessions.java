@@ -1,8 +1,6 @@
 package io.dualwrite.backfill;
 
-import io.dualwrite.catalog.Column;
 import io.dualwrite.catalog.Table;
-import io.dualwrite.catalog.TableName;
 import io.dualwrite.control.Side;
 import java.io.PrintWriter;
 import java.sql.Connection;
@@ -58,11 +56,7 @@ final class Sessions implements DataSource {
   static String searchPath(Table table) {
     Set<String> schemas = new TreeSet<>();
     if (table != null) {
-      for (Column c : table.columns()) {
-        if (c.type().indexOf('.') > 0) {
-          schemas.add(TableName.quote(TableName.parse(c.type()).schema()));
-        }
-      }
+      table.columns().forEach(c -> schemas.addAll(c.operators()));
     }
     return "set search_path = pg_catalog"
         + schemas.stream().map(s -> ", " + s).collect(Collectors.joining());

@@ -419,7 +419,12 @@ public final class Catalog {
                 + " where (dep.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass and dep.objid = d.oid"
                 + " or d.oid is null and t.typtype = 'd' and dep.classid = 'pg_catalog.pg_type'::pg_catalog.regclass and dep.objid = t.oid)"
                 + " and dep.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass and f.provolatile = 'v'),"
-                + " coalesce(l.collisdeterministic, true)"
+                + " coalesce(l.collisdeterministic, true),"
+                // an operator of the base type of a domain is looked for by the search path too
+                + " case when tn.nspname <> 'pg_catalog' then array(with recursive u(oid) as (select t.oid"
+                + " union all select d.typbasetype from u join pg_catalog.pg_type d on d.oid = u.oid where d.typtype = 'd')"
+                + " select distinct pg_catalog.quote_ident(n.nspname) from u join pg_catalog.pg_type d on d.oid = u.oid"
+                + " join pg_catalog.pg_namespace n on n.oid = d.typnamespace where n.nspname <> 'pg_catalog' order by 1) end"
                 + " from pg_catalog.pg_attribute a join pg_catalog.pg_type t on t.oid = a.atttypid"
                 + " left join pg_catalog.pg_collation l on l.oid = a.attcollation"
                 + " join pg_catalog.pg_namespace tn on tn.oid = t.typnamespace"
@@ -452,7 +457,8 @@ public final class Catalog {
                           ? Column.Default.ROUTINE
                           : computed ? Column.Default.COMPUTED : Column.Default.NULL,
                       null,
-                      r.getBoolean(11)),
+                      r.getBoolean(11),
+                      operators(r.getArray(12))),
                   isGenerated ? null : expression));
         }
       }
@@ -476,11 +482,16 @@ public final class Catalog {
                 c.identity(),
                 value == null ? Column.Default.NULL : Column.Default.CONSTANT,
                 value,
-                c.deterministic());
+                c.deterministic(),
+                c.operators());
       }
       result.computeIfAbsent(raw.oid, k -> new ArrayList<>()).add(c);
     }
     return result;
+  }
+
+  private static List<String> operators(Array schemas) throws SQLException {
+    return schemas == null ? List.of() : List.of((String[]) schemas.getArray());
   }
 
   private static boolean constant(String expression) {

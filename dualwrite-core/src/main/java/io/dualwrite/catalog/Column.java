@@ -1,5 +1,7 @@
 package io.dualwrite.catalog;
 
+import java.util.List;
+
 /**
  * A column of a table as one database defines it.
  *
@@ -16,6 +18,9 @@ package io.dualwrite.catalog;
  * @param defaultText if {@code def} is {@code CONSTANT}: the value as text
  * @param deterministic whether texts that are equal in it are the same, as they are unless its
  *     collation is nondeterministic
+ * @param operators the schemas, quoted, beside the server's own that have to be on the search path
+ *     for its values to be compared as its type says: that of the type, and a domain's down to what
+ *     it is made of
  */
 public record Column(
     String name,
@@ -26,7 +31,8 @@ public record Column(
     Identity identity,
     Default def,
     String defaultText,
-    boolean deterministic) {
+    boolean deterministic,
+    List<String> operators) {
 
   /** How an identity column is filled. */
   public enum Identity {

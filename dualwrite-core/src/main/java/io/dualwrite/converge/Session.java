@@ -1,8 +1,6 @@
 package io.dualwrite.converge;
 
-import io.dualwrite.catalog.Column;
 import io.dualwrite.catalog.Table;
-import io.dualwrite.catalog.TableName;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.util.Collection;
@@ -55,13 +53,7 @@ final class Session {
    */
   static String searchPath(Collection<Table> tables) {
     TreeSet<String> schemas = new TreeSet<>();
-    for (Table t : tables) {
-      for (Column c : t.columns()) {
-        if (c.type().indexOf('.') >= 0) {
-          schemas.add(TableName.quote(TableName.parse(c.type()).schema()));
-        }
-      }
-    }
+    tables.forEach(t -> t.columns().forEach(c -> schemas.addAll(c.operators())));
     return schemas.isEmpty() ? "pg_catalog" : "pg_catalog, " + String.join(", ", schemas);
   }
 

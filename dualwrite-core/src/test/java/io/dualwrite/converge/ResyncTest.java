@@ -138,6 +138,20 @@ class ResyncTest {
     }
   }
 
+  /** The operators of what a domain is made of are looked for by the search path. */
+  @Test
+  void keysOfADomainOverATypeOfAnotherSchema() throws Exception {
+    f.with(
+        "create schema x; create schema e; create extension citext schema x; create domain e.outer_ as x.citext; create domain e.cit as e.outer_;"
+            + " create table parent(id e.cit primary key);"
+            + " create table child(id int primary key, p e.cit references parent on update cascade on delete cascade)");
+    f.pair.execute("insert into parent values ('ax1'); insert into child values (1, 'Ax1')");
+    f.pair.executeSource("update parent set id = 'AX1' where id = 'ax1'");
+    resync("parent", "ax1", "AX1");
+    f.assertEqual("parent");
+    f.assertEqual("child");
+  }
+
   @Test
   void aKeyWrittenInTwoWaysIsOneRow() throws Exception {
     f.with("create table t(id int primary key, v text)");
