@@ -22,6 +22,8 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.atomic.LongAdder;
 import java.util.concurrent.locks.LockSupport;
+import java.util.concurrent.locks.ReentrantLock;
+import java.util.stream.Collectors;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -56,6 +58,11 @@ final class Copier {
   private final LongAdder bytes = new LongAdder();
   private final AtomicReference<Throwable> fatal = new AtomicReference<>();
   private final Set<String> told = ConcurrentHashMap.newKeySet();
+
+  /** Tables whose rows are known to have their places; guarded by the lock. */
+  private final Set<TableName> placed = new TreeSet<>();
+
+  private final ReentrantLock placing = new ReentrantLock();
   private volatile boolean stop;
 
   Copier(
@@ -132,6 +139,9 @@ final class Copier {
     try (Connection c = targets.getConnection()) {
       TaskStore.Totals totals = TaskStore.totals(c);
       listener.update(snapshot(meter, totals));
+      if (totals.pending() == 0 && totals.failed() == 0) {
+        requireStaged(c);
+      }
       return new CopyResult(
           tasks.sum(),
           rows.sum(),
@@ -139,6 +149,48 @@ final class Copier {
           Duration.ofNanos(System.nanoTime() - began),
           TaskStore.failedTasks(c),
           totals.pending());
+    }
+  }
+
+  /**
+   * Partitions that were made since then may hold rows that were staged as another's, which is gone
+   * or was divided.
+   */
+  private void requireStaged(Connection target) throws SQLException {
+    TaskStore.Staged staged = TaskStore.staged(target).orElseThrow();
+    Until until = Until.parse("--until", staged.until());
+    Until since = Until.parse("--from", staged.since());
+    List<TableName> come = new ArrayList<>();
+    try (Connection source = sources.getConnection()) {
+      for (TaskStore.Parts parts : TaskStore.parts(target)) {
+        Connection side = parts.keyed() ? source : target;
+        Optional<Table> root =
+            (parts.keyed() ? sourceCatalog : targetCatalog).table(side, parts.table());
+        if (root.isEmpty() || root.get().kind() != Table.Kind.PARTITIONED) {
+          continue;
+        }
+        for (List<String> leaf :
+            Sql.rows(
+                side,
+                "select n.nspname, c.relname, c.oid from pg_catalog.pg_partition_tree("
+                    + Sql.literal(root.get().name().sql())
+                    + ") p join pg_catalog.pg_class c on c.oid = p.relid join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
+                    + " where p.isleaf and c.relkind = 'r' order by 1, 2")) {
+          TableName name = new TableName(leaf.get(0), leaf.get(1));
+          if (!parts.relations().contains(name)
+              && !parts.oids().contains(Long.valueOf(leaf.get(2)))
+              && Stager.copied(side, root.get(), name, since, until)
+              && Sql.value(side, "select exists (select from " + name.sql() + ")").equals("t")) {
+            come.add(name);
+          }
+        }
+      }
+    }
+    if (!come.isEmpty()) {
+      throw new BackfillException(
+          "all that was staged is copied, but not what lay in "
+              + come.stream().map(TableName::toString).collect(Collectors.joining(", "))
+              + " before the application began to dual-write, as that was attached since then; run stage again, then copy");
     }
   }
 
@@ -274,6 +326,7 @@ final class Copier {
             LOG.warn("copy waits for a database: {}", e.getMessage());
             LockSupport.parkNanos(5 * IDLE);
           } else {
+            reachable = System.nanoTime(); // it was until then
             note(task, e);
           }
         }
@@ -304,22 +357,20 @@ final class Copier {
       copied = w.chunks.run(w.source, w.target, task);
       rowsCame = true;
     } else if (task.kind() == Task.Kind.KEYED) {
-      Optional<TableName> from = now(w.source, task);
+      Optional<TableName> from = now(w.source, task, "source");
       copied =
           from.isEmpty()
               ? Copied.NOTHING
               : w.keyed.run(w.source, w.target, task.at(from.get()), null);
       rowsCame = true;
     } else {
-      // with --from the target may lack the partitions of what is left behind
-      if (TaskStore.staged(w.target).stream().allMatch(s -> s.since().isEmpty())) {
-        healer.requirePlaces(task.table());
-      }
-      if (gone(w.source, task.from()) && gone(w.target, task.from())) {
+      requirePlaces(w, task.table());
+      Optional<TableName> into = now(w.target, task, "target");
+      if (into.isEmpty() && gone(w.source, task.from())) {
         LOG.info("partition {} is on neither side any more: nothing to copy", task.from());
         copied = Copied.NOTHING;
       } else {
-        copied = w.chunks.recopy(w.source, w.target, task);
+        copied = w.chunks.recopy(w.source, w.target, task.at(into.orElse(task.from())));
         rowsCame = true;
       }
     }
@@ -334,6 +385,29 @@ final class Copier {
     if (copied.resync().isEmpty() && copied.finish().isEmpty()) {
       tasks.increment();
       analyze(w, task.table());
+    }
+  }
+
+  /**
+   * Asked once for each table, as the answer may take a look at many rows. With --from the target
+   * may lack the partitions of what is left behind.
+   */
+  private void requirePlaces(Worker w, TableName table) throws SQLException {
+    placing.lock();
+    try {
+      if (!placed.contains(table)) {
+        List<String> from =
+            TaskStore.staged(w.target).map(TaskStore.Staged::since).orElse(List.of());
+        healer.requirePlaces(
+            table,
+            Stager.copied(
+                w.target,
+                Sql.known(targetCatalog.table(w.target, table), table),
+                Until.parse("--from", from)));
+        placed.add(table);
+      }
+    } finally {
+      placing.unlock();
     }
   }
 
@@ -386,10 +460,13 @@ final class Copier {
   }
 
   /**
-   * What a keyed task's relation is called now; empty if it is a partition that was dropped since
-   * it was staged (retention), or detached: nothing is left to copy into the table then.
+   * What a task's relation is called now; empty if it is a partition that was dropped since it was
+   * staged (retention), or detached: nothing is left to copy into the table then.
+   *
+   * @param where the side that was staged: the source, or for rows without a key the target
    */
-  private static Optional<TableName> now(Connection source, Task task) throws SQLException {
+  private static Optional<TableName> now(Connection side, Task task, String where)
+      throws SQLException {
     if (task.from().equals(task.table())) {
       return Optional.of(task.from());
     }
@@ -397,7 +474,7 @@ final class Copier {
     String same = "c.oid = " + (task.oid() == null ? "null" : task.oid());
     List<List<String>> found =
         Sql.rows(
-            source,
+            side,
             "select n.nspname, c.relname, p.part from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
                 // without its root it is for the copy to fail
                 + " cross join lateral (select coalesce(pg_catalog.pg_partition_root(c.oid) = "
@@ -413,15 +490,16 @@ final class Copier {
                 + same
                 + ") desc nulls last limit 1");
     if (found.isEmpty()) {
-      LOG.info("partition {} is no longer on the source: nothing to copy", task.from());
+      LOG.info("partition {} is no longer on the {}", task.from(), where);
       return Optional.empty();
     }
     TableName name = new TableName(found.get(0).get(0), found.get(0).get(1));
     if (!found.get(0).get(2).equals("t")) {
       LOG.warn(
-          "{} is no longer a partition of {} on the source and is not copied into it; stage again to copy it as a table of its own",
+          "{} is no longer a partition of {} on the {} and is not copied into it; stage again to copy it as a table of its own",
           name,
-          task.table());
+          task.table(),
+          where);
       return Optional.empty();
     }
     return Optional.of(name);

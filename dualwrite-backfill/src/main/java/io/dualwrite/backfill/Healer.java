@@ -92,8 +92,8 @@ final class Healer implements AutoCloseable {
    * A row of the source's table that none of the target's partitions takes would be in none of the
    * ranges that are copied.
    */
-  void requirePlaces(TableName table) throws SQLException {
-    convergence.checkPlaces(table);
+  void requirePlaces(TableName table, String predicate) throws SQLException {
+    convergence.checkPlaces(table, predicate);
   }
 
   /** Replaces a keyless range in a transaction of its own. */

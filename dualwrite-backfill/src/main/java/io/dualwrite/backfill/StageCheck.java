@@ -51,7 +51,8 @@ public record StageCheck(
         missing.add(name);
         continue;
       }
-      List<String> p = stager.schemaProblems(t, h, there.get(t.name()), true);
+      List<String> p =
+          stager.schemaProblems(t, h, there.get(t.name()), Until.parse("--from", List.of()));
       if (!p.isEmpty()) {
         problems.put(name, p);
       }

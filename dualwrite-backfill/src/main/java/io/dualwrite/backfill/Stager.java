@@ -100,6 +100,11 @@ final class Stager {
       if (t.root().isPresent() || names.contains(t.name()) || !filter.test(t.name())) {
         continue;
       }
+      if ((t.kind() == Table.Kind.PLAIN || t.kind() == Table.Kind.PARTITIONED)
+          && t.writableColumns().isEmpty()
+          && Sql.value(source, "select exists (select from " + t.name().sql() + ")").equals("t")) {
+        refused.add(t.name() + " has rows, but no column that can be written");
+      }
       switch (t.kind()) {
         case PLAIN -> roots.add(t);
         case PARTITIONED -> {
@@ -182,7 +187,7 @@ final class Stager {
     for (Table t : sourceCatalog.tables(source)) {
       all.put(t.name(), t);
     }
-    checkSchema(scope, there, since.texts().isEmpty());
+    checkSchema(scope, there, since);
     Map<TableName, String> timeColumns = timeColumns(options.timeColumns(), roots);
 
     Set<List<TableName>> known = new HashSet<>();
@@ -464,12 +469,12 @@ final class Stager {
     }
   }
 
-  private void checkSchema(Scope scope, Map<TableName, TableName> there, boolean whole)
+  private void checkSchema(Scope scope, Map<TableName, TableName> there, Until since)
       throws SQLException {
     Map<TableName, List<String>> problems = new TreeMap<>();
     for (Table t : scope.roots()) {
       Hypertable h = scope.hypertables().get(t.name());
-      List<String> p = new ArrayList<>(schemaProblems(t, h, there.get(t.name()), whole));
+      List<String> p = new ArrayList<>(schemaProblems(t, h, there.get(t.name()), since));
       enabledTriggers(t).forEach((table, names) -> p.add(Schema.triggers(table, names)));
       if (!p.isEmpty()) {
         problems.put(h == null ? t.name() : h.known(), p);
@@ -489,9 +494,9 @@ final class Stager {
    *
    * @param h what it is, if it is a hypertable
    * @param name the target's table, or null if there is none
-   * @param whole whether all partitions are copied
+   * @param since where the rows begin that are copied
    */
-  List<String> schemaProblems(Table t, Hypertable h, TableName name, boolean whole)
+  List<String> schemaProblems(Table t, Hypertable h, TableName name, Until since)
       throws SQLException {
     if (h != null && name == null) {
       return targetCatalog.table(target, h.known()).isEmpty()
@@ -537,14 +542,19 @@ final class Stager {
     if (there.isPresent() && there.get().kind() == Table.Kind.PARTITIONED) {
       Map<TableName, String> mine = Partitions.constraints(source, sourceCatalog, t.name());
       Map<TableName, String> theirs = Partitions.constraints(target, targetCatalog, t.name());
-      if (whole) {
-        List<TableName> missing = Partitions.missing(mine, theirs);
-        if (!missing.isEmpty()) {
-          p.add(
-              "no partition of the target takes the rows of "
-                  + some(missing)
-                  + "; create it there");
+      List<TableName> missing = new ArrayList<>();
+      Optional<PartitionBounds> bounds =
+          since.texts().isEmpty() ? Optional.empty() : PartitionBounds.of(source, t);
+      Optional<String> begin = bounds.flatMap(x -> since.literal(t.name(), x.column()));
+      for (TableName leaf : Partitions.missing(mine, theirs)) {
+        if (begin.isEmpty()
+            || bounds.get().side(source, leaf, begin.get()) != PartitionBounds.Side.BEFORE) {
+          missing.add(leaf);
         }
+      }
+      if (!missing.isEmpty()) {
+        p.add(
+            "no partition of the target takes the rows of " + some(missing) + "; create it there");
       }
       if (!t.keyed()) {
         // replaced range by range: the range has to mean something on the source
@@ -728,35 +738,37 @@ final class Stager {
       Map<TableName, String> timeColumns,
       List<TableName> leftOut)
       throws SQLException {
-    if (root.kind() == Table.Kind.PLAIN) {
-      String column = timeColumns.get(root.name());
-      if (column == null) {
-        return List.of(new Part(root, "true"));
-      }
-      Optional<String> t = until.literal(root.name(), Sql.column(root, column));
-      Optional<String> f = since.literal(root.name(), Sql.column(root, column));
-      return List.of(
-          new Part(
-              root,
-              Sql.and(
-                  t.map(x -> before(column, x)).orElse(null),
-                  f.map(x -> atOrAfter(column, x)).orElse(null))));
-    }
     // rows with a key are read by the source's partitions and find their place on the target; a
     // range without one is replaced, so it is one of the target's
     Connection side = root.keyed() ? source : target;
     Table top =
         root.keyed() ? root : Sql.known(targetCatalog.table(target, root.name()), root.name());
-    Optional<PartitionBounds> bounds = PartitionBounds.of(side, top);
+    String predicate = "true";
+    Optional<PartitionBounds> bounds = Optional.empty();
     Optional<String> t = Optional.empty();
     Optional<String> f = Optional.empty();
-    if (bounds.isPresent()) {
-      t = until.literal(root.name(), bounds.get().column());
-      f = since.literal(root.name(), bounds.get().column());
+    if (root.kind() != Table.Kind.PLAIN) {
+      bounds = PartitionBounds.of(side, top);
+      if (bounds.isPresent()) {
+        t = until.literal(root.name(), bounds.get().column());
+        f = since.literal(root.name(), bounds.get().column());
+      }
+    } else if (timeColumns.containsKey(root.name())) {
+      String column = timeColumns.get(root.name());
+      predicate =
+          Sql.and(
+              until
+                  .literal(root.name(), Sql.column(root, column))
+                  .map(x -> before(column, x))
+                  .orElse(null),
+              since
+                  .literal(root.name(), Sql.column(root, column))
+                  .map(x -> atOrAfter(column, x))
+                  .orElse(null));
     }
     List<Part> result = new ArrayList<>();
     if (top.kind() != Table.Kind.PARTITIONED) {
-      return List.of(new Part(top, "true"));
+      return List.of(new Part(top, predicate));
     }
     List<Table> leaves =
         (root.keyed() ? all.values() : targetCatalog.tables(target))
@@ -779,13 +791,15 @@ final class Stager {
       result.add(
           new Part(
               leaf,
-              Sql.and(
-                  end == PartitionBounds.Side.STRADDLES
-                      ? before(bounds.get().column().name(), t.get())
-                      : null,
-                  begin == PartitionBounds.Side.STRADDLES
-                      ? atOrAfter(bounds.get().column().name(), f.get())
-                      : null)));
+              bounds.isEmpty()
+                  ? predicate
+                  : Sql.and(
+                      end == PartitionBounds.Side.STRADDLES
+                          ? before(bounds.get().column().name(), t.get())
+                          : null,
+                      begin == PartitionBounds.Side.STRADDLES
+                          ? atOrAfter(bounds.get().column().name(), f.get())
+                          : null)));
     }
     return result;
   }
@@ -793,6 +807,29 @@ final class Stager {
   private static String before(String column, String literal) {
     String c = TableName.quote(column);
     return c + " < " + literal + " or " + c + " is null";
+  }
+
+  /** Which rows of a table that is replaced by ranges are copied from there on. */
+  static String copied(Connection target, Table table, Until since) throws SQLException {
+    Optional<PartitionBounds> bounds =
+        since.texts().isEmpty() ? Optional.empty() : PartitionBounds.of(target, table);
+    return bounds
+        .flatMap(
+            b -> since.literal(table.name(), b.column()).map(f -> atOrAfter(b.column().name(), f)))
+        .orElse("true");
+  }
+
+  /** Whether a leaf holds rows that are copied. */
+  static boolean copied(Connection side, Table root, TableName leaf, Until since, Until until)
+      throws SQLException {
+    Optional<PartitionBounds> bounds = PartitionBounds.of(side, root);
+    if (bounds.isEmpty()) {
+      return true;
+    }
+    Optional<String> t = until.literal(root.name(), bounds.get().column());
+    Optional<String> f = since.literal(root.name(), bounds.get().column());
+    return (t.isEmpty() || bounds.get().side(side, leaf, t.get()) != PartitionBounds.Side.AFTER)
+        && (f.isEmpty() || bounds.get().side(side, leaf, f.get()) != PartitionBounds.Side.BEFORE);
   }
 
   private static String atOrAfter(String column, String literal) {
@@ -811,8 +848,13 @@ final class Stager {
                 + ")");
     long bytes = size.isEmpty() ? 0 : Long.parseLong(size.get(0).get(0));
     long rows = size.isEmpty() ? 0 : Long.parseLong(size.get(0).get(1));
-    Long oid = size.isEmpty() ? null : Long.valueOf(size.get(0).get(2));
     if (!root.keyed()) {
+      String into =
+          Sql.value(
+              target,
+              "select pg_catalog.to_regclass("
+                  + Sql.literal(part.from.name().sql())
+                  + ")::oid::bigint");
       return List.of(
           new TaskStore.Draft(
               root.name(),
@@ -826,9 +868,10 @@ final class Stager {
               bytes,
               order.level(root.name()),
               order.cycle(root.name()),
-              null,
+              into == null ? null : Long.valueOf(into),
               null));
     }
+    Long oid = size.isEmpty() ? null : Long.valueOf(size.get(0).get(2));
     long width = rows > 0 ? Math.max(1, bytes / rows) : 100;
     long step = Math.max(1, Math.min(chunkRows, Math.max(500, CHUNK_BYTES / width)));
     List<List<String>> boundaries = new ArrayList<>();

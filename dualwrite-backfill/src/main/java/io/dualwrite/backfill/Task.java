@@ -24,7 +24,8 @@ import java.util.Locale;
  * @param cycle the cycle of foreign keys that the table is in, or null
  * @param finish a chunk of a hypertable that is copied: schema and name of the target's chunk, then
  *     what is left to do with it: {@code compress}, {@code freeze}; else empty
- * @param oid keyed: what {@code from} was when it was staged, whatever it is called now; or null
+ * @param oid keyed or keyless: what {@code from} was when it was staged, whatever it is called now;
+ *     or null
  * @param slices of a hypertable: the chunk's place when it was staged; or null
  */
 record Task(

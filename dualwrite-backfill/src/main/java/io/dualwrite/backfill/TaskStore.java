@@ -11,8 +11,10 @@ import java.sql.Types;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 
@@ -241,6 +243,34 @@ final class TaskStore {
           List.of(new TableName(row.get(0), row.get(1)), new TableName(row.get(2), row.get(3))));
     }
     return result;
+  }
+
+  /**
+   * What was staged of a table that is no hypertable: its relations, by name and by what they were.
+   */
+  record Parts(TableName table, boolean keyed, Set<TableName> relations, Set<Long> oids) {}
+
+  static List<Parts> parts(Connection target) throws SQLException {
+    Map<List<String>, Parts> result = new LinkedHashMap<>();
+    for (List<String> r :
+        Sql.rows(
+            target,
+            "select distinct table_schema, table_name, kind, from_schema, from_name, from_oid from dualwrite.task where kind in ('keyed', 'keyless') order by 1, 2, 3, 4, 5")) {
+      Parts parts =
+          result.computeIfAbsent(
+              r.subList(0, 3),
+              k ->
+                  new Parts(
+                      new TableName(k.get(0), k.get(1)),
+                      k.get(2).equals("keyed"),
+                      new HashSet<>(),
+                      new HashSet<>()));
+      parts.relations().add(new TableName(r.get(3), r.get(4)));
+      if (r.get(5) != null) {
+        parts.oids().add(Long.valueOf(r.get(5)));
+      }
+    }
+    return List.copyOf(result.values());
   }
 
   /** The tables of a cycle. */

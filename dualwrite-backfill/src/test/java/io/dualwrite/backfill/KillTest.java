@@ -13,8 +13,10 @@ import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -182,6 +184,39 @@ class KillTest {
       assertTrue(e.getMessage().contains("could not be reached"), e.getMessage());
       pair.targetServer().restart();
       Check.copyAll(Check.backfill(pair));
+      Check.assertEqual(pair);
+    }
+  }
+
+  /** The patience begins when the target was last there, not when the chunk began. */
+  @Test
+  void aShortOutageAfterALongChunkIsWaitedFor() throws Exception {
+    try (PgPair pair = PgPair.own()) {
+      pair.execute("create table t(id int primary key)");
+      pair.executeSource("insert into t select g from generate_series(1, 300) g");
+      Duration patience = Duration.ofSeconds(8);
+      AtomicBoolean killed = new AtomicBoolean();
+      FutureTask<Void> back =
+          new FutureTask<>(
+              () -> {
+                pair.targetServer().restart();
+                return null;
+              });
+      Backfill b =
+          Check.backfill(
+              pair,
+              (step, task) -> {
+                if (step == Steps.Step.READ && killed.compareAndSet(false, true)) {
+                  LockSupport.parkNanos(patience.plusMillis(100).toNanos());
+                  pair.targetServer().kill();
+                  new Thread(back).start();
+                }
+              });
+      b.stage(StageOptions.defaults().withChunkRows(100));
+      CopyResult r =
+          b.copy(CopyOptions.defaults().withParallelism(1).withPatience(patience), Progress.none());
+      back.get();
+      assertTrue(r.complete(), r.toString());
       Check.assertEqual(pair);
     }
   }

@@ -22,6 +22,8 @@ import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.function.Executable;
@@ -560,6 +562,113 @@ class StageTest {
     }
   }
 
+  @Test
+  void fromExcusesNoOtherPartition() throws SQLException {
+    try (PgPair pair = PgPair.shared()) {
+      pair.execute(
+          "create table log(at int, v int) partition by range (at); create table log_2 partition of log for values from (1000) to (2000);"
+              + " create table kinds(k text, v int) partition by list (k); create table kinds_a partition of kinds for values in ('a')");
+      pair.executeSource(
+          "create table log_1 partition of log for values from (0) to (1000); create table log_3 partition of log for values from (2000) to (3000);"
+              + " create table kinds_b partition of kinds for values in ('b')");
+      Backfill b = Check.backfill(pair);
+      StageOptions from = StageOptions.defaults().withFrom(List.of("1000"));
+      String m = refusal(b, from);
+      contains(m, "takes the rows of public.kinds_b", "takes the rows of public.log_3");
+      assertFalse(m.contains("log_1"), m);
+      // cut otherwise, it shows when the rows are looked at
+      pair.executeTarget(
+          "create table kinds_c partition of kinds for values in ('b', 'c'); create table log_3 partition of log for values from (2000) to (2500)");
+      pair.executeSource("insert into log select i, i from generate_series(0, 2999) i");
+      b.stage(from);
+      CopyResult r = b.copy(CopyOptions.defaults().withParallelism(1), Progress.none());
+      contains(
+          r.failed().toString(), "has no partition for some of the primary's rows in public.log_3");
+      pair.executeTarget("create table log_4 partition of log for values from (2500) to (9000)");
+      b.stage(from);
+      r = b.copy(CopyOptions.defaults().withRetryFailed(true), Progress.none());
+      assertTrue(r.complete(), r.toString());
+      assertEquals("2000", Check.target(pair, "select count(*) from log"));
+    }
+  }
+
+  /** A default partition is never alike where another partition is missing. */
+  @Test
+  void placesAreLookedForOnce() throws Exception {
+    try (PgPair pair = PgPair.shared()) {
+      String parts =
+          "create table log(at int, v int) partition by range (at); create table log_d partition of log default;"
+              + IntStream.range(0, 8)
+                  .mapToObj(
+                      i ->
+                          " create table log_"
+                              + i
+                              + " partition of log for values from ("
+                              + i
+                              + ") to ("
+                              + (i + 1)
+                              + ");")
+                  .collect(Collectors.joining());
+      pair.execute(parts);
+      pair.executeTarget("create table log_x partition of log for values from (90) to (91)");
+      pair.executeSource("insert into log select i % 10, i from generate_series(0, 999) i");
+      Backfill b = Check.backfill(pair);
+      b.stage(StageOptions.defaults());
+      Check.copyAll(b);
+      Check.assertEqual(pair);
+      String scans =
+          "select coalesce(sum(seq_scan), 0) from pg_stat_user_tables where relname = 'log_3'";
+      Check.await("the servers' statistics", () -> Long.parseLong(Check.source(pair, scans)) > 0);
+      // that of its own rows, and that of those that the target's default partition takes
+      long n = Long.parseLong(Check.source(pair, scans));
+      assertTrue(n <= 2, n + " scans");
+    }
+  }
+
+  @Test
+  void rowsOfNoColumnAreRefused() throws SQLException {
+    try (PgPair pair = PgPair.shared()) {
+      pair.execute(
+          "create table none(); create table computed(n int generated always as (1) stored); create table empty()");
+      pair.executeSource("insert into none default values; insert into computed default values");
+      String m = refusal(pair);
+      contains(
+          m,
+          "public.none has rows, but no column that can be written",
+          "public.computed has rows, but no column that can be written");
+      assertFalse(m.contains("empty"), m);
+    }
+  }
+
+  @Test
+  void rowsWithoutAKeyGoIntoThePartitionsOfTheTarget() throws SQLException {
+    try (PgPair pair = PgPair.shared()) {
+      pair.executeSource("create table log(at int, v int); create index on log(at)");
+      pair.executeTarget(
+          "create table log(at int, v int) partition by range (at); create table log_1 partition of log for values from (0) to (10);"
+              + " create table log_2 partition of log for values from (10) to (1000)");
+      pair.executeSource("insert into log select i % 20, i from generate_series(0, 999) i");
+      Backfill b = Check.backfill(pair);
+      b.stage(StageOptions.defaults().withUntil(List.of("15"))); // limits what has partitions
+      Check.copyAll(b);
+      assertEquals("1000", Check.target(pair, "select count(*) from log"));
+    }
+  }
+
+  @Test
+  void tablesWithoutAKeyThatOthersReferTo() throws SQLException {
+    try (PgPair pair = PgPair.shared()) {
+      pair.execute(
+          "create table kl(u int unique, v text); create table klc(id int primary key, u int references kl(u) on delete cascade)");
+      pair.executeSource(
+          "insert into kl values (1, 'a'), (2, 'b'), (null, 'c'), (null, 'c'); insert into klc values (1, 1), (2, 2)");
+      Backfill b = Check.backfill(pair);
+      b.stage(StageOptions.defaults());
+      Check.copyAll(b);
+      Check.assertEqual(pair);
+    }
+  }
+
   /** Its name says nothing of what it holds. */
   @Test
   void aTargetWithNothingButADefaultPartitionHasAllRowsThere() throws SQLException {
@@ -699,6 +808,33 @@ class StageTest {
           "create schema \"Else\"; alter table m_1 rename to \"M 1\"; alter table m_2 set schema \"Else\";"
               + "create table copy as table kinds_b; alter table kinds detach partition kinds_b; drop table kinds_b;"
               + "create table kinds_b partition of kinds for values in ('b', 'c'); insert into kinds_b table copy; drop table copy");
+      Check.copyAll(b);
+      Check.assertEqual(pair);
+    }
+  }
+
+  /** On both sides, as the application's own DDL does it. */
+  @Test
+  void partitionsThatMoveOrAreDividedMeanwhileAreNotLeftOut() throws SQLException {
+    try (PgPair pair = PgPair.shared()) {
+      pair.execute(
+          "create schema archive; create table ev(at int, v int) partition by range (at); create table ev_1 partition of ev for values from (0) to (10);"
+              + " create table ev_2 partition of ev for values from (10) to (20);"
+              + " create table od(at int, id int, primary key (at, id)) partition by range (at); create table od_1 partition of od for values from (0) to (10);"
+              + " create table od_d partition of od default");
+      pair.executeSource(
+          "insert into ev select i % 20, i from generate_series(0, 99) i; insert into od select i % 20, i from generate_series(0, 99) i");
+      Backfill b = Check.backfill(pair);
+      b.stage(StageOptions.defaults());
+      pair.execute(
+          "alter table ev_1 set schema archive; alter table od detach partition od_d; create table od_2 partition of od for values from (10) to (100);"
+              + " insert into od_2 table od_d; drop table od_d; create table od_3 partition of od for values from (100) to (200)");
+      BackfillException e =
+          assertThrows(
+              BackfillException.class, () -> b.copy(CopyOptions.defaults(), Progress.none()));
+      contains(e.getMessage(), "public.od_2", "run stage again");
+      assertFalse(e.getMessage().contains("od_3"), e.getMessage()); // it is empty
+      b.stage(StageOptions.defaults());
       Check.copyAll(b);
       Check.assertEqual(pair);
     }

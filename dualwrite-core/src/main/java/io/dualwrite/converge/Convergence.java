@@ -460,8 +460,8 @@ public final class Convergence {
    * @param predicate a condition over the table's columns that means the same on both sides, under
    *     TimeZone UTC and a search path of {@code pg_catalog}; {@code true} for all
    * @return of several leaves: the sum of rows and the earliest snapshot
-   * @throws SQLException if a database fails, or the range cannot be replaced because other tables
-   *     refer to it (SQLSTATE 0A000): resync its keys instead
+   * @throws SQLException if a database fails, or the range has rows and cannot be replaced because
+   *     other tables refer to it (SQLSTATE 0A000): resync its keys instead
    */
   public RecopyResult recopy(TableName table, String predicate) throws SQLException {
     List<TableName> leaves;
@@ -492,12 +492,14 @@ public final class Convergence {
   }
 
   /**
-   * Looks whether each row of the primary's table has its place in the mirror's.
+   * Looks whether each row of the primary's table has its place in the mirror's. Reads those of the
+   * primary's partitions that the mirror has none alike of.
    *
+   * @param predicate which rows, as in {@link #recopy}
    * @throws SQLException if one of the mirror's partitions is missing (SQLSTATE 23514), or a
    *     database fails
    */
-  public void checkPlaces(TableName table) throws SQLException {
+  public void checkPlaces(TableName table, String predicate) throws SQLException {
     Connection m = Session.open(mirror);
     Table t;
     List<TableName> leaves;
@@ -508,7 +510,7 @@ public final class Convergence {
       Session.close(m);
     }
     if (!leaves.isEmpty()) {
-      checkPlaces(table, leaves, "true");
+      checkPlaces(table, leaves, predicate);
     }
   }
 
@@ -541,34 +543,40 @@ public final class Convergence {
         s.execute();
       }
       Table root = primaryTable(p, table);
+      List<TableName> elsewhere = new ArrayList<>();
       if (root.kind() == Table.Kind.PARTITIONED) {
         Set<String> here = new HashSet<>();
-        Set<String> there = new HashSet<>();
         constraints.forEach(c -> here.add(parentless(c)));
         for (TableName leaf : leaves(p, root)) {
-          there.add(parentless(place(p, primaryTable(p, leaf)).constraint));
+          String constraint = place(p, primaryTable(p, leaf)).constraint;
+          if (constraint == null || !here.contains(parentless(constraint))) {
+            elsewhere.add(leaf);
+          }
         }
-        if (here.containsAll(there)) {
-          return;
-        }
+      } else {
+        elsewhere.add(root.name());
       }
-      try (Statement s = p.createStatement();
-          ResultSet r =
-              s.executeQuery(
-                  "select exists (select from "
-                      + root.name().sql()
-                      + " where ("
-                      + predicate
-                      + ") and not coalesce("
-                      + String.join(" or ", constraints.stream().map(c -> "(" + c + ")").toList())
-                      + ", false))")) {
-        r.next();
-        if (r.getBoolean(1)) {
-          throw new SQLException(
-              "the mirror's table "
-                  + table
-                  + " has no partition for some of the primary's rows; create it",
-              "23514");
+      for (TableName part : elsewhere) {
+        try (Statement s = p.createStatement();
+            ResultSet r =
+                s.executeQuery(
+                    "select exists (select from "
+                        + part.sql()
+                        + " where ("
+                        + predicate
+                        + ") and not coalesce("
+                        + String.join(" or ", constraints.stream().map(c -> "(" + c + ")").toList())
+                        + ", false))")) {
+          r.next();
+          if (r.getBoolean(1)) {
+            throw new SQLException(
+                "the mirror's table "
+                    + table
+                    + " has no partition for some of the primary's rows in "
+                    + part
+                    + "; create it",
+                "23514");
+          }
         }
       }
     } finally {
@@ -731,15 +739,6 @@ public final class Convergence {
       throw new SQLException(
           "the mirror's table " + table + " has children; recopy them one by one", "0A000");
     }
-    if (!m.referencedBy().isEmpty()) {
-      throw new SQLException(
-          "the mirror's table "
-              + table
-              + " cannot be replaced as a whole because "
-              + m.referencedBy().get(0).child()
-              + " refers to it; resync its keys instead",
-          "0A000");
-    }
     try (PreparedStatement s =
         mirrorConnection.prepareStatement(
             Session.PINS + ", current_setting('transaction_isolation') as isolation")) {
@@ -770,7 +769,11 @@ public final class Convergence {
       // on the primary too and is in the snapshot; what they bring later waits for this lock
       s.execute("lock table " + only + m.name().sql() + " in share row exclusive mode");
       at(Step.RECOPY_LOCKED);
-      s.execute("delete from " + only + m.name().sql() + " where (" + predicate + ")");
+      if (m.referencedBy().isEmpty()) {
+        s.execute("delete from " + only + m.name().sql() + " where (" + predicate + ")");
+      } else {
+        requireEmpty(s, m, only, predicate); // a delete would take the others' rows along
+      }
     }
     if (snapshot == null) {
       snapshot = snapshot(p, m, read);
@@ -802,6 +805,29 @@ public final class Convergence {
         snapshot.incarnation());
     at(Step.RECOPY_COPIED);
     return new RecopyResult(rows, snapshot.text(), snapshot.incarnation());
+  }
+
+  private static void requireEmpty(Statement s, Table m, String only, String predicate)
+      throws SQLException {
+    try (ResultSet r =
+        s.executeQuery(
+            "select exists (select from "
+                + only
+                + m.name().sql()
+                + " where ("
+                + predicate
+                + "))")) {
+      r.next();
+      if (r.getBoolean(1)) {
+        throw new SQLException(
+            "the mirror's table "
+                + m.name()
+                + " has rows already and cannot be replaced as a whole because "
+                + m.referencedBy().get(0).child()
+                + " refers to it; resync its keys instead",
+            "0A000");
+      }
+    }
   }
 
   /**
