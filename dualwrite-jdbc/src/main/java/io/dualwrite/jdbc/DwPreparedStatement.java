@@ -405,7 +405,7 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
         throw asGiven(e, plan);
       }
       try (ResultSet r = s.getGeneratedKeys()) {
-        Executed.read(plan, r, connection, false);
+        Executed.readBatch(plan, r, connection, counts);
       }
       connection.writer().counters.rows.increment();
       return counts;

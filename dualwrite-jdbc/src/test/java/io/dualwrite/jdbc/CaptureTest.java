@@ -191,6 +191,41 @@ class CaptureTest {
     fixture.assertEqual();
   }
 
+  private static final String MERGE =
+      "merge into t using (values (?, ?)) s(id, v) on t.id = s.id when matched and s.v = 0 then delete"
+          + " when matched and s.v = 1 then update set id = t.id + 2000"
+          + " when matched then update set v = s.v when not matched then insert values (s.id, s.v)";
+
+  /** What an entry does to a row comes behind what those before it did. */
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "insert into audited values (?, ?) on conflict (id) do update set v = excluded.v| 50 1| 51 1| 50 2| 51 3| 52 4",
+        MERGE + "| 1050 5| 1050 6| 1050 0",
+        MERGE + "| 1051 5| 1051 1| 1051 7| 3051 8| 1052 9",
+        MERGE + "| 1053 5| 1053 0| 1053 6| 1053 1| 1053 7",
+        "update t set id = ? where id = ?| 4001 16| 4002 4001| 4001 17",
+        "update audited set v = ? where id = ?| 6 3| 7 3| 8 5",
+        "update nokey set a = ? where a = ?| 71 2| 72 71| 2 72",
+      })
+  void whatEntriesOfABatchDoToOneRow(String batch) throws SQLException {
+    String[] entries = batch.split("\\| ", -1);
+    long left = fixture.counter("units.left-to-replay");
+    try (Connection c = fixture.connect();
+        PreparedStatement s = c.prepareStatement(entries[0])) {
+      for (int i = 1; i < entries.length; i++) {
+        String[] values = entries[i].split(" ", -1);
+        s.setInt(1, Integer.parseInt(values[0]));
+        s.setInt(2, Integer.parseInt(values[1]));
+        s.addBatch();
+      }
+      s.executeBatch();
+    }
+    assertEquals("[]", fixture.ds.status().suspects().toString());
+    assertEquals(left, fixture.counter("units.left-to-replay"));
+    fixture.assertEqual();
+  }
+
   /** Beside the statement and COMMIT nothing crosses the network to the source. */
   @Test
   void whatACommitHasToKnowComesWithTheStatements() throws SQLException, IOException {
