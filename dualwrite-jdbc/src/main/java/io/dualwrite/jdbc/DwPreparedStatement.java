@@ -804,11 +804,23 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
 
   @Override
   public ResultSetMetaData getMetaData() throws SQLException {
-    return raw().getMetaData();
+    state.checkOpen();
+    if (state.captured() && state.result() != null && !state.result().isClosed()) {
+      return state.result().getMetaData();
+    }
+    return Planner.executesToDescribe(connection.raw())
+        ? run(
+            (s, plan) -> s.getMetaData(), e -> e.result() == null ? null : e.query().getMetaData())
+        : raw().getMetaData();
   }
 
   @Override
   public ParameterMetaData getParameterMetaData() throws SQLException {
+    state.checkOpen();
+    if (Planner.executesToDescribe(connection.raw())) {
+      throw Refusal.of(
+          "dualwrite refuses to describe parameters: with preferQueryMode=simple the driver executes the statement for that");
+    }
     return raw().getParameterMetaData();
   }
 

@@ -19,6 +19,7 @@ import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.ResultSetMetaData;
 import java.sql.SQLException;
+import java.sql.Statement;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
@@ -30,6 +31,7 @@ import java.util.Set;
 import java.util.function.Predicate;
 import java.util.regex.Pattern;
 import org.postgresql.core.BaseConnection;
+import org.postgresql.jdbc.PreferQueryMode;
 
 /**
  * Finds the plan of a text: what grammar says, completed by what the primary's catalog says.
@@ -161,7 +163,7 @@ final class Planner {
       default:
         boolean control = CONTROL.matcher(sql.text()).region(s.start(), s.end()).lookingAt();
         try {
-          parse(sql, primary);
+          described(primary, prepared(sql, sql.text()), null);
         } catch (SQLException e) {
           if (!control || "42601".equals(e.getSQLState())) {
             throw e;
@@ -207,16 +209,6 @@ final class Planner {
     }
     return new Plan.Pass(
         same ? RowOrder.of(sql.text().substring(s.start(), s.end())) : RowOrder.ARBITRARY, draws);
-  }
-
-  /**
-   * Lets the primary parse the text without executing it: if it is an error, then it is the
-   * primary's to say so.
-   */
-  private void parse(Sql sql, Connection primary) throws SQLException {
-    try (PreparedStatement s = primary.prepareStatement(prepared(sql, sql.text()))) {
-      s.getMetaData();
-    }
   }
 
   private static boolean blank(String text, int from, int to) {
@@ -434,19 +426,43 @@ final class Planner {
     return b.toString();
   }
 
-  /** The labels of a query's columns, as the primary tells them without executing it. */
+  /** The labels of a query's columns; null if the primary does not tell them. */
   private static List<String> columns(Connection primary, String query) throws SQLException {
-    try (PreparedStatement s = primary.prepareStatement(query)) {
-      ResultSetMetaData m = s.getMetaData();
-      if (m == null) {
-        return null;
-      }
-      List<String> labels = new ArrayList<>();
-      for (int i = 1; i <= m.getColumnCount(); i++) {
-        labels.add(m.getColumnLabel(i));
-      }
-      return labels;
+    ResultSetMetaData m = described(primary, query, null);
+    if (m == null) {
+      return null;
     }
+    List<String> labels = new ArrayList<>();
+    for (int i = 1; i <= m.getColumnCount(); i++) {
+      labels.add(m.getColumnLabel(i));
+    }
+    return labels;
+  }
+
+  /**
+   * What the text returns, as the primary tells it without executing it; null if it returns no
+   * rows, or if the primary cannot be asked.
+   *
+   * @param keys the generated keys that the application wants
+   */
+  static ResultSetMetaData described(Connection primary, String text, List<String> keys)
+      throws SQLException {
+    if (executesToDescribe(primary)) {
+      return null;
+    }
+    try (PreparedStatement s =
+        keys == null
+            ? primary.prepareStatement(text)
+            : keys.isEmpty()
+                ? primary.prepareStatement(text, Statement.RETURN_GENERATED_KEYS)
+                : primary.prepareStatement(text, keys.toArray(new String[0]))) {
+      return s.getMetaData();
+    }
+  }
+
+  /** The simple protocol cannot describe: asked to, the driver executes the text. */
+  static boolean executesToDescribe(Connection primary) throws SQLException {
+    return primary.unwrap(BaseConnection.class).getPreferQueryMode() == PreferQueryMode.SIMPLE;
   }
 
   private boolean writingFunction(StatementInfo s, Connection primary) throws SQLException {
@@ -458,7 +474,7 @@ final class Planner {
     return false;
   }
 
-  /** Whether the text calls what others may replace, or make, without this being told. */
+  /** Whether the text names what others may replace, or make, without this being told. */
   boolean mayChange(Sql sql, Connection primary) throws SQLException {
     for (StatementInfo s : sql.statements()) {
       if (s.kind() == Kind.DDL || s.kind() == Kind.CALL) {
@@ -466,6 +482,16 @@ final class Planner {
       }
       for (String f : s.functions()) {
         if (catalog.functionMayChange(primary, f)) {
+          return true;
+        }
+      }
+      if (executesToDescribe(primary)) { // else nothing is planned for a table that is not there
+        for (Cte c : s.writingCtes()) {
+          if (table(c.statement().table(), primary).isEmpty()) {
+            return true;
+          }
+        }
+        if (s.table() != null && table(s.table(), primary).isEmpty()) {
           return true;
         }
       }
@@ -621,7 +647,10 @@ final class Planner {
     if (table.isEmpty()) {
       // it does not exist: the primary says so itself, and nothing is remembered of a table that
       // may come
-      parse(sql, primary);
+      if (executesToDescribe(primary)) {
+        return new Plan.Observed(Unmirrored.FORM, null, false);
+      }
+      described(primary, prepared(sql, sql.text()), null);
       return new Plan.Refuse(
           Unmirrored.FORM,
           "dualwrite refuses this statement: "

@@ -322,17 +322,15 @@ final class StatementState {
               owner,
               plan.visible(),
               max > 0 ? Math.min(max, count) : count,
-              () -> {
-                // the rows of several queries come from no table's column any more
-                String sql =
-                    parameters == null
-                        ? Sql.analyze(planned.sql, c.driver().getStandardConformingStrings())
-                            .doubled(planned.sql)
-                        : planned.sql;
-                try (PreparedStatement own = c.raw().prepareStatement(sql)) {
-                  return own.getMetaData();
-                }
-              });
+              // the rows of several queries come from no table's column any more
+              () ->
+                  Planner.described(
+                      c.raw(),
+                      parameters == null
+                          ? Sql.analyze(planned.sql, c.driver().getStandardConformingStrings())
+                              .doubled(planned.sql)
+                          : planned.sql,
+                      planned.keys));
     } else {
       all.close();
     }

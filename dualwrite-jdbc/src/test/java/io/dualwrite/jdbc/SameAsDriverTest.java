@@ -48,6 +48,9 @@ class SameAsDriverTest {
       create table log(at timestamptz, line text, v float8);
       create table odd("Key" int primary key, "select" text, u uuid, j jsonb, ts timestamp, d date, b bytea, f real, g float8, arr int[], m mood, p positive,
         twice int generated always as ("Key" * 2) stored);
+      create table nothing();
+      create table texts(a text, b text, c text, d text, e timestamp, f int, g numeric, h text);
+      create table modified(id int primary key, c char(5), v varchar(3), n numeric(5,1), at timestamptz(0), p positive, r numeric);
       create function warned(n int) returns int stable language plpgsql as 'begin raise warning ''seen''; return n; end';
       create table part(id int, at date, v text, primary key (id, at)) partition by range (at);
       create table part_1 partition of part for values from ('2001-01-01') to ('2002-01-01');
@@ -172,6 +175,89 @@ class SameAsDriverTest {
           }
         }
       }
+    }
+  }
+
+  /** In one of them the driver executes what it is asked to describe. */
+  @ParameterizedTest
+  @ValueSource(strings = {"simple", "extendedForPrepared", "extendedCacheEverything"})
+  void queryModes(String mode) throws SQLException {
+    Named n =
+        new Named(
+            mode,
+            (c, seen) -> {
+              for (String sql :
+                  new String[] {
+                    "with gone as (delete from pair where a = 1 returning v) insert into log(v) select v from gone",
+                    "with n as (insert into parent select max(id) + 1, 1 from parent returning id) select id from n",
+                    "with n as (insert into log(line) values ('n')) insert into parent select max(id) + 1, 1 from parent",
+                    "insert into parent select max(id) + 1, 1 from parent returning U&\"!0069!0064\" uescape '!'",
+                    "insert into parent select max(id) + 1, 1 from parent returning id, v",
+                    "insert into later values (1)",
+                    "with w as (update parent set v = v + 1 where id = 2 returning v) select count(*) from later, w",
+                    "with w as (insert into later values (1)) update parent set v = v + 1 where id = 2",
+                    "update parent set v = v + 1 where id = 1",
+                    "insert into auto(v) select 'auto ' || count(*) from auto",
+                    "select id, v from parent order by id",
+                    "select a, b, v from pair order by a, b",
+                    "select line, v from log order by line, v",
+                    "select id, v from auto order by id"
+                  }) {
+                for (boolean prepared : new boolean[] {false, true}) {
+                  try (Statement s = prepared ? c.prepareStatement(sql) : c.createStatement()) {
+                    boolean rows = s instanceof PreparedStatement p ? p.execute() : s.execute(sql);
+                    if (rows) {
+                      rows(s.getResultSet(), seen);
+                      if (s instanceof PreparedStatement p) {
+                        seen.add(p.getMetaData().getColumnLabel(1));
+                      }
+                    } else {
+                      seen.add(s.getUpdateCount());
+                    }
+                  } catch (SQLException e) {
+                    error(e, seen);
+                  }
+                }
+              }
+              try (PreparedStatement p =
+                  c.prepareStatement("update parent set v = v + ? where id = ?")) {
+                for (int i = 0; i < 3; i++) {
+                  p.setInt(1, i);
+                  p.setInt(2, 1);
+                  p.addBatch();
+                }
+                seen.add(Arrays.toString(p.executeBatch()));
+              }
+            });
+    String option = "?preferQueryMode=" + mode;
+    try (Fixture f = Fixture.shared(DDL);
+        io.dualwrite.embedded.PgPair other = io.dualwrite.embedded.PgPair.shared()) {
+      other.executeSource(DDL);
+      f.open(b -> b.source(f.pair.sourceUrl() + option, "postgres", "postgres")).ready();
+      for (boolean autoCommit : new boolean[] {true, false}) {
+        List<Object> expected = new ArrayList<>();
+        List<Object> actual = new ArrayList<>();
+        try (Connection a =
+                DriverManager.getConnection(
+                    other.sourceUrl() + option, other.sourceServer().user(), "postgres");
+            Connection b = f.connect()) {
+          for (Connection c : new Connection[] {a, b}) {
+            c.setAutoCommit(autoCommit);
+            if (!autoCommit) {
+              c.unwrap(org.postgresql.PGConnection.class)
+                  .setAutosave(org.postgresql.jdbc.AutoSave.ALWAYS);
+            }
+            observe(c, n, c == a ? expected : actual);
+            if (!autoCommit) {
+              c.commit();
+            }
+          }
+        }
+        assertEquals(expected, actual);
+      }
+      f.assertDrained();
+      f.ds.reconcile();
+      f.assertEqual();
     }
   }
 
