@@ -536,8 +536,10 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
    */
   private void other(int i, Object x, int sqlType, Bound as) throws SQLException {
     open();
-    Object now = Snapshot.of(DwArray.raw(x), sqlType, connection.driver());
-    rare(i, (s, j) -> as.set(s, j, now));
+    Object given = DwArray.raw(x);
+    as.set(raw(), i, given);
+    Object now = Snapshot.of(given, sqlType, connection.driver());
+    parameters.setOther(i, (s, j) -> as.set(s, j, now));
   }
 
   @Override

@@ -1415,6 +1415,43 @@ class SameAsDriverTest {
           odd(c, 200, seen);
         });
     add(
+        "texts that change after they were set",
+        (c, seen) -> {
+          try (PreparedStatement s =
+              c.prepareStatement(
+                  "insert into texts(a, b, c, d, e, f, g, h) values (?,?,?,?,?,?,?,?)")) {
+            StringBuilder builder = new StringBuilder();
+            java.io.StringWriter writer = new java.io.StringWriter();
+            StringBuilder day = new StringBuilder("2001-01-01");
+            java.nio.CharBuffer chars = java.nio.CharBuffer.allocate(4);
+            List<Integer> list = new ArrayList<>();
+            java.util.concurrent.atomic.LongAdder number =
+                new java.util.concurrent.atomic.LongAdder();
+            for (int i = 1; i <= 3; i++) {
+              builder.append(i);
+              writer.append('w');
+              day.setCharAt(9, (char) ('0' + i));
+              chars.clear().put("c" + i).flip();
+              list.add(i);
+              number.increment();
+              s.setObject(1, builder, Types.VARCHAR);
+              s.setObject(2, writer, Types.CHAR);
+              s.setObject(3, chars, Types.LONGVARCHAR);
+              s.setObject(4, list, Types.VARCHAR);
+              s.setObject(5, day, Types.TIMESTAMP);
+              s.setObject(6, number, Types.BIGINT);
+              s.setObject(7, number);
+              s.setObject(8, list, Types.DISTINCT);
+              s.addBatch();
+            }
+            seen.add(Arrays.toString(s.executeBatch()));
+          }
+          try (Statement s = c.createStatement();
+              ResultSet r = s.executeQuery("select * from texts order by f")) {
+            rows(r, seen);
+          }
+        });
+    add(
         "an array that is freed after it was set",
         (c, seen) -> {
           try (PreparedStatement s =
@@ -1509,6 +1546,14 @@ class SameAsDriverTest {
             (c, seen) -> set(c, s -> s.setObject(1, new Object())),
             (c, seen) -> set(c, s -> s.setObject(1, new Object(), Types.INTEGER)),
             (c, seen) -> set(c, s -> s.setObject(1, "x", Types.INTEGER)),
+            (c, seen) -> set(c, s -> s.setObject(1, java.nio.CharBuffer.wrap("1"), Types.INTEGER)),
+            (c, seen) -> set(c, s -> s.setObject(1, java.nio.CharBuffer.wrap("1"))),
+            (c, seen) ->
+                set(
+                    c,
+                    s ->
+                        s.setObject(
+                            1, new java.util.concurrent.atomic.AtomicInteger(), Types.NUMERIC)),
             (c, seen) -> set(c, s -> s.setObject(1, 1, Types.REF)),
             (c, seen) -> set(c, s -> s.setObject(1, java.util.Map.of("a", "b"))),
             (c, seen) -> set(c, s -> s.setObject(1, 1, java.sql.JDBCType.INTEGER)),
