@@ -270,7 +270,10 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
               return valuesBatch(v, rows, all);
             }
             return plan instanceof Plan.Ctes ctes
-                ? ctesBatch(ctes, all)
+                ? oneByOne(
+                    all,
+                    (one, p) -> one.ctes(connection, DwPreparedStatement.this, planned, ctes, p),
+                    ctes.queries().get(0) == null)
                 : rowsBatch((Plan.Rows) plan, all);
           }
 
@@ -374,23 +377,9 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
     return DwStatement.failed(counts.length, i, e, text);
   }
 
-  private long[] ctesBatch(Plan.Ctes plan, List<Parameters> all) throws SQLException {
-    long[] counts = new long[all.size()];
-    for (int i = 0; i < counts.length; i++) {
-      try {
-        StatementState one = new StatementState();
-        counts[i] = one.ctes(connection, this, planned, plan, all.get(i)).update();
-        one.forget();
-      } catch (SQLException e) {
-        throw failed(counts, i, e, all.get(i));
-      }
-    }
-    return counts;
-  }
-
   private long[] rowsBatch(Plan.Rows plan, List<Parameters> all) throws SQLException {
     if (planned.keys != null || plan.applicationReturning()) {
-      return rowsOneByOne(plan, all);
+      return oneByOne(all, (one, p) -> one.rows(connection, this, planned, plan, p), false);
     }
     // as generated keys the driver collects our columns of all entries and still tells each one's
     // count
@@ -412,25 +401,36 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
     }
   }
 
+  @FunctionalInterface
+  private interface Entry {
+    Executed execute(StatementState state, Parameters parameters) throws SQLException;
+  }
+
   /**
    * The application wants generated keys of every entry as well as we do: each entry keeps its own
    * result.
+   *
+   * @param query whether it is a SELECT, of which neither rows nor their count interest a batch
    */
-  private long[] rowsOneByOne(Plan.Rows plan, List<Parameters> all) throws SQLException {
+  private long[] oneByOne(List<Parameters> all, Entry entry, boolean query) throws SQLException {
     long[] counts = new long[all.size()];
     List<ResultSet> keys = new ArrayList<>();
     for (int i = 0; i < counts.length; i++) {
       try {
         StatementState one = new StatementState();
-        Executed e = one.rows(connection, this, planned, plan, all.get(i));
-        // rows are of no interest to a batch
-        counts[i] = planned.keys == null && e.result() != null ? 0 : e.count();
-        keys.add(e.keys());
+        Executed e = entry.execute(one, all.get(i));
+        counts[i] = query || e.result() != null ? 0 : e.count();
+        if (e.keys() != null && !query) {
+          keys.add(e.keys());
+        } else {
+          one.forget();
+        }
       } catch (SQLException e) {
         throw failed(counts, i, e, all.get(i));
       }
     }
-    state.keep(new Executed(null, -1, new ChainedResultSet(keys, this)), null);
+    state.keep(
+        new Executed(null, -1, keys.isEmpty() ? null : new ChainedResultSet(keys, this)), null);
     return counts;
   }
 

@@ -335,20 +335,14 @@ final class Planner {
       x.append("dualwrite_").append(number).append('(');
       x.append(list("a", n)).append(n > 0 ? ", " : "").append(list("o", rows.columns().size()));
       x.append(") AS (").append(text, cte.bodyStart(), body.end());
-      x.append(n > 0 ? ", " : " RETURNING ").append(rows.tail()).append(')');
-      if (n > 0) {
-        x.append(", ");
-        if (cte.columns()) {
-          x.append(text, cte.nameStart(), cte.bodyStart() - 1);
-        } else {
-          x.append(TableName.quote(cte.name())).append('(');
-          for (int i = 0; i < n; i++) {
-            x.append(i == 0 ? "" : ", ").append(TableName.quote(returned.get(i)));
-          }
-          x.append(") AS ");
+      x.append(body.returning() >= 0 ? ", " : " RETURNING ").append(rows.tail()).append(')');
+      if (body.returning() >= 0) {
+        x.append(", ").append(TableName.quote(cte.name()));
+        for (int i = 0; i < n; i++) { // those that the text gives names, too
+          x.append(i == 0 ? "(" : ", ").append(TableName.quote(returned.get(i)));
         }
-        x.append("(SELECT ").append(list("a", n)).append(" FROM dualwrite_").append(number);
-        x.append(')');
+        x.append(n > 0 ? ") AS (SELECT " : " AS (SELECT ").append(list("a", n));
+        x.append(" FROM dualwrite_").append(number).append(')');
       }
       done = cte.bodyEnd() + 1;
     }
@@ -389,11 +383,15 @@ final class Planner {
     }
     int n = labels.size();
     x.append(text, done, s.mainStart());
-    x.append("\n, dualwrite_0(").append(list("a", n)); // behind a comment, perhaps
+    String columns = list("a", n);
     if (main != null) {
-      x.append(n > 0 ? ", " : "").append(list("o", main.columns().size()));
+      columns += (n > 0 ? ", " : "") + list("o", main.columns().size());
     }
-    x.append(") AS (").append(text, s.mainStart(), s.end());
+    x.append("\n, dualwrite_0"); // behind a comment, perhaps
+    if (!columns.isEmpty()) {
+      x.append('(').append(columns).append(')');
+    }
+    x.append(" AS (").append(text, s.mainStart(), s.end());
     if (main != null) {
       x.append(s.returning() >= 0 ? ", " : " RETURNING " + list + (list.isEmpty() ? "" : ", "));
       x.append(main.tail());

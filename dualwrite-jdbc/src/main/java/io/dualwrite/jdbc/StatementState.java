@@ -300,7 +300,7 @@ final class StatementState {
       DwConnection c, Statement owner, Planned planned, Plan.Ctes plan, Parameters parameters)
       throws SQLException {
     Connection raw = c.raw();
-    boolean seen = plan.visible() > 0;
+    boolean seen = plan.visible() > 0 || plan.applicationReturning();
     int type = seen ? ResultSet.TYPE_SCROLL_INSENSITIVE : ResultSet.TYPE_FORWARD_ONLY;
     PreparedStatement s =
         configureWhole(raw.prepareStatement(plan.sql(), type, ResultSet.CONCUR_READ_ONLY));

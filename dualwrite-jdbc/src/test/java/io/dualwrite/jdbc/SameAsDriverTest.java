@@ -396,6 +396,36 @@ class SameAsDriverTest {
     }
   }
 
+  private static void describe(ResultSet r, List<Object> seen) throws SQLException {
+    ResultSetMetaData m = r.getMetaData();
+    while (r.next()) {
+      for (int i = 1; i <= m.getColumnCount(); i++) {
+        Object o = r.getObject(i);
+        seen.add(
+            String.join(
+                " ",
+                m.getColumnLabel(i),
+                m.getColumnTypeName(i),
+                m.getColumnClassName(i),
+                m.getTableName(i),
+                o == null ? null : o.getClass().getName(),
+                m.getColumnType(i)
+                    + "/"
+                    + m.getPrecision(i)
+                    + "/"
+                    + m.getScale(i)
+                    + "/"
+                    + m.getColumnDisplaySize(i)
+                    + "/"
+                    + m.isNullable(i)
+                    + "/"
+                    + m.isAutoIncrement(i)
+                    + "/"
+                    + m.isSigned(i)));
+      }
+    }
+  }
+
   private void update(String name, String sql, Object... parameters) {
     add(
         name,
@@ -681,6 +711,69 @@ class SameAsDriverTest {
             rows(r, seen);
           }
         });
+    statement(
+        "a WITH that names some of its columns",
+        "with w(a) as (insert into parent values (950, 1) returning id, v), x(b) as materialized (insert into parent values (951, 2) returning *) select a, w.v, x.* from w, x");
+    statement(
+        "a WITH whose SELECT has no columns",
+        "with w as (insert into parent values (952, 1)) select");
+    statement(
+        "a WITH one of whose queries returns no columns",
+        "with w as (insert into parent values (953, 1) returning id), x as (update parent set v = 2 from nothing where parent.id = 1 returning nothing.*) select w.id, (select count(*) from x) from w");
+    add(
+        "descriptions of a WITH's rows",
+        (c, seen) -> {
+          try (Statement s = c.createStatement()) {
+            describe(
+                s.executeQuery(
+                    "with w as (insert into modified values (1, 'ab', 'abc', 1.25, '2001-01-01 00:00:00.6Z', 3, 1.5) returning *) select *, 1 as one, null as nothing, 'x' as text, now() as clock from w"),
+                seen);
+            s.executeUpdate(
+                "with gone as (delete from modified returning c) insert into modified select 2, c, 'q', 1, now(), 4, 2.5 from gone",
+                Statement.RETURN_GENERATED_KEYS);
+            describe(s.getGeneratedKeys(), seen);
+            s.executeUpdate(
+                "with gone as (delete from modified returning c) insert into modified select 3, c, 'q', 1, now(), 5, 3.5 from gone",
+                new String[] {"id", "n"});
+            describe(s.getGeneratedKeys(), seen);
+          }
+          try (PreparedStatement s =
+              c.prepareStatement(
+                  "with gone as (delete from modified where id > ? returning c) insert into modified select 4, c, ?, 1, now(), 6, 4.5 from gone",
+                  new String[] {"n"})) {
+            s.setInt(1, 0);
+            s.setString(2, "z");
+            s.executeUpdate();
+            describe(s.getGeneratedKeys(), seen);
+          }
+        });
+    for (String sql :
+        new String[] {
+          "insert into auto(v) values (?) returning id, v",
+          "with w as (insert into auto(v) values (?) returning id) select id from w",
+          "with w as (insert into log(line) values ('batch')) insert into auto(v) values (?)",
+          "with w as (insert into log(line) values ('batch')) insert into auto(v) values (?) returning v",
+          "with w as (insert into log(line) values ('batch') returning v), x as (select ? as y) select v from w, x"
+        }) {
+      for (boolean keys : new boolean[] {false, true}) {
+        add(
+            "keys of a batch: " + keys + " " + sql,
+            (c, seen) -> {
+              try (PreparedStatement s =
+                  keys
+                      ? c.prepareStatement(sql, Statement.RETURN_GENERATED_KEYS)
+                      : c.prepareStatement(sql)) {
+                for (int i = 0; i < 3; i++) {
+                  s.setString(1, "batch " + i + keys + sql);
+                  s.addBatch();
+                }
+                seen.add(Arrays.toString(s.executeBatch()));
+                seen.add(s.getUpdateCount());
+                rows(s.getGeneratedKeys(), seen);
+              }
+            });
+      }
+    }
     // generated keys
     for (String how : new String[] {"flag", "names"}) {
       add(
