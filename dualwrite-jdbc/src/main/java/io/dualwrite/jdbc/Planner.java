@@ -972,11 +972,8 @@ final class Planner {
     }
     List<String> columns = new ArrayList<>(names(t.writableColumns()));
     StringBuilder old = new StringBuilder();
-    for (String c : columns) {
-      old.append(", old.").append(TableName.quote(c)).append("::text");
-    }
-    if (t.columns().stream().anyMatch(c -> c.type().equals("money"))) {
-      return new Plan.Observed(Unmirrored.KEYLESS, null, false); // compared as text
+    for (Column c : t.writableColumns()) {
+      old.append(", ").append(text("old." + TableName.quote(c.name()), c));
     }
     columns.addAll(names(t.writableColumns()));
     return rows(sql, s, t, RowChange.Kind.REMOVE, columns, keys, old.toString());

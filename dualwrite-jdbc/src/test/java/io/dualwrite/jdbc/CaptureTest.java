@@ -49,6 +49,7 @@ class CaptureTest {
       create procedure work() language plpgsql as 'begin insert into log(what) values (''p''); end';
       create table base(id int primary key, v int);
       create table derived() inherits (base);
+      create table padded(id int, c char(4), m money);
       create view seen as select * from t;
       create table ruled(id int primary key);
       create rule r as on insert to ruled do also insert into log(what) values ('rule');
@@ -78,6 +79,7 @@ class CaptureTest {
       insert into child select g, 1 + g % 5 from generate_series(1, 20) g;
       insert into parts select g, g * 20, 'x' from generate_series(1, 9) g;
       insert into base values (1, 1);
+      insert into padded select g, 'ab', g + 0.5 from generate_series(1, 4) g;
       insert into derived values (2, 2);
       """;
 
@@ -124,6 +126,8 @@ class CaptureTest {
         "delete from nokey where a = 1",
         "update nokey set c = c + 1.50 where a = 2",
         "update nokey set b = b || 'y', d = '{\"b\": 2}' where a = 0",
+        "delete from padded where id < 3",
+        "update padded set c = 'zz' where id > 2",
         "insert into audited values (100, 1)",
         "update audited set v = v + 1 where id < 3",
         "delete from audited where id = 4",
