@@ -353,15 +353,19 @@ final class DwConnection extends ForwardingConnection {
   }
 
   /**
-   * Whether the primary does not know what was added to a text: others have renamed or dropped it
-   * since the text was planned. Then the catalog is read anew.
+   * Whether the primary does not know what was added to a text, or the role may not read it: others
+   * have renamed or dropped it, or revoked that, since the text was planned. Then the catalog is
+   * read anew.
    */
   private boolean outdated(Plan plan, SQLException e) throws SQLException {
     SQLException server = e instanceof BatchUpdateException ? e.getNextException() : e;
-    if (!(server instanceof PSQLException p)
-        || !("42703".equals(p.getSQLState()) || "42P01".equals(p.getSQLState()))
-        || p.getServerErrorMessage() == null
-        || p.getServerErrorMessage().getPosition() == 0) { // of a function's text, perhaps
+    if (!(server instanceof PSQLException p) || p.getServerErrorMessage() == null) {
+      return false;
+    }
+    boolean unknown = "42703".equals(p.getSQLState()) || "42P01".equals(p.getSQLState());
+    if (unknown
+        ? p.getServerErrorMessage().getPosition() == 0 // of a function's text, perhaps
+        : !"42501".equals(p.getSQLState())) {
       return false;
     }
     SortedMap<Long, Table> tables = new TreeMap<>();

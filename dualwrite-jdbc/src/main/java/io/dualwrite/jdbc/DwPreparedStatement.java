@@ -120,6 +120,9 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
                   : values(v, rows);
           return null;
         }
+        if (v.otherwise().sql() == null) {
+          return pass(plan);
+        }
         plan = v.otherwise();
       }
       if (plan instanceof Plan.Ctes ctes) {
@@ -378,6 +381,9 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
   }
 
   private long[] rowsBatch(Plan.Rows plan, List<Parameters> all) throws SQLException {
+    if (plan.sql() == null) {
+      return onDriver(raw(), all);
+    }
     if (planned.keys != null || plan.applicationReturning()) {
       return oneByOne(all, (one, p) -> one.rows(connection, this, planned, plan, p), false);
     }

@@ -688,15 +688,21 @@ final class Planner {
     if (!(plan instanceof Plan.Values || plan instanceof Plan.Rows)) {
       return plan;
     }
-    if (plan instanceof Plan.Rows && t.rowSecurity() && hidden(t, primary)) {
-      return new Plan.Observed(Unmirrored.RELATION, null, false);
-    }
     if (s.table().indexOf('.') < 0) {
       List<TableName> before = new ArrayList<>();
       for (String schema : catalog.schemasBefore(primary, t.name().schema())) {
         before.add(new TableName(schema, t.name().name()));
       }
       plan = plan instanceof Plan.Values v ? v.before(before) : ((Plan.Rows) plan).before(before);
+    }
+    List<String> returned =
+        new ArrayList<>(
+            (plan instanceof Plan.Values v ? v.otherwise() : (Plan.Rows) plan).columns());
+    returned.remove("");
+    if (!readable(t, returned, primary) || t.rowSecurity() && hidden(t, primary)) {
+      // what the statement itself says is known all the same
+      return new Plan.Observed(
+          Unmirrored.RELATION, plan instanceof Plan.Values v ? v.unseen() : null, false);
     }
     if (!t.userTriggers().isEmpty() || s.kind() != Kind.INSERT && cascades(t, primary)) {
       // BEFORE triggers have changed the row by the time that it is returned
@@ -711,6 +717,20 @@ final class Planner {
             || defaults && t.columns().stream().anyMatch(c -> c.def() == Column.Default.ROUTINE)
         ? new Plan.Observed(Unmirrored.ROUTINE, plan, false)
         : plan;
+  }
+
+  /** Whether the role may read these columns: else RETURNING fails. */
+  static boolean readable(Table t, List<String> columns, Connection primary) throws SQLException {
+    try (PreparedStatement s =
+        primary.prepareStatement(
+            "select pg_catalog.bool_and(pg_catalog.has_column_privilege(?::pg_catalog.oid, c, 'select')) from unnest(?::text[]) c")) {
+      s.setLong(1, t.oid());
+      s.setArray(2, primary.createArrayOf("text", columns.toArray()));
+      try (ResultSet r = s.executeQuery()) {
+        r.next();
+        return r.getBoolean(1);
+      }
+    }
   }
 
   /** Whether row security lets the role see no row of the table: then RETURNING fails. */

@@ -239,6 +239,9 @@ final class StatementState {
         return ctes(connection, owner, planned, ctes, parameters);
       }
       Plan.Rows rows = plan instanceof Plan.Values v ? v.otherwise() : (Plan.Rows) plan;
+      if (rows.sql() == null) {
+        return pass(plan);
+      }
       return rows(connection, owner, planned, rows, parameters);
     }
 
