@@ -748,6 +748,21 @@ class NeverSilentlyTest {
     }
   }
 
+  /** A row without columns is written behind a statement's text. */
+  @Test
+  void aTableOfWhichNothingCanBeShipped() throws SQLException {
+    try (Fixture f = Fixture.shared("create table t(id int primary key); create table z()")) {
+      f.open(b -> b.set(Setting.RECONCILE, "manual")).ready();
+      f.execute("do $$ begin insert into z default values; end $$");
+      f.execute("with x as (insert into z default values) select 1");
+      f.execute("insert into t values (1)");
+      f.assertDrained();
+      assertEquals("public.z", f.ds.status().suspects().get(0).table().toString());
+      f.ds.reconcile();
+      f.assertEqual();
+    }
+  }
+
   /** RETURNING needs a policy for SELECT; the application's own statement does not. */
   @Test
   void aTableOfWhichTheRoleSeesNothing() throws SQLException {
