@@ -523,7 +523,7 @@ final class DwConnection extends ForwardingConnection {
         return truncate(t, x);
       }
       if (plan instanceof Plan.Ddl d && !d.alone()) {
-        return ddl(d, x);
+        return ddl(d, x, false);
       }
     }
     // transactions begin and end by the gate, whether anything of them is captured or not
@@ -650,7 +650,7 @@ final class DwConnection extends ForwardingConnection {
     if (plan.then() instanceof Plan.Truncate t) {
       result = truncate(t, x);
     } else if (plan.then() instanceof Plan.Ddl d) {
-      result = ddl(d, x);
+      result = ddl(d, x, plan.kind() == Unmirrored.ROUTINE);
     } else if (plan.then() instanceof Plan.Session s) {
       result = x.pass(s);
       sessionChanged(s, x.text());
@@ -751,7 +751,10 @@ final class DwConnection extends ForwardingConnection {
     return result;
   }
 
-  private <T> T ddl(Plan.Ddl plan, Execution<T> x) throws SQLException {
+  /**
+   * @param calls whether it may call what writes
+   */
+  private <T> T ddl(Plan.Ddl plan, Execution<T> x, boolean calls) throws SQLException {
     writer.counters.observed(Unmirrored.DDL);
     if (unit == null) {
       unit = writer.newUnit(epoch, raw);
@@ -767,7 +770,7 @@ final class DwConnection extends ForwardingConnection {
     if (capture.madeTemporary(raw)) {
       namesChanged();
     } else {
-      capture.complete(raw, x.text(), ownCatalog, this);
+      capture.complete(raw, x.text(), calls, ownCatalog, this);
     }
     if (observation != null) {
       observation.known(raw);

@@ -518,7 +518,10 @@ final class Planner {
             ? new Plan.Session(true, "", true)
             : new Plan.Ddl(s.concurrently(), s.hiddenWrite() ? s.table() : null, s.objects());
     if (!s.hiddenWrite()) {
-      return plan;
+      return sql.text().regionMatches(true, s.start(), "refresh", 0, "refresh".length())
+              && sql.mentions(catalog.writingMaterializedViews(primary))
+          ? new Plan.Observed(Unmirrored.ROUTINE, null, false) // the mirror's has no data either
+          : plan;
     }
     if (s.tables().size() > 1) {
       return new Plan.Observed(Unmirrored.FORM, plan, false);

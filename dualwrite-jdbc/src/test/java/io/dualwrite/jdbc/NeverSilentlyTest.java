@@ -748,6 +748,41 @@ class NeverSilentlyTest {
     }
   }
 
+  /** What it calls runs once, on the primary. */
+  @ParameterizedTest
+  @MethodSource("majors")
+  void aMaterializedViewWhoseQueryWrites(int major) throws SQLException {
+    try (Fixture f =
+        Fixture.shared(
+            major,
+            "create table log(id bigserial primary key, v int); create table t(id int primary key);"
+                + " create function note(n int) returns int language plpgsql as"
+                + " 'begin insert into public.log(v) values (n); return n; end'",
+            b -> {})) {
+      f.ready();
+      f.pair.executeSource("select setval('log_id_seq', 100)"); // the mirror's stays behind
+      try (Connection c = f.connect();
+          Statement s = c.createStatement()) {
+        s.execute("insert into t values (1), (2)");
+        s.execute(
+            "create materialized view shown(\"The n\") with (fillfactor = 70) as select public.note(id) from t with data");
+        s.execute("create materialized view plain as select id from t");
+        s.execute("refresh materialized view shown");
+        s.execute("refresh materialized view plain");
+        assertEquals("4", Fixture.value(c, "select count(*) from log"));
+        f.assertEqual();
+        assertEquals("[]", f.ds.status().suspects().toString());
+      }
+      String made =
+          "select definition || array_to_string(reloptions, '') from pg_matviews join pg_class on relname = matviewname where matviewname = 'shown'";
+      try (Connection c = f.pair.source();
+          Connection t = f.pair.target()) {
+        assertEquals(Fixture.value(c, made), Fixture.value(t, made));
+        assertEquals("2", Fixture.value(t, "select count(*) from plain"));
+      }
+    }
+  }
+
   /** A row without columns is written behind a statement's text. */
   @Test
   void aTableOfWhichNothingCanBeShipped() throws SQLException {
