@@ -159,7 +159,7 @@ public final class Catalog {
    */
   public static final long BELIEVED = TimeUnit.SECONDS.toNanos(1);
 
-  private record Views(Set<String> names, long read) {}
+  private record Views(Set<String> names, Set<String> materialized, long read) {}
 
   /**
    * The names (without schema) of views, and of tables with row security, through which a read may
@@ -169,16 +169,30 @@ public final class Catalog {
    * @throws SQLException if the catalog cannot be read
    */
   public Set<String> writingViews(Connection connection) throws SQLException {
+    return views(connection).names();
+  }
+
+  /**
+   * The names (without schema) of materialized views whose REFRESH may call such a function.
+   *
+   * @throws SQLException if the catalog cannot be read
+   */
+  public Set<String> writingMaterializedViews(Connection connection) throws SQLException {
+    return views(connection).materialized();
+  }
+
+  private Views views(Connection connection) throws SQLException {
     Known now = known;
     Views views = now.writingViews.get();
     long start = System.nanoTime();
     if (views != null && start - views.read() < BELIEVED) {
-      return views.names();
+      return views;
     }
     if (views != null) { // one asks, the others need not wait for it
-      now.writingViews.compareAndSet(views, new Views(views.names(), start));
+      now.writingViews.compareAndSet(views, new Views(views.names(), views.materialized(), start));
     }
     Set<String> found = new HashSet<>();
+    Set<String> materialized = new HashSet<>();
     try (PreparedStatement s =
             connection.prepareStatement(
                 "with recursive f as (select p.oid from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace"
@@ -193,15 +207,15 @@ public final class Catalog {
                     + " union select r.ev_class from v join pg_catalog.pg_depend d on d.refobjid = v.oid and d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass"
                     + " join pg_catalog.pg_rewrite r on r.oid = d.objid and d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass"
                     + " where r.rulename = '_RETURN')"
-                    + " select c.relname from v join pg_catalog.pg_class c on c.oid = v.oid where c.relkind <> 'm'");
+                    + " select c.relname, c.relkind = 'm' from v join pg_catalog.pg_class c on c.oid = v.oid");
         ResultSet r = s.executeQuery()) {
       while (r.next()) {
-        found.add(r.getString(1));
+        (r.getBoolean(2) ? materialized : found).add(r.getString(1));
       }
     }
-    Set<String> names = Set.copyOf(found);
-    now.writingViews.set(new Views(names, start));
-    return names;
+    views = new Views(Set.copyOf(found), Set.copyOf(materialized), start);
+    now.writingViews.set(views);
+    return views;
   }
 
   /**

@@ -1018,7 +1018,11 @@ public final class Convergence {
                 + ") to stdout"
                 + format,
             m,
-            "copy " + Chunks.entry(m, leaf).sql() + " (" + names + ") from stdin" + format,
+            "copy "
+                + Chunks.entry(m, leaf).sql()
+                + (names.isEmpty() ? "" : " (" + names + ")")
+                + " from stdin"
+                + format,
             rate.batch(Integer.MAX_VALUE),
             (n, bytes) -> {
               passing.accept(bytes);

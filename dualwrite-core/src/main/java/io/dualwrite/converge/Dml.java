@@ -365,8 +365,9 @@ final class Dml {
         on.append("t.").append(c.sql()).append(" = cast(w.a").append(i).append(" as ");
         on.append(c.type()).append(") and ");
       }
-      // of a nondeterministic collation other texts are equal
-      on.append("t.").append(c.sql()).append("::text = w.a").append(i).append(" collate \"C\"");
+      // of a nondeterministic collation other texts are equal; money comes without its currency
+      on.append(c.type().equals("money") ? "t." + c.sql() + "::numeric::text" : Columns.text(c));
+      on.append(" = w.a").append(i).append(" collate \"C\"");
       partition.append(i == 0 ? "a" : ", a").append(i);
     }
     for (Column c : empty) {

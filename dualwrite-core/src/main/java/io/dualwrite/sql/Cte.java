@@ -5,15 +5,9 @@ package io.dualwrite.sql;
  *
  * @param name its name, as the catalog would fold it
  * @param nameStart where the name begins in the text
- * @param columns whether a list of column names follows the name
  * @param bodyStart where the query begins, right behind its parenthesis
  * @param bodyEnd where the parenthesis closes
  * @param statement the query
  */
 public record Cte(
-    String name,
-    int nameStart,
-    boolean columns,
-    int bodyStart,
-    int bodyEnd,
-    StatementInfo statement) {}
+    String name, int nameStart, int bodyStart, int bodyEnd, StatementInfo statement) {}

@@ -485,8 +485,7 @@ final class Parser {
         return false;
       }
       int name = at++;
-      boolean columns = is('(');
-      if (columns) {
+      if (is('(')) {
         isNoCall(at);
         at = t.link(at) + 1;
       }
@@ -502,7 +501,7 @@ final class Parser {
       switch (word(open + 1)) {
         case INSERT, UPDATE, DELETE, MERGE, WITH -> {
           if (t.link(open) > open) {
-            cte(name, columns, open);
+            cte(name, open);
           }
         }
         default -> {}
@@ -524,7 +523,7 @@ final class Parser {
     return true;
   }
 
-  private void cte(int name, boolean columns, int open) {
+  private void cte(int name, int open) {
     StatementInfo body = new Parser(t, open + 1, t.link(open), 0).parse();
     switch (body.kind) {
       case INSERT, UPDATE, DELETE, MERGE -> {
@@ -532,8 +531,7 @@ final class Parser {
           s.writingCtes = new ArrayList<>(2);
         }
         s.writingCtes.add(
-            new Cte(
-                t.name(name), t.start(name), columns, t.end(open), t.start(t.link(open)), body));
+            new Cte(t.name(name), t.start(name), t.end(open), t.start(t.link(open)), body));
       }
       default -> {}
     }

@@ -190,8 +190,13 @@ final class DdlCapture {
     }
   }
 
-  /** After it: tells the connection what was written. */
-  void complete(Connection raw, String text, Catalog catalog, DwConnection to) throws SQLException {
+  /**
+   * After it: tells the connection what was written.
+   *
+   * @param calls whether it may call what writes, which is not to run on the mirror too
+   */
+  void complete(Connection raw, String text, boolean calls, Catalog catalog, DwConnection to)
+      throws SQLException {
     if (changes != null && changes.equals(changes(raw))) {
       // IF NOT EXISTS of what exists. On the mirror, what made it may be still on its way, so that
       // this would make another one.
@@ -205,6 +210,12 @@ final class DdlCapture {
         to.wrote(
             Kind.DDL, RowChange.statement(definition(made.get()), session[0], session[1], false));
         rows(raw, made.get(), to);
+        return;
+      }
+      if (made.isPresent() && calls) {
+        to.wrote(
+            Kind.DDL,
+            RowChange.statement(withoutData(raw, made.get()), session[0], session[1], false));
         return;
       }
     }
@@ -223,6 +234,21 @@ final class DdlCapture {
         to.suspect(
             new TableName(r.getString(1), r.getString(2)),
             "it got a column with a default that is not the same everywhere");
+      }
+    }
+  }
+
+  /** A materialized view as it was made, without running its query. */
+  private static String withoutData(Connection raw, Table t) throws SQLException {
+    try (PreparedStatement s =
+        raw.prepareStatement(
+            "select pg_catalog.concat('create materialized view ', ?, ' with (' || pg_catalog.array_to_string(c.reloptions, ', ') || ')',"
+                + " ' as ', pg_catalog.rtrim(pg_catalog.pg_get_viewdef(c.oid), ';'), ' with no data') from pg_catalog.pg_class c where c.oid = ?::pg_catalog.oid")) {
+      s.setString(1, t.name().sql());
+      s.setLong(2, t.oid());
+      try (ResultSet r = s.executeQuery()) {
+        r.next();
+        return r.getString(1);
       }
     }
   }

@@ -353,15 +353,19 @@ final class DwConnection extends ForwardingConnection {
   }
 
   /**
-   * Whether the primary does not know what was added to a text: others have renamed or dropped it
-   * since the text was planned. Then the catalog is read anew.
+   * Whether the primary does not know what was added to a text, or the role may not read it: others
+   * have renamed or dropped it, or revoked that, since the text was planned. Then the catalog is
+   * read anew.
    */
   private boolean outdated(Plan plan, SQLException e) throws SQLException {
     SQLException server = e instanceof BatchUpdateException ? e.getNextException() : e;
-    if (!(server instanceof PSQLException p)
-        || !("42703".equals(p.getSQLState()) || "42P01".equals(p.getSQLState()))
-        || p.getServerErrorMessage() == null
-        || p.getServerErrorMessage().getPosition() == 0) { // of a function's text, perhaps
+    if (!(server instanceof PSQLException p) || p.getServerErrorMessage() == null) {
+      return false;
+    }
+    boolean unknown = "42703".equals(p.getSQLState()) || "42P01".equals(p.getSQLState());
+    if (unknown
+        ? p.getServerErrorMessage().getPosition() == 0 // of a function's text, perhaps
+        : !"42501".equals(p.getSQLState())) {
       return false;
     }
     SortedMap<Long, Table> tables = new TreeMap<>();
@@ -519,7 +523,7 @@ final class DwConnection extends ForwardingConnection {
         return truncate(t, x);
       }
       if (plan instanceof Plan.Ddl d && !d.alone()) {
-        return ddl(d, x);
+        return ddl(d, x, false);
       }
     }
     // transactions begin and end by the gate, whether anything of them is captured or not
@@ -646,7 +650,7 @@ final class DwConnection extends ForwardingConnection {
     if (plan.then() instanceof Plan.Truncate t) {
       result = truncate(t, x);
     } else if (plan.then() instanceof Plan.Ddl d) {
-      result = ddl(d, x);
+      result = ddl(d, x, plan.kind() == Unmirrored.ROUTINE);
     } else if (plan.then() instanceof Plan.Session s) {
       result = x.pass(s);
       sessionChanged(s, x.text());
@@ -747,7 +751,10 @@ final class DwConnection extends ForwardingConnection {
     return result;
   }
 
-  private <T> T ddl(Plan.Ddl plan, Execution<T> x) throws SQLException {
+  /**
+   * @param calls whether it may call what writes
+   */
+  private <T> T ddl(Plan.Ddl plan, Execution<T> x, boolean calls) throws SQLException {
     writer.counters.observed(Unmirrored.DDL);
     if (unit == null) {
       unit = writer.newUnit(epoch, raw);
@@ -763,7 +770,7 @@ final class DwConnection extends ForwardingConnection {
     if (capture.madeTemporary(raw)) {
       namesChanged();
     } else {
-      capture.complete(raw, x.text(), ownCatalog, this);
+      capture.complete(raw, x.text(), calls, ownCatalog, this);
     }
     if (observation != null) {
       observation.known(raw);

@@ -120,6 +120,9 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
                   : values(v, rows);
           return null;
         }
+        if (v.otherwise().sql() == null) {
+          return pass(plan);
+        }
         plan = v.otherwise();
       }
       if (plan instanceof Plan.Ctes ctes) {
@@ -270,7 +273,10 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
               return valuesBatch(v, rows, all);
             }
             return plan instanceof Plan.Ctes ctes
-                ? ctesBatch(ctes, all)
+                ? oneByOne(
+                    all,
+                    (one, p) -> one.ctes(connection, DwPreparedStatement.this, planned, ctes, p),
+                    ctes.queries().get(0) == null)
                 : rowsBatch((Plan.Rows) plan, all);
           }
 
@@ -374,23 +380,12 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
     return DwStatement.failed(counts.length, i, e, text);
   }
 
-  private long[] ctesBatch(Plan.Ctes plan, List<Parameters> all) throws SQLException {
-    long[] counts = new long[all.size()];
-    for (int i = 0; i < counts.length; i++) {
-      try {
-        StatementState one = new StatementState();
-        counts[i] = one.ctes(connection, this, planned, plan, all.get(i)).update();
-        one.forget();
-      } catch (SQLException e) {
-        throw failed(counts, i, e, all.get(i));
-      }
-    }
-    return counts;
-  }
-
   private long[] rowsBatch(Plan.Rows plan, List<Parameters> all) throws SQLException {
+    if (plan.sql() == null) {
+      return onDriver(raw(), all);
+    }
     if (planned.keys != null || plan.applicationReturning()) {
-      return rowsOneByOne(plan, all);
+      return oneByOne(all, (one, p) -> one.rows(connection, this, planned, plan, p), false);
     }
     // as generated keys the driver collects our columns of all entries and still tells each one's
     // count
@@ -405,32 +400,43 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
         throw asGiven(e, plan);
       }
       try (ResultSet r = s.getGeneratedKeys()) {
-        Executed.read(plan, r, connection, false);
+        Executed.readBatch(plan, r, connection, counts);
       }
       connection.writer().counters.rows.increment();
       return counts;
     }
   }
 
+  @FunctionalInterface
+  private interface Entry {
+    Executed execute(StatementState state, Parameters parameters) throws SQLException;
+  }
+
   /**
    * The application wants generated keys of every entry as well as we do: each entry keeps its own
    * result.
+   *
+   * @param query whether it is a SELECT, of which neither rows nor their count interest a batch
    */
-  private long[] rowsOneByOne(Plan.Rows plan, List<Parameters> all) throws SQLException {
+  private long[] oneByOne(List<Parameters> all, Entry entry, boolean query) throws SQLException {
     long[] counts = new long[all.size()];
     List<ResultSet> keys = new ArrayList<>();
     for (int i = 0; i < counts.length; i++) {
       try {
         StatementState one = new StatementState();
-        Executed e = one.rows(connection, this, planned, plan, all.get(i));
-        // rows are of no interest to a batch
-        counts[i] = planned.keys == null && e.result() != null ? 0 : e.count();
-        keys.add(e.keys());
+        Executed e = entry.execute(one, all.get(i));
+        counts[i] = query || e.result() != null ? 0 : e.count();
+        if (e.keys() != null && !query) {
+          keys.add(e.keys());
+        } else {
+          one.forget();
+        }
       } catch (SQLException e) {
         throw failed(counts, i, e, all.get(i));
       }
     }
-    state.keep(new Executed(null, -1, new ChainedResultSet(keys, this)), null);
+    state.keep(
+        new Executed(null, -1, keys.isEmpty() ? null : new ChainedResultSet(keys, this)), null);
     return counts;
   }
 
@@ -536,8 +542,10 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
    */
   private void other(int i, Object x, int sqlType, Bound as) throws SQLException {
     open();
-    Object now = Snapshot.of(DwArray.raw(x), sqlType, connection.driver());
-    rare(i, (s, j) -> as.set(s, j, now));
+    Object given = DwArray.raw(x);
+    as.set(raw(), i, given);
+    Object now = Snapshot.of(given, sqlType, connection.driver());
+    parameters.setOther(i, (s, j) -> as.set(s, j, now));
   }
 
   @Override
@@ -804,11 +812,23 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
 
   @Override
   public ResultSetMetaData getMetaData() throws SQLException {
-    return raw().getMetaData();
+    state.checkOpen();
+    if (state.captured() && state.result() != null && !state.result().isClosed()) {
+      return state.result().getMetaData();
+    }
+    return Planner.executesToDescribe(connection.raw())
+        ? run(
+            (s, plan) -> s.getMetaData(), e -> e.result() == null ? null : e.query().getMetaData())
+        : raw().getMetaData();
   }
 
   @Override
   public ParameterMetaData getParameterMetaData() throws SQLException {
+    state.checkOpen();
+    if (Planner.executesToDescribe(connection.raw())) {
+      throw Refusal.of(
+          "dualwrite refuses to describe parameters: with preferQueryMode=simple the driver executes the statement for that");
+    }
     return raw().getParameterMetaData();
   }
 

@@ -41,7 +41,10 @@ final class DwResultSetMetaData implements ResultSetMetaData, PGResultSetMetaDat
       try {
         described = description.ask();
       } catch (SQLException e) {
-        described = raw; // the transaction has failed, or the table is gone
+        described = null; // the transaction has failed, or the table is gone
+      }
+      if (described == null) {
+        described = raw;
       }
     }
     return described;
@@ -95,7 +98,7 @@ final class DwResultSetMetaData implements ResultSetMetaData, PGResultSetMetaDat
 
   @Override
   public int getColumnDisplaySize(int column) throws SQLException {
-    return raw.getColumnDisplaySize(visible(column));
+    return origin().getColumnDisplaySize(visible(column));
   }
 
   @Override
@@ -115,12 +118,12 @@ final class DwResultSetMetaData implements ResultSetMetaData, PGResultSetMetaDat
 
   @Override
   public int getPrecision(int column) throws SQLException {
-    return raw.getPrecision(visible(column));
+    return origin().getPrecision(visible(column));
   }
 
   @Override
   public int getScale(int column) throws SQLException {
-    return raw.getScale(visible(column));
+    return origin().getScale(visible(column));
   }
 
   @Override
@@ -135,7 +138,7 @@ final class DwResultSetMetaData implements ResultSetMetaData, PGResultSetMetaDat
 
   @Override
   public int getColumnType(int column) throws SQLException {
-    return raw.getColumnType(visible(column));
+    return origin().getColumnType(visible(column));
   }
 
   @Override
@@ -160,7 +163,7 @@ final class DwResultSetMetaData implements ResultSetMetaData, PGResultSetMetaDat
 
   @Override
   public String getColumnClassName(int column) throws SQLException {
-    return raw.getColumnClassName(visible(column));
+    return origin().getColumnClassName(visible(column));
   }
 
   @Override

@@ -10,8 +10,11 @@ import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.Comparator;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
 import org.postgresql.util.GT;
 import org.postgresql.util.PSQLException;
 import org.postgresql.util.PSQLState;
@@ -125,6 +128,75 @@ record Executed(ResultSet result, long count, ResultSet keys) {
       tell(plan, rows, to);
     }
     return count;
+  }
+
+  /**
+   * As {@link #read(Plan.Rows, ResultSet, DwConnection, boolean)}, for a batch. One statement
+   * changes no row twice, so that what it did may be told in an order of ours; what an entry does
+   * to a row that one before it has changed has to come after that.
+   *
+   * @param entries how many rows each entry wrote
+   */
+  static void readBatch(Plan.Rows plan, ResultSet all, DwConnection to, long[] entries)
+      throws SQLException {
+    boolean ordered =
+        plan.statement() != Kind.MERGE
+            && plan.kind() != RowChange.Kind.REKEY
+            && !(plan.statement() == Kind.INSERT && plan.columns().get(0).isEmpty())
+            && !(plan.statement() == Kind.UPDATE && plan.kind() == RowChange.Kind.REMOVE);
+    if (ordered) {
+      read(plan, all, to, false);
+      return;
+    }
+    int ours = plan.columns().size();
+    int first = all.getMetaData().getColumnCount() - ours + 1;
+    List<String[]> rows = new ArrayList<>();
+    Set<List<String>> changed = new HashSet<>();
+    boolean more = all.next();
+    for (int e = 0; more; e++) {
+      List<String[]> its = new ArrayList<>();
+      Set<List<String>> changes = new HashSet<>();
+      for (long n = e < entries.length ? entries[e] : 1; n > 0 && more; n--) {
+        String[] row = new String[ours];
+        for (int j = 0; j < ours; j++) {
+          row[j] = all.getString(first + j);
+        }
+        its.add(row);
+        identities(plan, row, changes);
+        more = all.next();
+      }
+      if (rows.size() >= ROWS_AT_ONCE || !Collections.disjoint(changed, changes)) {
+        tell(plan, rows, to);
+        rows.clear();
+        changed.clear();
+      }
+      rows.addAll(its);
+      changed.addAll(changes);
+    }
+    if (!rows.isEmpty()) {
+      tell(plan, rows, to);
+    }
+  }
+
+  /** What a changed row was and is known by: its key, or all of it. */
+  private static void identities(Plan.Rows plan, String[] row, Set<List<String>> to) {
+    List<String> all = Arrays.asList(row);
+    int keys = plan.key().size();
+    if (keys == 0) {
+      to.add(all.subList(0, row.length / 2));
+      to.add(all.subList(row.length / 2, row.length));
+      return;
+    }
+    List<String> now = new ArrayList<>(keys);
+    for (String k : plan.key()) {
+      now.add(row[plan.columns().lastIndexOf(k)]);
+    }
+    to.add(now);
+    if (plan.kind() == RowChange.Kind.REKEY) {
+      int old = plan.statement() == Kind.MERGE ? 1 : 0;
+      to.add(all.subList(old, old + keys));
+    }
+    to.remove(Collections.nCopies(keys, (String) null)); // of a row that came, or went
   }
 
   /** What would be without {@link Rules#KEYS_NOT_PREDICATES}. */

@@ -765,6 +765,9 @@ final class Observation {
     if (!p.readable) {
       return "the role may not read what was written to it";
     }
+    if (t.writableColumns().isEmpty()) {
+      return "it has no column that can be written";
+    }
     if (t.kind() == Table.Kind.INHERITED && p.leaves.size() > 1 || t.kind() == Table.Kind.FOREIGN) {
       return "it was written by a statement that is not captured";
     }

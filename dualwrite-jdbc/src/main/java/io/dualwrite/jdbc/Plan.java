@@ -133,13 +133,36 @@ sealed interface Plan {
     Values before(List<TableName> names) {
       return new Values(kind, table, columns, rows, proving, otherwise.before(names));
     }
+
+    /** For a role that may not read the rows: otherwise nothing shows them. */
+    Values unseen() {
+      Rows r = otherwise;
+      return new Values(
+          kind,
+          table,
+          columns,
+          rows,
+          proving,
+          new Rows(
+              r.statement,
+              r.kind,
+              table,
+              r.key,
+              null,
+              null,
+              r.columns,
+              r.applicationReturning,
+              null,
+              r.few,
+              r.before));
+    }
   }
 
   /**
    * Written rows are read back with RETURNING.
    *
    * @param kind UPSERT, INSERT, DELETE or REKEY
-   * @param sql the extended text
+   * @param sql the extended text; null if the role may not read what it would return
    * @param proving as {@code sql}, with {@link io.dualwrite.catalog.Catalog#proof} behind our
    *     columns
    * @param columns the columns that were added at the end of the RETURNING list, as shipped

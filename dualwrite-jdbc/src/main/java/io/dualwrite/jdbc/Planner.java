@@ -19,6 +19,7 @@ import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.ResultSetMetaData;
 import java.sql.SQLException;
+import java.sql.Statement;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
@@ -30,6 +31,7 @@ import java.util.Set;
 import java.util.function.Predicate;
 import java.util.regex.Pattern;
 import org.postgresql.core.BaseConnection;
+import org.postgresql.jdbc.PreferQueryMode;
 
 /**
  * Finds the plan of a text: what grammar says, completed by what the primary's catalog says.
@@ -161,7 +163,7 @@ final class Planner {
       default:
         boolean control = CONTROL.matcher(sql.text()).region(s.start(), s.end()).lookingAt();
         try {
-          parse(sql, primary);
+          described(primary, prepared(sql, sql.text()), null);
         } catch (SQLException e) {
           if (!control || "42601".equals(e.getSQLState())) {
             throw e;
@@ -207,16 +209,6 @@ final class Planner {
     }
     return new Plan.Pass(
         same ? RowOrder.of(sql.text().substring(s.start(), s.end())) : RowOrder.ARBITRARY, draws);
-  }
-
-  /**
-   * Lets the primary parse the text without executing it: if it is an error, then it is the
-   * primary's to say so.
-   */
-  private void parse(Sql sql, Connection primary) throws SQLException {
-    try (PreparedStatement s = primary.prepareStatement(prepared(sql, sql.text()))) {
-      s.getMetaData();
-    }
   }
 
   private static boolean blank(String text, int from, int to) {
@@ -343,20 +335,14 @@ final class Planner {
       x.append("dualwrite_").append(number).append('(');
       x.append(list("a", n)).append(n > 0 ? ", " : "").append(list("o", rows.columns().size()));
       x.append(") AS (").append(text, cte.bodyStart(), body.end());
-      x.append(n > 0 ? ", " : " RETURNING ").append(rows.tail()).append(')');
-      if (n > 0) {
-        x.append(", ");
-        if (cte.columns()) {
-          x.append(text, cte.nameStart(), cte.bodyStart() - 1);
-        } else {
-          x.append(TableName.quote(cte.name())).append('(');
-          for (int i = 0; i < n; i++) {
-            x.append(i == 0 ? "" : ", ").append(TableName.quote(returned.get(i)));
-          }
-          x.append(") AS ");
+      x.append(body.returning() >= 0 ? ", " : " RETURNING ").append(rows.tail()).append(')');
+      if (body.returning() >= 0) {
+        x.append(", ").append(TableName.quote(cte.name()));
+        for (int i = 0; i < n; i++) { // those that the text gives names, too
+          x.append(i == 0 ? "(" : ", ").append(TableName.quote(returned.get(i)));
         }
-        x.append("(SELECT ").append(list("a", n)).append(" FROM dualwrite_").append(number);
-        x.append(')');
+        x.append(n > 0 ? ") AS (SELECT " : " AS (SELECT ").append(list("a", n));
+        x.append(" FROM dualwrite_").append(number).append(')');
       }
       done = cte.bodyEnd() + 1;
     }
@@ -397,11 +383,15 @@ final class Planner {
     }
     int n = labels.size();
     x.append(text, done, s.mainStart());
-    x.append("\n, dualwrite_0(").append(list("a", n)); // behind a comment, perhaps
+    String columns = list("a", n);
     if (main != null) {
-      x.append(n > 0 ? ", " : "").append(list("o", main.columns().size()));
+      columns += (n > 0 ? ", " : "") + list("o", main.columns().size());
     }
-    x.append(") AS (").append(text, s.mainStart(), s.end());
+    x.append("\n, dualwrite_0"); // behind a comment, perhaps
+    if (!columns.isEmpty()) {
+      x.append('(').append(columns).append(')');
+    }
+    x.append(" AS (").append(text, s.mainStart(), s.end());
     if (main != null) {
       x.append(s.returning() >= 0 ? ", " : " RETURNING " + list + (list.isEmpty() ? "" : ", "));
       x.append(main.tail());
@@ -434,19 +424,43 @@ final class Planner {
     return b.toString();
   }
 
-  /** The labels of a query's columns, as the primary tells them without executing it. */
+  /** The labels of a query's columns; null if the primary does not tell them. */
   private static List<String> columns(Connection primary, String query) throws SQLException {
-    try (PreparedStatement s = primary.prepareStatement(query)) {
-      ResultSetMetaData m = s.getMetaData();
-      if (m == null) {
-        return null;
-      }
-      List<String> labels = new ArrayList<>();
-      for (int i = 1; i <= m.getColumnCount(); i++) {
-        labels.add(m.getColumnLabel(i));
-      }
-      return labels;
+    ResultSetMetaData m = described(primary, query, null);
+    if (m == null) {
+      return null;
     }
+    List<String> labels = new ArrayList<>();
+    for (int i = 1; i <= m.getColumnCount(); i++) {
+      labels.add(m.getColumnLabel(i));
+    }
+    return labels;
+  }
+
+  /**
+   * What the text returns, as the primary tells it without executing it; null if it returns no
+   * rows, or if the primary cannot be asked.
+   *
+   * @param keys the generated keys that the application wants
+   */
+  static ResultSetMetaData described(Connection primary, String text, List<String> keys)
+      throws SQLException {
+    if (executesToDescribe(primary)) {
+      return null;
+    }
+    try (PreparedStatement s =
+        keys == null
+            ? primary.prepareStatement(text)
+            : keys.isEmpty()
+                ? primary.prepareStatement(text, Statement.RETURN_GENERATED_KEYS)
+                : primary.prepareStatement(text, keys.toArray(new String[0]))) {
+      return s.getMetaData();
+    }
+  }
+
+  /** The simple protocol cannot describe: asked to, the driver executes the text. */
+  static boolean executesToDescribe(Connection primary) throws SQLException {
+    return primary.unwrap(BaseConnection.class).getPreferQueryMode() == PreferQueryMode.SIMPLE;
   }
 
   private boolean writingFunction(StatementInfo s, Connection primary) throws SQLException {
@@ -458,7 +472,7 @@ final class Planner {
     return false;
   }
 
-  /** Whether the text calls what others may replace, or make, without this being told. */
+  /** Whether the text names what others may replace, or make, without this being told. */
   boolean mayChange(Sql sql, Connection primary) throws SQLException {
     for (StatementInfo s : sql.statements()) {
       if (s.kind() == Kind.DDL || s.kind() == Kind.CALL) {
@@ -466,6 +480,16 @@ final class Planner {
       }
       for (String f : s.functions()) {
         if (catalog.functionMayChange(primary, f)) {
+          return true;
+        }
+      }
+      if (executesToDescribe(primary)) { // else nothing is planned for a table that is not there
+        for (Cte c : s.writingCtes()) {
+          if (table(c.statement().table(), primary).isEmpty()) {
+            return true;
+          }
+        }
+        if (s.table() != null && table(s.table(), primary).isEmpty()) {
           return true;
         }
       }
@@ -494,7 +518,10 @@ final class Planner {
             ? new Plan.Session(true, "", true)
             : new Plan.Ddl(s.concurrently(), s.hiddenWrite() ? s.table() : null, s.objects());
     if (!s.hiddenWrite()) {
-      return plan;
+      return sql.text().regionMatches(true, s.start(), "refresh", 0, "refresh".length())
+              && sql.mentions(catalog.writingMaterializedViews(primary))
+          ? new Plan.Observed(Unmirrored.ROUTINE, null, false) // the mirror's has no data either
+          : plan;
     }
     if (s.tables().size() > 1) {
       return new Plan.Observed(Unmirrored.FORM, plan, false);
@@ -621,7 +648,10 @@ final class Planner {
     if (table.isEmpty()) {
       // it does not exist: the primary says so itself, and nothing is remembered of a table that
       // may come
-      parse(sql, primary);
+      if (executesToDescribe(primary)) {
+        return new Plan.Observed(Unmirrored.FORM, null, false);
+      }
+      described(primary, prepared(sql, sql.text()), null);
       return new Plan.Refuse(
           Unmirrored.FORM,
           "dualwrite refuses this statement: "
@@ -661,15 +691,21 @@ final class Planner {
     if (!(plan instanceof Plan.Values || plan instanceof Plan.Rows)) {
       return plan;
     }
-    if (plan instanceof Plan.Rows && t.rowSecurity() && hidden(t, primary)) {
-      return new Plan.Observed(Unmirrored.RELATION, null, false);
-    }
     if (s.table().indexOf('.') < 0) {
       List<TableName> before = new ArrayList<>();
       for (String schema : catalog.schemasBefore(primary, t.name().schema())) {
         before.add(new TableName(schema, t.name().name()));
       }
       plan = plan instanceof Plan.Values v ? v.before(before) : ((Plan.Rows) plan).before(before);
+    }
+    List<String> returned =
+        new ArrayList<>(
+            (plan instanceof Plan.Values v ? v.otherwise() : (Plan.Rows) plan).columns());
+    returned.remove("");
+    if (!readable(t, returned, primary) || t.rowSecurity() && hidden(t, primary)) {
+      // what the statement itself says is known all the same
+      return new Plan.Observed(
+          Unmirrored.RELATION, plan instanceof Plan.Values v ? v.unseen() : null, false);
     }
     if (!t.userTriggers().isEmpty() || s.kind() != Kind.INSERT && cascades(t, primary)) {
       // BEFORE triggers have changed the row by the time that it is returned
@@ -684,6 +720,20 @@ final class Planner {
             || defaults && t.columns().stream().anyMatch(c -> c.def() == Column.Default.ROUTINE)
         ? new Plan.Observed(Unmirrored.ROUTINE, plan, false)
         : plan;
+  }
+
+  /** Whether the role may read these columns: else RETURNING fails. */
+  static boolean readable(Table t, List<String> columns, Connection primary) throws SQLException {
+    try (PreparedStatement s =
+        primary.prepareStatement(
+            "select pg_catalog.bool_and(pg_catalog.has_column_privilege(?::pg_catalog.oid, c, 'select')) from unnest(?::text[]) c")) {
+      s.setLong(1, t.oid());
+      s.setArray(2, primary.createArrayOf("text", columns.toArray()));
+      try (ResultSet r = s.executeQuery()) {
+        r.next();
+        return r.getBoolean(1);
+      }
+    }
   }
 
   /** Whether row security lets the role see no row of the table: then RETURNING fails. */
@@ -945,11 +995,8 @@ final class Planner {
     }
     List<String> columns = new ArrayList<>(names(t.writableColumns()));
     StringBuilder old = new StringBuilder();
-    for (String c : columns) {
-      old.append(", old.").append(TableName.quote(c)).append("::text");
-    }
-    if (t.columns().stream().anyMatch(c -> c.type().equals("money"))) {
-      return new Plan.Observed(Unmirrored.KEYLESS, null, false); // compared as text
+    for (Column c : t.writableColumns()) {
+      old.append(", ").append(text("old." + TableName.quote(c.name()), c));
     }
     columns.addAll(names(t.writableColumns()));
     return rows(sql, s, t, RowChange.Kind.REMOVE, columns, keys, old.toString());

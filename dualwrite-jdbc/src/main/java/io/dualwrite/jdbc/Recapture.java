@@ -70,7 +70,13 @@ final class Recapture {
           "triggers or rules of " + name + " came while a transaction was writing to it");
     }
     boolean spilled = unit.parts().stream().anyMatch(p -> p.tables().contains(name));
-    if (!now.keyed() || !now.key().equals(then.key()) || reordered(then, now) || spilled) {
+    boolean readable =
+        Planner.readable(now, now.writableColumns().stream().map(Column::name).toList(), raw);
+    if (!now.keyed()
+        || !now.key().equals(then.key())
+        || reordered(then, now)
+        || spilled
+        || !readable) {
       if (spilled || unit.changes().stream().anyMatch(c -> c.table().equals(name))) {
         writer.counters.suspects.increment();
         unit.suspect(

@@ -5,14 +5,14 @@ import java.io.InputStream;
 import java.io.Reader;
 import java.math.BigDecimal;
 import java.sql.Array;
+import java.sql.Clob;
 import java.sql.SQLException;
+import java.sql.SQLXML;
 import java.sql.Types;
 import java.util.Date;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.UUID;
-import java.util.concurrent.atomic.AtomicInteger;
-import java.util.concurrent.atomic.AtomicLong;
 import org.postgresql.core.BaseConnection;
 import org.postgresql.core.Oid;
 import org.postgresql.jdbc.PgArray;
@@ -38,6 +38,24 @@ final class Snapshot {
    */
   @SuppressWarnings("JavaUtilDate") // the application's
   static Object of(Object x, int sqlType, BaseConnection driver) throws SQLException {
+    if (x == null) {
+      return null;
+    }
+    switch (sqlType) {
+      case Types.CHAR, Types.VARCHAR, Types.LONGVARCHAR -> {
+        return x instanceof Clob c ? c.getSubString(1, (int) c.length()) : x.toString();
+      }
+      case Types.DISTINCT -> {
+        return x.toString();
+      }
+      case Types.SQLXML -> {
+        return x instanceof SQLXML ? x : x.toString();
+      }
+      default -> {}
+    }
+    if (x instanceof CharSequence) {
+      return x.toString(); // of a time, say
+    }
     if (x instanceof PGobject o) {
       PGobject now = new PGobject();
       now.setType(o.getType());
@@ -54,12 +72,54 @@ final class Snapshot {
       return array(a, driver);
     }
     if (sqlType == Types.OTHER && !(x instanceof UUID)) {
-      return x == null ? null : x.toString(); // the driver takes it as that
+      return x.toString(); // the driver takes it as that
     }
-    if (x instanceof AtomicInteger || x instanceof AtomicLong) {
-      return new BigDecimal(x.toString());
+    if (x instanceof Number n
+        && !(x instanceof BigDecimal)
+        && !x.getClass().getName().startsWith("java.lang.")) {
+      return new Now(n);
     }
-    return x != null && x.getClass().isArray() ? copy(x) : x;
+    return x.getClass().isArray() ? copy(x) : x;
+  }
+
+  /** What a number is now that may change: an {@code AtomicInteger}, say. */
+  private static final class Now extends Number {
+    private static final long serialVersionUID = 1;
+
+    private final long integer;
+    private final double number;
+    private final String text;
+
+    Now(Number n) {
+      integer = n.longValue();
+      number = n.doubleValue();
+      text = n.toString();
+    }
+
+    @Override
+    public int intValue() {
+      return (int) integer;
+    }
+
+    @Override
+    public long longValue() {
+      return integer;
+    }
+
+    @Override
+    public float floatValue() {
+      return (float) number;
+    }
+
+    @Override
+    public double doubleValue() {
+      return number;
+    }
+
+    @Override
+    public String toString() {
+      return text;
+    }
   }
 
   private static Array array(Array a, BaseConnection driver) throws SQLException {

@@ -239,6 +239,9 @@ final class StatementState {
         return ctes(connection, owner, planned, ctes, parameters);
       }
       Plan.Rows rows = plan instanceof Plan.Values v ? v.otherwise() : (Plan.Rows) plan;
+      if (rows.sql() == null) {
+        return pass(plan);
+      }
       return rows(connection, owner, planned, rows, parameters);
     }
 
@@ -300,7 +303,7 @@ final class StatementState {
       DwConnection c, Statement owner, Planned planned, Plan.Ctes plan, Parameters parameters)
       throws SQLException {
     Connection raw = c.raw();
-    boolean seen = plan.visible() > 0;
+    boolean seen = plan.visible() > 0 || plan.applicationReturning();
     int type = seen ? ResultSet.TYPE_SCROLL_INSENSITIVE : ResultSet.TYPE_FORWARD_ONLY;
     PreparedStatement s =
         configureWhole(raw.prepareStatement(plan.sql(), type, ResultSet.CONCUR_READ_ONLY));
@@ -322,17 +325,15 @@ final class StatementState {
               owner,
               plan.visible(),
               max > 0 ? Math.min(max, count) : count,
-              () -> {
-                // the rows of several queries come from no table's column any more
-                String sql =
-                    parameters == null
-                        ? Sql.analyze(planned.sql, c.driver().getStandardConformingStrings())
-                            .doubled(planned.sql)
-                        : planned.sql;
-                try (PreparedStatement own = c.raw().prepareStatement(sql)) {
-                  return own.getMetaData();
-                }
-              });
+              // the rows of several queries come from no table's column any more
+              () ->
+                  Planner.described(
+                      c.raw(),
+                      parameters == null
+                          ? Sql.analyze(planned.sql, c.driver().getStandardConformingStrings())
+                              .doubled(planned.sql)
+                          : planned.sql,
+                      planned.keys));
     } else {
       all.close();
     }

@@ -49,6 +49,7 @@ class CaptureTest {
       create procedure work() language plpgsql as 'begin insert into log(what) values (''p''); end';
       create table base(id int primary key, v int);
       create table derived() inherits (base);
+      create table padded(id int, c char(4), m money);
       create view seen as select * from t;
       create table ruled(id int primary key);
       create rule r as on insert to ruled do also insert into log(what) values ('rule');
@@ -78,6 +79,7 @@ class CaptureTest {
       insert into child select g, 1 + g % 5 from generate_series(1, 20) g;
       insert into parts select g, g * 20, 'x' from generate_series(1, 9) g;
       insert into base values (1, 1);
+      insert into padded select g, 'ab', g + 0.5 from generate_series(1, 4) g;
       insert into derived values (2, 2);
       """;
 
@@ -124,6 +126,8 @@ class CaptureTest {
         "delete from nokey where a = 1",
         "update nokey set c = c + 1.50 where a = 2",
         "update nokey set b = b || 'y', d = '{\"b\": 2}' where a = 0",
+        "delete from padded where id < 3",
+        "update padded set c = 'zz' where id > 2",
         "insert into audited values (100, 1)",
         "update audited set v = v + 1 where id < 3",
         "delete from audited where id = 4",
@@ -188,6 +192,41 @@ class CaptureTest {
     fixture.assertDrained();
     fixture.ds.reconcile();
     assertEquals("[]", fixture.ds.status().suspects().toString());
+    fixture.assertEqual();
+  }
+
+  private static final String MERGE =
+      "merge into t using (values (?, ?)) s(id, v) on t.id = s.id when matched and s.v = 0 then delete"
+          + " when matched and s.v = 1 then update set id = t.id + 2000"
+          + " when matched then update set v = s.v when not matched then insert values (s.id, s.v)";
+
+  /** What an entry does to a row comes behind what those before it did. */
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "insert into audited values (?, ?) on conflict (id) do update set v = excluded.v| 50 1| 51 1| 50 2| 51 3| 52 4",
+        MERGE + "| 1050 5| 1050 6| 1050 0",
+        MERGE + "| 1051 5| 1051 1| 1051 7| 3051 8| 1052 9",
+        MERGE + "| 1053 5| 1053 0| 1053 6| 1053 1| 1053 7",
+        "update t set id = ? where id = ?| 4001 16| 4002 4001| 4001 17",
+        "update audited set v = ? where id = ?| 6 3| 7 3| 8 5",
+        "update nokey set a = ? where a = ?| 71 2| 72 71| 2 72",
+      })
+  void whatEntriesOfABatchDoToOneRow(String batch) throws SQLException {
+    String[] entries = batch.split("\\| ", -1);
+    long left = fixture.counter("units.left-to-replay");
+    try (Connection c = fixture.connect();
+        PreparedStatement s = c.prepareStatement(entries[0])) {
+      for (int i = 1; i < entries.length; i++) {
+        String[] values = entries[i].split(" ", -1);
+        s.setInt(1, Integer.parseInt(values[0]));
+        s.setInt(2, Integer.parseInt(values[1]));
+        s.addBatch();
+      }
+      s.executeBatch();
+    }
+    assertEquals("[]", fixture.ds.status().suspects().toString());
+    assertEquals(left, fixture.counter("units.left-to-replay"));
     fixture.assertEqual();
   }
 

@@ -48,6 +48,9 @@ class SameAsDriverTest {
       create table log(at timestamptz, line text, v float8);
       create table odd("Key" int primary key, "select" text, u uuid, j jsonb, ts timestamp, d date, b bytea, f real, g float8, arr int[], m mood, p positive,
         twice int generated always as ("Key" * 2) stored);
+      create table nothing();
+      create table texts(a text, b text, c text, d text, e timestamp, f int, g numeric, h text);
+      create table modified(id int primary key, c char(5), v varchar(3), n numeric(5,1), at timestamptz(0), p positive, r numeric);
       create function warned(n int) returns int stable language plpgsql as 'begin raise warning ''seen''; return n; end';
       create table part(id int, at date, v text, primary key (id, at)) partition by range (at);
       create table part_1 partition of part for values from ('2001-01-01') to ('2002-01-01');
@@ -172,6 +175,89 @@ class SameAsDriverTest {
           }
         }
       }
+    }
+  }
+
+  /** In one of them the driver executes what it is asked to describe. */
+  @ParameterizedTest
+  @ValueSource(strings = {"simple", "extendedForPrepared", "extendedCacheEverything"})
+  void queryModes(String mode) throws SQLException {
+    Named n =
+        new Named(
+            mode,
+            (c, seen) -> {
+              for (String sql :
+                  new String[] {
+                    "with gone as (delete from pair where a = 1 returning v) insert into log(v) select v from gone",
+                    "with n as (insert into parent select max(id) + 1, 1 from parent returning id) select id from n",
+                    "with n as (insert into log(line) values ('n')) insert into parent select max(id) + 1, 1 from parent",
+                    "insert into parent select max(id) + 1, 1 from parent returning U&\"!0069!0064\" uescape '!'",
+                    "insert into parent select max(id) + 1, 1 from parent returning id, v",
+                    "insert into later values (1)",
+                    "with w as (update parent set v = v + 1 where id = 2 returning v) select count(*) from later, w",
+                    "with w as (insert into later values (1)) update parent set v = v + 1 where id = 2",
+                    "update parent set v = v + 1 where id = 1",
+                    "insert into auto(v) select 'auto ' || count(*) from auto",
+                    "select id, v from parent order by id",
+                    "select a, b, v from pair order by a, b",
+                    "select line, v from log order by line, v",
+                    "select id, v from auto order by id"
+                  }) {
+                for (boolean prepared : new boolean[] {false, true}) {
+                  try (Statement s = prepared ? c.prepareStatement(sql) : c.createStatement()) {
+                    boolean rows = s instanceof PreparedStatement p ? p.execute() : s.execute(sql);
+                    if (rows) {
+                      rows(s.getResultSet(), seen);
+                      if (s instanceof PreparedStatement p) {
+                        seen.add(p.getMetaData().getColumnLabel(1));
+                      }
+                    } else {
+                      seen.add(s.getUpdateCount());
+                    }
+                  } catch (SQLException e) {
+                    error(e, seen);
+                  }
+                }
+              }
+              try (PreparedStatement p =
+                  c.prepareStatement("update parent set v = v + ? where id = ?")) {
+                for (int i = 0; i < 3; i++) {
+                  p.setInt(1, i);
+                  p.setInt(2, 1);
+                  p.addBatch();
+                }
+                seen.add(Arrays.toString(p.executeBatch()));
+              }
+            });
+    String option = "?preferQueryMode=" + mode;
+    try (Fixture f = Fixture.shared(DDL);
+        io.dualwrite.embedded.PgPair other = io.dualwrite.embedded.PgPair.shared()) {
+      other.executeSource(DDL);
+      f.open(b -> b.source(f.pair.sourceUrl() + option, "postgres", "postgres")).ready();
+      for (boolean autoCommit : new boolean[] {true, false}) {
+        List<Object> expected = new ArrayList<>();
+        List<Object> actual = new ArrayList<>();
+        try (Connection a =
+                DriverManager.getConnection(
+                    other.sourceUrl() + option, other.sourceServer().user(), "postgres");
+            Connection b = f.connect()) {
+          for (Connection c : new Connection[] {a, b}) {
+            c.setAutoCommit(autoCommit);
+            if (!autoCommit) {
+              c.unwrap(org.postgresql.PGConnection.class)
+                  .setAutosave(org.postgresql.jdbc.AutoSave.ALWAYS);
+            }
+            observe(c, n, c == a ? expected : actual);
+            if (!autoCommit) {
+              c.commit();
+            }
+          }
+        }
+        assertEquals(expected, actual);
+      }
+      f.assertDrained();
+      f.ds.reconcile();
+      f.assertEqual();
     }
   }
 
@@ -307,6 +393,36 @@ class SameAsDriverTest {
         row.add(clock ? Boolean.toString(r.getString(i) != null) : r.getString(i));
       }
       seen.add(row);
+    }
+  }
+
+  private static void describe(ResultSet r, List<Object> seen) throws SQLException {
+    ResultSetMetaData m = r.getMetaData();
+    while (r.next()) {
+      for (int i = 1; i <= m.getColumnCount(); i++) {
+        Object o = r.getObject(i);
+        seen.add(
+            String.join(
+                " ",
+                m.getColumnLabel(i),
+                m.getColumnTypeName(i),
+                m.getColumnClassName(i),
+                m.getTableName(i),
+                o == null ? null : o.getClass().getName(),
+                m.getColumnType(i)
+                    + "/"
+                    + m.getPrecision(i)
+                    + "/"
+                    + m.getScale(i)
+                    + "/"
+                    + m.getColumnDisplaySize(i)
+                    + "/"
+                    + m.isNullable(i)
+                    + "/"
+                    + m.isAutoIncrement(i)
+                    + "/"
+                    + m.isSigned(i)));
+      }
     }
   }
 
@@ -595,6 +711,69 @@ class SameAsDriverTest {
             rows(r, seen);
           }
         });
+    statement(
+        "a WITH that names some of its columns",
+        "with w(a) as (insert into parent values (950, 1) returning id, v), x(b) as materialized (insert into parent values (951, 2) returning *) select a, w.v, x.* from w, x");
+    statement(
+        "a WITH whose SELECT has no columns",
+        "with w as (insert into parent values (952, 1)) select");
+    statement(
+        "a WITH one of whose queries returns no columns",
+        "with w as (insert into parent values (953, 1) returning id), x as (update parent set v = 2 from nothing where parent.id = 1 returning nothing.*) select w.id, (select count(*) from x) from w");
+    add(
+        "descriptions of a WITH's rows",
+        (c, seen) -> {
+          try (Statement s = c.createStatement()) {
+            describe(
+                s.executeQuery(
+                    "with w as (insert into modified values (1, 'ab', 'abc', 1.25, '2001-01-01 00:00:00.6Z', 3, 1.5) returning *) select *, 1 as one, null as nothing, 'x' as text, now() as clock from w"),
+                seen);
+            s.executeUpdate(
+                "with gone as (delete from modified returning c) insert into modified select 2, c, 'q', 1, now(), 4, 2.5 from gone",
+                Statement.RETURN_GENERATED_KEYS);
+            describe(s.getGeneratedKeys(), seen);
+            s.executeUpdate(
+                "with gone as (delete from modified returning c) insert into modified select 3, c, 'q', 1, now(), 5, 3.5 from gone",
+                new String[] {"id", "n"});
+            describe(s.getGeneratedKeys(), seen);
+          }
+          try (PreparedStatement s =
+              c.prepareStatement(
+                  "with gone as (delete from modified where id > ? returning c) insert into modified select 4, c, ?, 1, now(), 6, 4.5 from gone",
+                  new String[] {"n"})) {
+            s.setInt(1, 0);
+            s.setString(2, "z");
+            s.executeUpdate();
+            describe(s.getGeneratedKeys(), seen);
+          }
+        });
+    for (String sql :
+        new String[] {
+          "insert into auto(v) values (?) returning id, v",
+          "with w as (insert into auto(v) values (?) returning id) select id from w",
+          "with w as (insert into log(line) values ('batch')) insert into auto(v) values (?)",
+          "with w as (insert into log(line) values ('batch')) insert into auto(v) values (?) returning v",
+          "with w as (insert into log(line) values ('batch') returning v), x as (select ? as y) select v from w, x"
+        }) {
+      for (boolean keys : new boolean[] {false, true}) {
+        add(
+            "keys of a batch: " + keys + " " + sql,
+            (c, seen) -> {
+              try (PreparedStatement s =
+                  keys
+                      ? c.prepareStatement(sql, Statement.RETURN_GENERATED_KEYS)
+                      : c.prepareStatement(sql)) {
+                for (int i = 0; i < 3; i++) {
+                  s.setString(1, "batch " + i + keys + sql);
+                  s.addBatch();
+                }
+                seen.add(Arrays.toString(s.executeBatch()));
+                seen.add(s.getUpdateCount());
+                rows(s.getGeneratedKeys(), seen);
+              }
+            });
+      }
+    }
     // generated keys
     for (String how : new String[] {"flag", "names"}) {
       add(
@@ -1329,6 +1508,43 @@ class SameAsDriverTest {
           odd(c, 200, seen);
         });
     add(
+        "texts that change after they were set",
+        (c, seen) -> {
+          try (PreparedStatement s =
+              c.prepareStatement(
+                  "insert into texts(a, b, c, d, e, f, g, h) values (?,?,?,?,?,?,?,?)")) {
+            StringBuilder builder = new StringBuilder();
+            java.io.StringWriter writer = new java.io.StringWriter();
+            StringBuilder day = new StringBuilder("2001-01-01");
+            java.nio.CharBuffer chars = java.nio.CharBuffer.allocate(4);
+            List<Integer> list = new ArrayList<>();
+            java.util.concurrent.atomic.LongAdder number =
+                new java.util.concurrent.atomic.LongAdder();
+            for (int i = 1; i <= 3; i++) {
+              builder.append(i);
+              writer.append('w');
+              day.setCharAt(9, (char) ('0' + i));
+              chars.clear().put("c" + i).flip();
+              list.add(i);
+              number.increment();
+              s.setObject(1, builder, Types.VARCHAR);
+              s.setObject(2, writer, Types.CHAR);
+              s.setObject(3, chars, Types.LONGVARCHAR);
+              s.setObject(4, list, Types.VARCHAR);
+              s.setObject(5, day, Types.TIMESTAMP);
+              s.setObject(6, number, Types.BIGINT);
+              s.setObject(7, number);
+              s.setObject(8, list, Types.DISTINCT);
+              s.addBatch();
+            }
+            seen.add(Arrays.toString(s.executeBatch()));
+          }
+          try (Statement s = c.createStatement();
+              ResultSet r = s.executeQuery("select * from texts order by f")) {
+            rows(r, seen);
+          }
+        });
+    add(
         "an array that is freed after it was set",
         (c, seen) -> {
           try (PreparedStatement s =
@@ -1423,6 +1639,14 @@ class SameAsDriverTest {
             (c, seen) -> set(c, s -> s.setObject(1, new Object())),
             (c, seen) -> set(c, s -> s.setObject(1, new Object(), Types.INTEGER)),
             (c, seen) -> set(c, s -> s.setObject(1, "x", Types.INTEGER)),
+            (c, seen) -> set(c, s -> s.setObject(1, java.nio.CharBuffer.wrap("1"), Types.INTEGER)),
+            (c, seen) -> set(c, s -> s.setObject(1, java.nio.CharBuffer.wrap("1"))),
+            (c, seen) ->
+                set(
+                    c,
+                    s ->
+                        s.setObject(
+                            1, new java.util.concurrent.atomic.AtomicInteger(), Types.NUMERIC)),
             (c, seen) -> set(c, s -> s.setObject(1, 1, Types.REF)),
             (c, seen) -> set(c, s -> s.setObject(1, java.util.Map.of("a", "b"))),
             (c, seen) -> set(c, s -> s.setObject(1, 1, java.sql.JDBCType.INTEGER)),
