@@ -439,6 +439,7 @@ final class Resync {
         mirror.prepareStatement(
             "set transaction isolation level read committed;\n"
                 + Session.PINS
+                + Session.PLANNED_ANEW
                 + Session.BY_KEY
                 + ";\n"
                 + Session.UNBOUNDED
