@@ -1108,6 +1108,7 @@ public final class Convergence {
   static String primaryRead() {
     return "set transaction isolation level read committed read only;\n"
         + Session.PINS
+        + Session.PLANNED_ANEW
         + ", pg_is_in_recovery() as standby";
   }
 

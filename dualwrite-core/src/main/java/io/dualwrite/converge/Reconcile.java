@@ -304,6 +304,7 @@ public final class Reconcile {
     }
     String sql =
         Session.PINS
+            + Session.PLANNED_ANEW
             + ";\nselect "
             + key.stream()
                 .map(k -> "t." + k.column().sql() + "::text")

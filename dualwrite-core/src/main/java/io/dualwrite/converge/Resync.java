@@ -72,7 +72,10 @@ final class Resync {
     final List<Dml.In> primaryKey; // on the primary
     final int[] keyAt; // where the key's columns stand among the columns
     Map<List<String>, Row> rows = new LinkedHashMap<>();
-    final Set<List<String>> swap = new LinkedHashSet<>();
+    final Set<List<String>> swap = new LinkedHashSet<>(); // deleted and inserted
+    final Set<List<String>> passing = new LinkedHashSet<>(); // updated, one after the other
+    boolean restricted; // others may refer to its rows so that they cannot be deleted
+    boolean stuck; // and yet they could not be updated
     private Boolean chunks;
 
     Part(Table primary, Table mirror) throws ConvergenceException {
@@ -90,6 +93,8 @@ final class Resync {
                 + primary.key()
                 + ", the key that it has on the primary; create it there");
       }
+      restricted =
+          mirror.referencedBy().stream().anyMatch(f -> f.onDelete() == ForeignKey.Action.RESTRICT);
       columns = Columns.travelling(primary, mirror);
       in = columns.stream().map(c -> new Dml.In(mirror.column(c.name()).get(), null)).toList();
       key = primary.key().stream().map(k -> new Dml.In(mirror.column(k).get(), null)).toList();
@@ -304,7 +309,10 @@ final class Resync {
         if (n >= engine.options().attempts() || (f == Failure.CONFLICT && !progress && n >= 5)) {
           if (f == Failure.CONFLICT) {
             throw new ConvergenceException(
-                "a constraint of the mirror forbids what the primary holds: " + e.getMessage(), e);
+                "a constraint of the mirror forbids what the primary holds: "
+                    + e.getMessage()
+                    + stuck(),
+                e);
           }
           throw e;
         }
@@ -312,6 +320,18 @@ final class Resync {
       Convergence.pause(Math.min(n, 10) * ThreadLocalRandom.current().nextLong(1, 5));
       engine.rate().await(); // nothing is locked between two attempts
     }
+  }
+
+  private String stuck() {
+    return all().stream()
+        .filter(p -> p.stuck)
+        .map(
+            p ->
+                ". Rows of "
+                    + p.mirror.name()
+                    + " exchange unique values, and none of them can be deleted or take another value for a moment:"
+                    + " exchange them on the mirror by hand, then try again")
+        .collect(Collectors.joining());
   }
 
   /** Resyncs the mirror's rows that refer to these, in transactions of their own. */
@@ -439,6 +459,7 @@ final class Resync {
         mirror.prepareStatement(
             "set transaction isolation level read committed;\n"
                 + Session.PINS
+                + Session.PLANNED_ANEW
                 + Session.BY_KEY
                 + ";\n"
                 + Session.UNBOUNDED
@@ -731,8 +752,10 @@ final class Resync {
     List<Part> order = parentsFirst(todo.keySet());
     List<Part> reverse = new ArrayList<>(order);
     Collections.reverse(reverse);
-    if (!upsertsFirst) {
-      for (Part p : reverse) {
+    for (Part p : reverse) {
+      if (upsertsFirst) {
+        makeWay(p, some(p, todo, false));
+      } else {
         delete(p, some(p, todo, false));
       }
     }
@@ -761,17 +784,16 @@ final class Resync {
     if (!swapped.isEmpty()) {
       update(Dml.swap(part.mirror, part.in, key), images(swapped, part.in.size()));
     }
+    List<Row> passing = sorted.stream().filter(r -> part.passing.contains(r.key)).toList();
+    if (!passing.isEmpty()) {
+      oneAfterTheOther(part, passing);
+    }
     for (List<Row> slice : slices(sorted)) {
       String[][] images = images(slice, part.in.size());
-      if (Dml.deferrable(part.mirror, key)) {
-        update(Dml.updateByKey(part.mirror, part.in, key, true), images);
-        update(Dml.insertMissing(part.mirror, part.in, key, true), images);
-      } else {
-        update(Dml.upsert(part.mirror, part.in, key, true), images);
-        if (Dml.settable(part.in, key).isEmpty()) {
-          // DO NOTHING locks nothing, and another transaction may be deleting the row
-          lock(part, slice);
-        }
+      put(part, images);
+      if (Dml.settable(part.in, key).isEmpty() && !Dml.deferrable(part.mirror, key)) {
+        // DO NOTHING locks nothing, and another transaction may be deleting the row
+        lock(part, slice);
       }
       String numbered = Dml.numberedOtherwise(part.mirror, part.in, key);
       if (numbered != null) {
@@ -799,6 +821,121 @@ final class Resync {
       }
       slice.forEach(r -> r.held = true);
       upserted += slice.size();
+    }
+  }
+
+  private void put(Part part, String[][] images) throws SQLException {
+    List<String> key = part.primary.key();
+    if (Dml.deferrable(part.mirror, key)) {
+      update(Dml.updateByKey(part.mirror, part.in, key, true), images);
+      update(Dml.insertMissing(part.mirror, part.in, key, true), images);
+    } else {
+      update(Dml.upsert(part.mirror, part.in, key, true), images);
+    }
+  }
+
+  /**
+   * Writes rows that pass unique values on: first those that nobody is in the way of, then those
+   * whose values these gave up. Where they go round, one of them is set aside for a moment.
+   */
+  private void oneAfterTheOther(Part part, List<Row> rows) throws SQLException, Again {
+    for (List<Row> slice : slices(rows)) {
+      lock(part, slice); // in the one order
+    }
+    // for each row those that are in its way, by which indexes
+    Map<List<String>, Map<List<String>, Set<Unique>>> rivals = new HashMap<>();
+    rivals(
+        part,
+        rows,
+        (row, rival, index) ->
+            rivals
+                .computeIfAbsent(row.key, k -> new LinkedHashMap<>())
+                .computeIfAbsent(rival, k -> new LinkedHashSet<>())
+                .add(index));
+    List<Row> left = new ArrayList<>(rows);
+    Set<List<String>> holding = left.stream().map(r -> r.key).collect(Collectors.toSet());
+    while (!left.isEmpty()) {
+      List<Row> ready = new ArrayList<>();
+      List<Row> later = new ArrayList<>();
+      for (Row r : left) {
+        boolean free = Collections.disjoint(rivals.getOrDefault(r.key, Map.of()).keySet(), holding);
+        (free ? ready : later).add(r);
+      }
+      if (ready.isEmpty()) {
+        List<String> at = left.get(0).key;
+        for (int n = 0; n < left.size(); n++) { // from one that is in the way to the next: round
+          at = rivals.get(at).keySet().stream().filter(holding::contains).findFirst().get();
+        }
+        Set<Unique> by = new LinkedHashSet<>();
+        for (Map<List<String>, Set<Unique>> of : rivals.values()) {
+          by.addAll(of.getOrDefault(at, Set.of()));
+        }
+        setAside(part, at, by);
+        holding.remove(at);
+      }
+      for (List<Row> slice : slices(ready)) {
+        put(part, images(slice, part.in.size()));
+      }
+      ready.forEach(r -> holding.remove(r.key));
+      left = later;
+    }
+  }
+
+  /** Rows that are to go once others do not refer to them any more give up values before. */
+  private void makeWay(Part part, List<Row> gone) throws SQLException, Again {
+    if (gone.stream().noneMatch(r -> part.swap.contains(r.key) || part.passing.contains(r.key))) {
+      return;
+    }
+    Set<List<String>> keys = gone.stream().map(r -> r.key).collect(Collectors.toSet());
+    Map<List<String>, Set<Unique>> found = new LinkedHashMap<>();
+    rivals(
+        part,
+        part.rows.values().stream().filter(r -> r.image != null).toList(),
+        (row, rival, index) -> {
+          if (keys.contains(rival)) {
+            found.computeIfAbsent(rival, k -> new LinkedHashSet<>()).add(index);
+          }
+        });
+    for (Map.Entry<List<String>, Set<Unique>> e : found.entrySet()) {
+      setAside(part, e.getKey(), e.getValue());
+    }
+  }
+
+  /** Makes a row of the mirror give up its values of these indexes. */
+  private void setAside(Part part, List<String> key, Set<Unique> indexes)
+      throws SQLException, Again {
+    if (part.stuck) {
+      return; // as far as it comes
+    }
+    Set<String> set = new LinkedHashSet<>();
+    indexes.forEach(x -> set.add(x.aside(part.mirror, part.primary.key())));
+    boolean possible = !set.contains(null);
+    try {
+      if (possible) {
+        update(
+            "update "
+                + part.mirror.own()
+                + " t set "
+                + String.join(", ", set)
+                + " from "
+                + part.keys()
+                + " where "
+                + part.join(part.key),
+            keys(List.of(new Row(key, false)), part.key.size()));
+      }
+    } catch (SQLException e) {
+      Failure f = Failure.of(e);
+      if (f != Failure.CONFLICT && f != Failure.PERMANENT) {
+        throw e;
+      }
+      possible = false; // a CHECK, say
+    }
+    if (!possible) {
+      part.stuck = true;
+      part.restricted = false;
+      part.swap.addAll(part.passing);
+      part.passing.clear();
+      throw new Again("a row of " + part.mirror.name() + " cannot give up a value for a moment");
     }
   }
 
@@ -1073,15 +1210,36 @@ final class Resync {
   }
 
   /**
-   * The mirror's rows that hold a value of a unique index, or exclude one by an exclusion
-   * constraint, which the primary gives to another row. Both are deleted and inserted by one
-   * statement from then on (rule 15).
+   * The mirror's rows that hold a value which the primary gives to another row. Both are deleted
+   * and inserted by one statement from then on (rule 15), or, where that would be refused, updated
+   * one after the other.
    */
   private boolean pullRivals(Part part) throws SQLException {
-    boolean progress = false;
     List<Row> rows = part.rows.values().stream().filter(r -> r.image != null).toList();
+    boolean[] progress = new boolean[1];
+    rivals(
+        part,
+        rows,
+        (row, rival, index) -> {
+          Set<List<String>> of = part.restricted ? part.passing : part.swap;
+          progress[0] |= add(part, rival, false) != null;
+          progress[0] |= of.add(rival);
+          progress[0] |= of.add(row.key);
+        });
+    return progress[0];
+  }
+
+  private interface Rival {
+    void of(Row row, List<String> rival, Unique index) throws SQLException;
+  }
+
+  /**
+   * The other rows of the mirror that hold a value of a unique index, or exclude one by an
+   * exclusion constraint, which one of these rows is to have.
+   */
+  private void rivals(Part part, List<Row> rows, Rival each) throws SQLException {
     if (rows.isEmpty()) {
-      return false;
+      return;
     }
     List<Unique> indexes = Unique.of(mirror, part.mirror);
     String typed =
@@ -1116,7 +1274,7 @@ final class Resync {
               + ") v join (select x.*, "
               + x.expressions("x")
               + " from "
-              + part.mirror.own()
+              + x.relation()
               + " x"
               + x.where()
               + ") m on "
@@ -1125,7 +1283,6 @@ final class Resync {
               + sameKey
               + ")";
       for (List<Row> slice : slices(rows)) {
-        boolean[] any = new boolean[1];
         query(
             sql,
             images(slice, part.in.size()),
@@ -1134,15 +1291,10 @@ final class Resync {
               for (int i = 0; i < k.length; i++) {
                 k[i] = r.getString(i + 2);
               }
-              List<String> rival = List.of(k);
-              any[0] |= add(part, rival, false) != null;
-              any[0] |= part.swap.add(rival);
-              any[0] |= part.swap.add(slice.get(r.getInt(1) - 1).key);
+              each.of(slice.get(r.getInt(1) - 1), List.of(k), x);
             });
-        progress |= any[0];
       }
     }
-    return progress;
   }
 
   /** Notes how wide the rows were. */

@@ -33,6 +33,12 @@ final class Session {
           + " set_config('synchronous_commit', 'on', true), "
           + FORMATS;
 
+  /**
+   * For reads of the users' rows: a plan that was made before TimescaleDB (2.17) took the first
+   * rows out of a chunk's batches does not look for them outside, and finds them no more.
+   */
+  static final String PLANNED_ANEW = ", set_config('plan_cache_mode', 'force_custom_plan', true)";
+
   /** Look-ups by keys go through the key's index, whatever the statistics say. */
   static final String BY_KEY =
       ", set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)";

@@ -747,7 +747,9 @@ final class Observation {
   static final String PINS =
       "set local datestyle = iso; set local intervalstyle = postgres; set local timezone = utc;"
           + " set local extra_float_digits = 3; set local bytea_output = hex; set local xmloption = content;"
-          + " set local lc_monetary = 'C'; set local search_path = pg_catalog";
+          + " set local lc_monetary = 'C'; set local search_path = pg_catalog;"
+          // see Session.PLANNED_ANEW
+          + " set local plan_cache_mode = force_custom_plan";
 
   private static void pin(Connection raw) throws SQLException {
     try (Statement s = raw.createStatement()) {
