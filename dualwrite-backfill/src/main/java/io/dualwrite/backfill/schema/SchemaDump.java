@@ -148,7 +148,15 @@ public final class SchemaDump {
           new SchemaFiles(directory, "", major, relations, timescale, extensions);
       SchemaFiles files =
           new SchemaFiles(
-              directory, clean(raw, nameless.schema()), major, relations, timescale, extensions);
+              directory,
+              clean(
+                  raw,
+                  nameless.schema(),
+                  extensions.stream().filter(e -> e.name().equals("timescaledb")).findFirst()),
+              major,
+              relations,
+              timescale,
+              extensions);
       Files.deleteIfExists(files.roles());
       if (options.roles()) {
         roles(connection, tools, environment, options, files, notes);
@@ -200,8 +208,15 @@ public final class SchemaDump {
   /**
    * Leaves out what another version of the server does not know, and takes the digest of what does
    * not change from dump to dump.
+   *
+   * @param timescale which is created before all this, in its schema
    */
-  private static String clean(Path from, Path to) throws IOException {
+  private static String clean(Path from, Path to, Optional<SchemaFiles.Extension> timescale)
+      throws IOException {
+    String schema =
+        timescale.map(e -> "CREATE SCHEMA " + TableName.quote(e.schema()) + ";").orElse("");
+    String named = timescale.map(e -> "-- Name: " + e.schema() + "; Type: SCHEMA; ").orElse("");
+    boolean itsSchema = false;
     MessageDigest digest;
     try {
       digest = MessageDigest.getInstance("SHA-256");
@@ -218,6 +233,11 @@ public final class SchemaDump {
         if (line == null || header && line.startsWith("SET transaction_timeout")) {
           continue;
         }
+        if (itsSchema && line.equals(schema)) {
+          line = line.replaceFirst(" SCHEMA ", "$0IF NOT EXISTS ");
+          itsSchema = false;
+        }
+        itsSchema |= !schema.isEmpty() && line.startsWith(named);
         out.write(line);
         out.write('\n');
         // a random word, against commands in a name; the comments tell versions
