@@ -249,6 +249,7 @@ class JobsTest {
                 "select extnamespace::regnamespace from pg_extension where extname = 'timescaledb'",
                 "select obj_description('a'::regnamespace)",
                 "select prosrc from pg_proc where proname = 'f'",
+                "select last_value from _timescaledb_catalog.hypertable_id_seq",
                 "select count(*) from timescaledb_information.chunks")) {
           assertEquals(value(s, sql), value(t, sql), sql);
         }
