@@ -9,6 +9,8 @@ import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.util.ArrayList;
 import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -34,6 +36,47 @@ final class Schema {
           "timestamp with time zone",
           "boolean",
           "bytea");
+
+  /**
+   * What types of the users' own are made of, through every level, from one table's columns down: a
+   * way, how deep it is, the type, and then what it is, or a value that it has, or a reason for
+   * which it refuses one. The server's own types are what their names say.
+   */
+  private static final String TYPES =
+      """
+      with recursive t(path, depth, oid) as (
+        select a.attname::text, 0, a.atttypid from pg_catalog.pg_attribute a
+          where a.attrelid = $oid::oid and a.attnum > 0 and not a.attisdropped
+        union all
+        select t.path || p.step, t.depth + 1, p.oid
+          from t join pg_catalog.pg_type y on y.oid = t.oid, lateral (
+            select '' as step, y.typbasetype as oid where y.typtype = 'd'
+            union all select '[]', y.typelem where y.typcategory = 'A'
+            union all select '.' || a.attname, a.atttypid from pg_catalog.pg_attribute a
+              where y.typtype = 'c' and a.attrelid = y.typrelid and a.attnum > 0 and not a.attisdropped
+            union all select '', r.rngsubtype from pg_catalog.pg_range r where r.rngtypid = y.oid
+            union all select '', r.rngtypid from pg_catalog.pg_range r
+              where (pg_catalog.to_jsonb(r) ->> 'rngmultitypid')::oid = y.oid) p -- from 14 on
+          where y.oid >= 16384)
+      select t.path, t.depth, pg_catalog.format_type(t.oid, null), x.what, x.value
+        from t join pg_catalog.pg_type y on y.oid = t.oid, lateral (
+          select 'is' as what, pg_catalog.format_type(y.typbasetype, y.typtypmod) as value where y.typtype = 'd'
+          union all select 'is', '(' || pg_catalog.string_agg(
+              pg_catalog.quote_ident(a.attname) || ' ' || pg_catalog.format_type(a.atttypid, a.atttypmod), ', ' order by a.attnum) || ')'
+            from pg_catalog.pg_attribute a
+            where y.typtype = 'c' and a.attrelid = y.typrelid and a.attnum > 0 and not a.attisdropped
+            having pg_catalog.count(*) > 0
+          union all select 'is', pg_catalog.concat('a range of ', pg_catalog.format_type(r.rngsubtype, null), ' by ', o.opcname,
+              ' ' || pg_catalog.quote_ident(l.collname), ', ' || nullif(r.rngcanonical::oid, 0)::regproc)
+            from pg_catalog.pg_range r join pg_catalog.pg_opclass o on o.oid = r.rngsubopc
+            left join pg_catalog.pg_collation l on l.oid = r.rngcollation where r.rngtypid = y.oid
+          union all select 'has', e.enumlabel from pg_catalog.pg_enum e where e.enumtypid = y.oid
+          union all select 'refuses', 'NOT NULL' where y.typtype = 'd' and y.typnotnull
+          union all select 'refuses', pg_catalog.replace(pg_catalog.pg_get_constraintdef(k.oid), ' NOT VALID', '')
+            from pg_catalog.pg_constraint k where k.contypid = y.oid and k.contype = 'c') x
+        where y.oid >= 16384
+        order by 1, 2, 3, 4, 5
+      """;
 
   private Schema() {}
 
@@ -83,6 +126,77 @@ final class Schema {
                 + table.oid()
                 + "::oid and a.attgenerated <> '' and not a.attisdropped")) {
       result.put(row.get(0), row.get(1));
+    }
+    return result;
+  }
+
+  /** A type at a place in a table's columns; the same place on both sides, whatever its name. */
+  private record Place(String path, int depth) {}
+
+  private static final class Type {
+    private String name;
+    private String is;
+    private final Set<String> has = new LinkedHashSet<>();
+    private final Set<String> refuses = new LinkedHashSet<>();
+  }
+
+  /**
+   * The types of the users' own, in both tables' columns, of which the target's does not take every
+   * value of the source's, or takes it as another one.
+   *
+   * @param checks whether a CHECK of a domain that only the target has counts; another version may
+   *     write the same one otherwise
+   * @return empty if there are none
+   */
+  static List<String> typesOtherwise(
+      Connection source, Table from, Connection target, Table into, boolean checks)
+      throws SQLException {
+    List<String> result = new ArrayList<>();
+    if (from.columns().stream().noneMatch(c -> c.type().indexOf('.') >= 0)) {
+      return result; // all are the server's own
+    }
+    Map<Place, Type> there = types(target, into);
+    types(source, from)
+        .forEach(
+            (place, s) -> {
+              Type t = there.get(place);
+              if (t == null) {
+                return; // what it is a part of differs, and is named
+              }
+              String type = "type " + s.name + " of column " + place.path;
+              // exactly, but for a length: the binary form of a wider base is another one
+              if (s.is != null
+                  && !s.is.equals(t.is)
+                  && !(t.is != null && VARCHAR.matcher(s.is).matches() && holds(s.is, t.is))) {
+                result.add(type + " is " + s.is + " on the source and " + t.is + " on the target");
+              }
+              Set<String> lacks = new LinkedHashSet<>(s.has);
+              lacks.removeAll(t.has);
+              if (!lacks.isEmpty()) {
+                result.add(type + " lacks on the target: " + String.join(", ", lacks));
+              }
+              Set<String> refuses = new LinkedHashSet<>(t.refuses);
+              refuses.removeAll(s.refuses);
+              refuses.removeIf(r -> !checks && !r.equals("NOT NULL"));
+              if (!refuses.isEmpty()) {
+                result.add(type + " has on the target only: " + String.join(", ", refuses));
+              }
+            });
+    return result;
+  }
+
+  private static Map<Place, Type> types(Connection c, Table table) throws SQLException {
+    Map<Place, Type> result = new LinkedHashMap<>();
+    for (List<String> row : Sql.rows(c, TYPES.replace("$oid", Long.toString(table.oid())))) {
+      Type t =
+          result.computeIfAbsent(
+              new Place(row.get(0), Integer.parseInt(row.get(1))), p -> new Type());
+      t.name = row.get(2);
+      switch (row.get(3)) {
+        case "is" -> t.is = row.get(4);
+        case "has" -> t.has.add(row.get(4));
+        default -> t.refuses.add(row.get(4));
+      }
     }
     return result;
   }

@@ -524,9 +524,12 @@ final class Stager {
     }
     List<String> p = new ArrayList<>(Schema.problems(t, there.orElse(null)));
     if (there.isPresent()) {
+      boolean alike =
+          source.getMetaData().getDatabaseMajorVersion()
+              == target.getMetaData().getDatabaseMajorVersion();
+      p.addAll(Schema.typesOtherwise(source, t, target, there.get(), alike));
       List<String> otherwise = Schema.computedOtherwise(source, t, target, there.get());
-      if (source.getMetaData().getDatabaseMajorVersion()
-          == target.getMetaData().getDatabaseMajorVersion()) {
+      if (alike) {
         p.addAll(otherwise);
       } else { // another version may write the same expression otherwise
         otherwise.forEach(o -> LOG.warn("{}: {}", name, o));

@@ -792,6 +792,58 @@ class StageTest {
   }
 
   @Test
+  void typesOfTheUsersOwnAreComparedByWhatTheyAreMadeOf() throws SQLException {
+    try (PgPair pair = PgPair.shared()) {
+      String ddl =
+          """
+          create domain price as $price; create domain cheap as price; create domain label as varchar($length);
+          create domain strict as int $strict; create domain free as int $free;
+          create type inner_ as (x $x, p price); create type outer_ as (a int, i inner_[]);
+          create type pair as ($pair); create type mood as enum ($mood);
+          create type span as range (subtype = $span);
+          create table t(id int primary key, p price, c cheap[], l label, s strict, f free, o outer_, ab pair, m mood[], r span, n numeric(5,1)[]);
+          create table fine(id int primary key, l label, n numeric(5,1)[], m mood, f free)""";
+      pair.executeSource(
+          ddl.replace("$price", "numeric(12,4)")
+              .replace("$length", "10")
+              .replace("$strict", "check (value > 0)")
+              .replace("$free", "not null check (value > 0)")
+              .replace("$x", "numeric")
+              .replace("$pair", "a int, b int")
+              .replace("$mood", "'good', 'bad'")
+              .replace("$span", "float8"));
+      pair.executeTarget(
+          ddl.replace("$price", "numeric(12,2)")
+              .replace("$length", "20")
+              .replace("$strict", "not null check (value > 0) check (value < 9)")
+              .replace("$free", "")
+              .replace("$x", "numeric(10,2)")
+              .replace("$pair", "b int, a int")
+              .replace("$mood", "'good', 'best'")
+              .replace("$span", "numeric"));
+      String m = refusal(pair);
+      contains(
+          m,
+          "type public.price of column p is numeric(12,4) on the source and numeric(12,2) on the target",
+          "type public.price of column c[] is numeric(12,4)",
+          "type public.strict of column s has on the target only: CHECK ((VALUE < 9)), NOT NULL",
+          "type public.inner_ of column o.i[] is (x numeric, p public.price) on the source and (x numeric(10,2), p public.price)",
+          "type public.price of column o.i[].p is",
+          "type public.pair of column ab is (a integer, b integer) on the source and (b integer, a integer)",
+          "type public.mood of column m[] lacks on the target: bad",
+          "type public.span of column r is a range of double precision by float8_ops on the source and a range of numeric");
+      for (String name : List.of("column l", "column f", "column n", "column cheap")) {
+        assertFalse(m.contains(name + " "), m);
+      }
+      // every value of these is one on the target
+      pair.executeTarget("alter type mood add value 'bad'");
+      assertEquals(
+          List.of(new TableName("public", "fine")),
+          Check.backfill(pair).stage(StageOptions.defaults().withFilter("fine")).staged());
+    }
+  }
+
+  @Test
   void pointsOfNineteenDigits() {
     Until.parse(List.of("1750000000000000000"));
     assertThrows(BackfillException.class, () -> Until.parse(List.of("9999999999999999999")));

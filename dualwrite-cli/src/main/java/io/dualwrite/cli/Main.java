@@ -3,12 +3,18 @@ package io.dualwrite.cli;
 import io.dualwrite.backfill.BackfillException;
 import io.dualwrite.cli.demo.DemoCommand;
 import io.dualwrite.journal.JournalException;
+import java.io.BufferedOutputStream;
+import java.io.FileDescriptor;
+import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.PrintStream;
 import java.io.PrintWriter;
 import java.io.UncheckedIOException;
 import java.nio.charset.Charset;
+import java.nio.charset.StandardCharsets;
 import java.sql.SQLException;
+import java.util.List;
 import java.util.Properties;
 import java.util.concurrent.Callable;
 import picocli.CommandLine;
@@ -82,8 +88,19 @@ public final class Main implements Callable<Integer> {
   /** Runs the command and ends the process with its exit code. */
   public static void main(String[] args) {
     Runtime.getRuntime().addShutdownHook(new Thread(() -> stopping = true, "dualwrite-stopping"));
-    int code = run(new PrintWriter(System.err, true, Charset.defaultCharset()), args);
-    System.out.flush();
+    if (List.of(args).contains("--json")) { // JSON is UTF-8 whatever the locale's encoding is
+      System.setOut(
+          new PrintStream(
+              new BufferedOutputStream(new FileOutputStream(FileDescriptor.out)),
+              true,
+              StandardCharsets.UTF_8));
+    }
+    PrintWriter err = new PrintWriter(System.err, true, Charset.defaultCharset());
+    int code = run(err, args);
+    if (System.out.checkError() && code == ExitCode.DONE) { // flushes
+      err.println("dualwrite: standard output could not be written to the end; is the disk full?");
+      code = ExitCode.FAILED;
+    }
     System.exit(code);
   }
 

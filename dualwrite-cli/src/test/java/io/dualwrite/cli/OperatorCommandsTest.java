@@ -15,10 +15,14 @@ import java.io.IOException;
 import java.io.PrintStream;
 import java.io.PrintWriter;
 import java.io.StringWriter;
+import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.sql.Connection;
+import java.sql.ResultSet;
 import java.sql.SQLException;
+import java.sql.Statement;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -51,15 +55,42 @@ class OperatorCommandsTest {
   private int run(PgPair pair, String... args) {
     out.reset();
     err.getBuffer().setLength(0);
+    return Main.run(
+        new PrintWriter(err, true), arguments(pair, pair.database(), args).toArray(new String[0]));
+  }
+
+  private static List<String> arguments(PgPair pair, String database, String... args) {
     List<String> all = new ArrayList<>(List.of(args));
     if (args[0].equals("schema") && !all.contains("--pg-bin")) {
       Installation.given().ifPresent(bin -> all.addAll(List.of("--pg-bin", bin.toString())));
     }
     for (PgServer s : List.of(pair.sourceServer(), pair.targetServer())) {
       all.add(s == pair.sourceServer() ? "--source" : "--target");
-      all.add("postgres://postgres:postgres@localhost:" + s.port() + "/" + pair.database());
+      all.add(
+          "postgres://postgres:postgres@localhost:"
+              + s.port()
+              + "/"
+              + (s == pair.sourceServer() ? database : pair.database()));
     }
-    return Main.run(new PrintWriter(err, true), all.toArray(new String[0]));
+    return all;
+  }
+
+  /**
+   * The command as a process of its own, in a locale without UTF-8; all that it says goes there.
+   */
+  private static Process start(Path said, List<String> arguments) throws IOException {
+    List<String> command =
+        new ArrayList<>(
+            List.of(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-XX:TieredStopAtLevel=1",
+                "-cp",
+                System.getProperty("java.class.path"),
+                "io.dualwrite.cli.Main"));
+    command.addAll(arguments);
+    ProcessBuilder b = new ProcessBuilder(command).redirectOutput(said.toFile());
+    b.environment().put("LC_ALL", "C");
+    return (said.startsWith("/dev") ? b : b.redirectErrorStream(true)).start();
   }
 
   private static PgPair local() {
@@ -152,6 +183,65 @@ class OperatorCommandsTest {
       assertSaid("[target-triggers]");
       assertEquals(ExitCode.DONE, run(pair, "triggers", "disable"), said());
       assertSaid("disabled 1 trigger");
+    }
+  }
+
+  @Test
+  void namesAreThemselvesInALocaleWithoutUtf8(@TempDir Path dir) throws Exception {
+    try (PgPair pair = local();
+        Connection t = pair.target();
+        Statement st = t.createStatement()) {
+      pair.executeSource(
+          "create schema \"größe\"; create table \"größe\".\"表\"(id serial, v text);"
+              + "insert into \"größe\".\"表\"(v) values ('x')");
+      Path said = dir.resolve("said");
+      Process p = start(said, arguments(pair, pair.database(), "schema", "migrate", "--no-roles"));
+      assertEquals(ExitCode.DONE, p.waitFor(), () -> text(said));
+      try (ResultSet r =
+          st.executeQuery(
+              "select (select count(*) from \"größe\".\"表\") || ' ' || (select is_called from \"größe\".\"表_id_seq\")")) {
+        r.next();
+        assertEquals("0 false", r.getString(1)); // definitions, and no row
+      }
+      p = start(said, arguments(pair, pair.database(), "doctor", "--json"));
+      assertEquals(ExitCode.DONE, p.waitFor(), () -> text(said));
+      assertTrue(text(said).contains("größe.表"), text(said));
+
+      String database = pair.database() + "_größe";
+      pair.executeSource("create database \"" + database + "\"");
+      p = start(said, arguments(pair, database.replace("öß", "%C3%B6%C3%9F"), "schema", "migrate"));
+      assertEquals(ExitCode.FAILED, p.waitFor(), () -> text(said));
+      assertTrue(text(said).contains("PGDATABASE cannot be told to pg_dump"), text(said));
+      assertEquals(1, text(said).lines().count(), text(said));
+      pair.executeSource("drop database \"" + database + "\"");
+    }
+  }
+
+  private static String text(Path file) {
+    try {
+      return Files.readString(file);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  @Test
+  void outputThatCannotBeWrittenIsAFailure() throws Exception {
+    Path full = Path.of("/dev/full");
+    assumeTrue(Files.exists(full), "skipped: this system has no /dev/full");
+    try (PgPair pair = local()) {
+      pair.execute("create table t(id int primary key)");
+      for (List<String> command :
+          List.of(
+              List.of("status", "--json"),
+              List.of("doctor", "--json"),
+              List.of("doctor"),
+              List.of("schema", "dump", "--sql-only"))) {
+        Process p = start(full, arguments(pair, pair.database(), command.toArray(new String[0])));
+        String errors = new String(p.getErrorStream().readAllBytes(), StandardCharsets.UTF_8);
+        assertEquals(ExitCode.FAILED, p.waitFor(), command + ": " + errors);
+        assertTrue(errors.contains("standard output could not be written"), errors);
+      }
     }
   }
 

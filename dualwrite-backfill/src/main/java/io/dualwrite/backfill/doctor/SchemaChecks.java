@@ -55,7 +55,6 @@ final class SchemaChecks {
     out.step(SCHEMA, null, "constraints", this::constraints);
     out.step(SCHEMA, null, "indexes", this::indexes);
     out.step(SCHEMA, null, "sequences", this::sequences);
-    out.step(SCHEMA, null, "enum types", this::enums);
     out.step(SCHEMA, null, "views and routines", this::others);
   }
 
@@ -375,29 +374,6 @@ final class SchemaChecks {
               + (s.size() == 1 ? "it" : "them")
               + " past the source's values.");
     }
-  }
-
-  private void enums() throws SQLException {
-    String sql =
-        "select n.nspname || '.' || t.typname, e.enumlabel from pg_enum e join pg_type t on t.oid = e.enumtypid"
-            + " join pg_namespace n on n.oid = t.typnamespace where "
-            + Probe.USERS;
-    Set<List<String>> labels = new HashSet<>(source.rows(sql));
-    Set<List<String>> there = new HashSet<>(target.rows(sql));
-    Set<String> known = new HashSet<>();
-    there.forEach(l -> known.add(l.get(0)));
-    labels.removeAll(there);
-    add(
-        Severity.BLOCK,
-        Side.TARGET,
-        "enum-labels",
-        "Enum types of the target lack values of the source's; rows that have them would be refused.",
-        "ALTER TYPE … ADD VALUE on the target, in the source's order.",
-        labels.stream()
-            .filter(l -> known.contains(l.get(0)))
-            .map(l -> l.get(0) + ": '" + l.get(1) + "'")
-            .sorted()
-            .toList());
   }
 
   private void others() throws SQLException {

@@ -3,6 +3,7 @@ package io.dualwrite.backfill.schema;
 import io.dualwrite.backfill.BackfillException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.charset.Charset;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -174,6 +175,8 @@ public record PgTools(Path bin, int major) {
     List<String> command = new ArrayList<>();
     command.add(program(bin, name).toString());
     command.addAll(arguments);
+    command.forEach(a -> encodable(name, "'" + a + "'", a));
+    environment.forEach((variable, value) -> encodable(name, variable, value));
     ProcessBuilder b = new ProcessBuilder(command);
     // what the caller's shell has set for psql must not lead elsewhere
     b.environment()
@@ -217,6 +220,22 @@ public record PgTools(Path bin, int major) {
         } catch (IOException e) {
           // a temporary file: the operating system's business from here on
         }
+      }
+    }
+  }
+
+  /** Else question marks would take the place of what the encoding lacks. */
+  private static void encodable(String program, String what, String value) {
+    for (String encoding :
+        List.of(System.getProperty("sun.jnu.encoding"), Charset.defaultCharset().name())) {
+      if (!Charset.forName(encoding).newEncoder().canEncode(value)) {
+        throw new BackfillException(
+            what
+                + " cannot be told to "
+                + program
+                + ", because the locale's encoding, "
+                + encoding
+                + ", lacks some of its characters; run dualwrite in a locale with UTF-8, as by LC_ALL=C.UTF-8");
       }
     }
   }

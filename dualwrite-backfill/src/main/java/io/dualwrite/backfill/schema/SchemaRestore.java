@@ -283,7 +283,9 @@ public final class SchemaRestore {
   }
 
   private static String create(SchemaFiles.Extension e) {
-    return "create extension if not exists "
+    return "create schema if not exists "
+        + TableName.quote(e.schema())
+        + ";\ncreate extension if not exists "
         + TableName.quote(e.name())
         + " with schema "
         + TableName.quote(e.schema())

@@ -158,8 +158,8 @@ class DoctorTest {
     try (PgPair pair = PgPair.shared()) {
       pair.executeSource(
           """
-          create type mood as enum ('good', 'bad');
-          create table t(id int primary key, a text, b int default 7, c int not null, m mood);
+          create type mood as enum ('good', 'bad'); create domain price as numeric(12,4);
+          create table t(id int primary key, a text, b int default 7, c int not null, m mood, d price);
           create table p(id int primary key);
           create index by_b on t(b); create sequence s; create sequence q;
           alter table t add constraint ref foreign key (c) references p;
@@ -170,8 +170,8 @@ class DoctorTest {
           create function helper() returns int language sql as 'select 1'""");
       pair.executeTarget(
           """
-          create type mood as enum ('good');
-          create table t(id int primary key, a text not null, b int default 8, c int, m mood);
+          create type mood as enum ('good'); create domain price as numeric(12,2);
+          create table t(id int primary key, a text not null, b int default 8, c int, m mood, d price);
           create table p(id int primary key);
           create unique index only_here on t(a); create sequence s increment 2;
           alter table t add constraint u unique (b); alter table t add check (b < 100);
@@ -192,13 +192,13 @@ class DoctorTest {
       assertFound(found, Severity.WARN, "index-missing", "public.t: USING btree (b)");
       assertFound(found, Severity.BLOCK, "sequence-missing", "public.q");
       assertFound(found, Severity.WARN, "sequence-differs", "public.s");
-      assertFound(found, Severity.BLOCK, "enum-labels", "public.mood: 'bad'");
       assertFound(found, Severity.WARN, "routine-missing", "function public.helper()");
       assertFound(
           found,
           Severity.BLOCK,
           "table-differs",
           "public.k: its key (id)",
+          "public.t: type public.price of column d is numeric(12,4) on the source and numeric(12,2) on the target; type public.mood of column m lacks on the target: bad",
           "public.light: is unlogged",
           "takes the rows of public.second");
       assertFound(found, Severity.BLOCK, "target-triggers", "public.p (tr)");

@@ -25,6 +25,8 @@ import io.dualwrite.config.PgUri;
 import io.dualwrite.embedded.Installation;
 import io.dualwrite.embedded.PgPair;
 import io.dualwrite.embedded.PgServer;
+import java.io.IOException;
+import java.io.StringWriter;
 import java.nio.file.Path;
 import java.sql.Connection;
 import java.sql.ResultSet;
@@ -99,20 +101,27 @@ class JobsTest {
         .withCredentials(server.user(), server.password());
   }
 
-  private static SchemaRestore.Result migrate(PgPair pair, Path dir) throws SQLException {
-    SchemaOptions options = new SchemaOptions(Installation.given(), true, false, false);
+  private static final SchemaOptions OPTIONS =
+      new SchemaOptions(Installation.given(), true, false, false);
+
+  private static SchemaFiles dump(PgPair pair, Path dir) throws SQLException {
     try (Connection c = pair.source()) {
-      SchemaFiles files =
-          SchemaDump.dump(
-                  c,
-                  uri(pair.sourceServer(), pair),
-                  c.getMetaData().getDatabaseMajorVersion(),
-                  dir,
-                  options)
-              .files();
-      return SchemaRestore.restore(
-          database(pair.targetServer(), pair), uri(pair.targetServer(), pair), files, options);
+      return SchemaDump.dump(
+              c,
+              uri(pair.sourceServer(), pair),
+              c.getMetaData().getDatabaseMajorVersion(),
+              dir,
+              OPTIONS)
+          .files();
     }
+  }
+
+  private static SchemaRestore.Result migrate(PgPair pair, Path dir) throws SQLException {
+    return SchemaRestore.restore(
+        database(pair.targetServer(), pair),
+        uri(pair.targetServer(), pair),
+        dump(pair, dir),
+        OPTIONS);
   }
 
   private static List<Finding> examine(PgPair pair) {
@@ -207,6 +216,44 @@ class JobsTest {
                           && f.objects().get(0).contains("public.nightly")),
           found.toString());
       assertTrue(migrate(pair, dir).already().isPresent());
+    }
+  }
+
+  @Test
+  void theExtensionInASchemaOfItsOwnComesOver(@TempDir Path dir) throws SQLException, IOException {
+    Optional<PgPair> found = PgPair.timescale();
+    assumeTrue(found.isPresent(), Installation.NO_TIMESCALEDB);
+    try (PgPair pair = found.get();
+        Connection s = pair.source();
+        Statement st = s.createStatement()) {
+      // a comment and a body that have the statement's text
+      st.execute("create schema \"t s\"");
+      st.execute(PgPair.CREATE_TIMESCALEDB.replaceFirst("(?i)timescaledb", "$0 schema \"t s\""));
+      String text = "'\nCREATE SCHEMA \"t s\";\n'";
+      st.execute("create schema a; comment on schema a is E" + text.replace("\n", "\\n"));
+      st.execute("create function f() returns text language sql as $$select " + text + "$$");
+      st.execute("create table m(ts timestamptz not null primary key, v int)");
+      st.execute("select \"t s\".create_hypertable('m', 'ts')");
+      st.execute("insert into m values (now(), 1)");
+      StringWriter script = new StringWriter();
+      SchemaRestore.script(dump(pair, dir), OPTIONS, script);
+      assertTrue(
+          script
+              .toString()
+              .contains("create schema if not exists \"t s\";\ncreate extension if not exists"),
+          script.toString());
+      migrate(pair, dir);
+      try (Connection t = pair.target()) {
+        for (String sql :
+            List.of(
+                "select extnamespace::regnamespace from pg_extension where extname = 'timescaledb'",
+                "select obj_description('a'::regnamespace)",
+                "select prosrc from pg_proc where proname = 'f'",
+                "select last_value from _timescaledb_catalog.hypertable_id_seq",
+                "select count(*) from timescaledb_information.chunks")) {
+          assertEquals(value(s, sql), value(t, sql), sql);
+        }
+      }
     }
   }
 

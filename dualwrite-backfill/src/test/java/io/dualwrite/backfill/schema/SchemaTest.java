@@ -403,6 +403,48 @@ class SchemaTest {
     }
   }
 
+  /** The list of an archive is text. */
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("moves")
+  void whateverATableIsCalledItComesOverAndItsRowsStay(Move move, @TempDir Path dir)
+      throws SQLException {
+    try (PgPair pair = move.begin();
+        Connection t = pair.target()) {
+      List<String> names =
+          List.of(
+              "a COMMENT - EXTENSION b",
+              "an EVENT TRIGGER - c",
+              "1; 0 2 TABLE DATA x",
+              "gr\"öße.*",
+              "$a[b]+?",
+              "zwei\nZeilen");
+      List<String> sql = new ArrayList<>();
+      for (String n : names) {
+        for (String schema : List.of("DATA", n)) {
+          String s = "\"" + schema.replace("\"", "\"\"") + "\"";
+          String table = s + ".\"" + n.replace("\"", "\"\"") + "\"";
+          sql.add(
+              "create schema if not exists "
+                  + s
+                  + "; create table "
+                  + table
+                  + "(id serial primary key)");
+          sql.add("insert into " + table + " default values");
+        }
+      }
+      pair.executeSource(String.join(";", sql));
+      move.restore(pair, move.dump(pair, dir).files());
+      for (String n : names) {
+        for (String schema : List.of("DATA", n)) {
+          String table =
+              "\"" + schema.replace("\"", "\"\"") + "\".\"" + n.replace("\"", "\"\"") + "\"";
+          assertEquals("0", value(t, "select count(*) from " + table), table);
+        }
+      }
+      assertEquals("0", value(t, "select count(*) from pg_sequences where last_value is not null"));
+    }
+  }
+
   @Test
   void programsThatAreTooOldAreNamed() {
     for (PgTools old : PgTools.installed()) {
