@@ -42,7 +42,8 @@ import picocli.CommandLine.Spec;
           + " scaled down. A running application does the same by itself, and holds its journal"
           + " locked. Rows with a key are made what the primary's rows are now, so nothing newer is"
           + " overwritten; rows without a key are inserted exactly once. Units in any order, and any"
-          + " part of them: filters choose some.",
+          + " part of them: filters choose some. Once nothing is pending, parked or suspect there, the"
+          + " process it belonged to is in no cutover's way any more.",
       "",
       "--dry-run tells for each unit what would become of it. What differs is written to the mirror in"
           + " transactions that are rolled back, so that it also tells what the mirror would refuse."
@@ -319,7 +320,7 @@ final class JournalReplay implements Callable<Integer> {
   }
 
   /** With what is left of the whole journal, also if only a part was asked for. */
-  private static void goodbye(JournalReader reader, Convergence engine) throws SQLException {
+  static void goodbye(JournalReader reader, Convergence engine) throws SQLException {
     try (Replayer whole = new Replayer(reader.journal(), engine)) {
       whole.heartbeat(true);
     }

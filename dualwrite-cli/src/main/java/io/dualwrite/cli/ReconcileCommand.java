@@ -310,6 +310,9 @@ final class ReconcileCommand implements Callable<Integer> {
         say("left", directory, s.table(), Units.firstLine(e.getMessage()));
       }
     }
+    if (closed > 0) {
+      JournalReplay.goodbye(reader, engine.convergence());
+    }
     int left = (int) reader.suspects().stream().filter(this::wanted).count();
     return new Round(closed, left);
   }

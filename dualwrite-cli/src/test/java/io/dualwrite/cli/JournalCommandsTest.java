@@ -288,6 +288,7 @@ class JournalCommandsTest {
       assertTrue(said().contains("1 closed, 0 left"), said());
       assertEquals("(1,a) (2,b)", rows(pair.target(), "t"));
       assertEquals(null, rows(pair.target(), "u"));
+      assertEquals("(f)", rows(pair.target(), "(select goodbye from dualwrite.writer)"));
       assertEquals(ExitCode.DONE, run(databases(pair, "reconcile", dir, "--table", "t")), said());
       assertTrue(said().contains("none of these tables is suspect"), said());
 
@@ -304,6 +305,7 @@ class JournalCommandsTest {
       }
       assertEquals(List.of("suspect", "closed", "summary"), types);
       assertEquals("(1,a)", rows(pair.target(), "u"));
+      assertEquals("(t)", rows(pair.target(), "(select goodbye from dualwrite.writer)"));
       assertEquals(ExitCode.DONE, run(databases(pair, "reconcile", dir)), said());
       assertTrue(said().contains("no table is suspect"), said());
       assertEquals(ExitCode.USAGE, run("reconcile"), said());

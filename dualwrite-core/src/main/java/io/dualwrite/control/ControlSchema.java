@@ -1,10 +1,14 @@
 package io.dualwrite.control;
 
+import java.net.InetAddress;
+import java.net.UnknownHostException;
 import java.sql.Connection;
+import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
 import java.util.Optional;
+import java.util.UUID;
 
 /**
  * The schema {@code dualwrite} on the database that is mirror (the target; after the first flip the
@@ -15,7 +19,9 @@ import java.util.Optional;
  *       row by inserting it, in the same mirror transaction as its rows: exactly once, directly or
  *       replayed. Never deleted singly.
  *   <li>{@code writer}: one row per writer. Units up to {@code resolved_through} are resolved; only
- *       their markers may go.
+ *       their markers may go. While it runs, and until what its journal holds has been brought
+ *       over, {@code goodbye} is false, and nobody may exchange the roles; {@code started} is
+ *       infinity while nothing of it is mirrored.
  *   <li>{@code timeline}: the timeline of this server that each writer saw last. Another one means
  *       that a standby was promoted, which may lack what was committed on the one before.
  *   <li>{@code snapshot}: one row per range of a keyless table that was copied as a whole: the
@@ -24,8 +30,9 @@ import java.util.Optional;
  *   <li>{@code suspect}: tables that may differ and whose keys are not known.
  *   <li>{@code disabled_trigger}: the triggers of the users' own that are switched off because this
  *       side is the mirror, and how they were enabled before.
- *   <li>{@code control}: one row: phase, epoch and the pause of a cutover, changed by
- *       compare-and-set only.
+ *   <li>{@code control}: one row: phase and epoch, changed by compare-and-set only. The target's is
+ *       the word; on the source, {@code paused} says that an exchange began whose end the target
+ *       knows.
  * </ul>
  */
 public final class ControlSchema {
@@ -119,38 +126,129 @@ public final class ControlSchema {
   }
 
   /**
-   * The epoch in a side's control row; -1 if there is none. The target's is the word; the source
-   * has one since a cutover, which says that it was left, or taken up again.
+   * A side's control row.
+   *
+   * @param epoch how often the roles were exchanged
+   * @param phase the phase that was set last
+   * @param paused on the source: whether an exchange began whose end it does not know
+   */
+  public record Row(long epoch, Phase phase, boolean paused) {}
+
+  /**
+   * A side's control row; empty if there is none. The target's is the word; the source has one
+   * since a cutover, which says that it was left, or taken up again.
    *
    * @throws SQLException if the row may not be read
    */
-  public static long epoch(Connection side) throws SQLException {
+  public static Optional<Row> row(Connection side) throws SQLException {
+    return row(side, "");
+  }
+
+  /**
+   * As {@link #row}, and holds it until the connection's transaction ends: who exchanges the roles
+   * holds that of either side, and who is about to write does.
+   */
+  public static Optional<Row> hold(Connection side) throws SQLException {
+    return row(side, " for update");
+  }
+
+  private static Optional<Row> row(Connection side, String how) throws SQLException {
     try (Statement s = side.createStatement()) {
-      try (ResultSet r =
-          s.executeQuery("select pg_catalog.to_regclass('dualwrite.control') is not null")) {
-        r.next();
-        if (!r.getBoolean(1)) {
-          return -1;
-        }
+      if (!exists(s)) {
+        return Optional.empty();
       }
-      try (ResultSet r = s.executeQuery("select epoch from dualwrite.control")) {
-        return r.next() ? r.getLong(1) : -1;
+      try (ResultSet r =
+          s.executeQuery("select epoch, phase, paused from dualwrite.control" + how)) {
+        return r.next()
+            ? Optional.of(new Row(r.getLong(1), Phase.parse(r.getString(2)), r.getBoolean(3)))
+            : Optional.empty();
       }
     }
   }
 
+  private static boolean exists(Statement s) throws SQLException {
+    try (ResultSet r =
+        s.executeQuery("select pg_catalog.to_regclass('dualwrite.control') is not null")) {
+      r.next();
+      return r.getBoolean(1);
+    }
+  }
+
   /**
-   * The phase in the target's control row; empty if there is none.
+   * The epoch in a side's control row; -1 if there is none.
    *
    * @throws SQLException if the row may not be read
    */
-  public static Optional<Phase> phase(Connection target) throws SQLException {
-    if (epoch(target) < 0) {
-      return Optional.empty();
+  public static long epoch(Connection side) throws SQLException {
+    return row(side).map(Row::epoch).orElse(-1L);
+  }
+
+  /**
+   * Says on a side that a writer runs, in the connection's transaction.
+   *
+   * @param mirrors whether what it writes is mirrored
+   */
+  public static void register(Connection side, UUID writer, boolean mirrors) throws SQLException {
+    try (PreparedStatement s =
+        side.prepareStatement(
+            "insert into dualwrite.writer as w (writer, host, started)"
+                + " values (?::text::uuid, ?, case when ? then now() else 'infinity' end)"
+                + " on conflict (writer) do update set goodbye = false, heartbeat = now(),"
+                + " host = excluded.host, started = least(w.started, excluded.started)")) {
+      s.setString(1, writer.toString());
+      s.setString(2, host());
+      s.setBoolean(3, mirrors);
+      s.executeUpdate();
     }
-    try (Statement s = target.createStatement();
-        ResultSet r = s.executeQuery("select phase from dualwrite.control")) {
-      return r.next() ? Optional.of(Phase.parse(r.getString(1))) : Optional.empty();
+  }
+
+  /**
+   * Says on a side, if it has the tables, that nothing of that writer is owed any more.
+   *
+   * @return whether it was known there
+   */
+  public static boolean goodbye(Connection side, UUID writer) throws SQLException {
+    try (Statement e = side.createStatement()) {
+      if (!exists(e)) {
+        return false;
+      }
+    }
+    try (PreparedStatement s =
+        side.prepareStatement(
+            "update dualwrite.writer set goodbye = true where writer = ?::text::uuid")) {
+      s.setString(1, writer.toString());
+      return s.executeUpdate() > 0;
+    }
+  }
+
+  /**
+   * Whether a side heard of a writer within the last seconds; empty if it does not know it.
+   *
+   * @throws SQLException if the rows may not be read
+   */
+  public static Optional<Boolean> heard(Connection side, UUID writer) throws SQLException {
+    try (Statement e = side.createStatement()) {
+      if (!exists(e)) {
+        return Optional.empty();
+      }
+    }
+    try (PreparedStatement s =
+        side.prepareStatement(
+            "select not goodbye and heartbeat > now() - interval '15 s' from dualwrite.writer"
+                + " where writer = ?::text::uuid")) {
+      s.setString(1, writer.toString());
+      try (ResultSet r = s.executeQuery()) {
+        return r.next() ? Optional.of(r.getBoolean(1)) : Optional.empty();
+      }
+    }
+  }
+
+  /** The name of this machine; for people only. */
+  public static String host() {
+    try {
+      return InetAddress.getLocalHost().getHostName();
+    } catch (UnknownHostException e) {
+      return "";
     }
   }
 }

@@ -4,6 +4,7 @@ import io.dualwrite.catalog.Column;
 import io.dualwrite.catalog.ForeignKey;
 import io.dualwrite.catalog.Table;
 import io.dualwrite.catalog.TableName;
+import io.dualwrite.control.ControlSchema;
 import io.dualwrite.control.Incarnation;
 import io.dualwrite.control.Roles;
 import io.dualwrite.control.Side;
@@ -15,8 +16,6 @@ import io.dualwrite.journal.Outcome;
 import io.dualwrite.journal.Pending;
 import io.dualwrite.journal.RowChange;
 import io.dualwrite.journal.Suspect;
-import java.net.InetAddress;
-import java.net.UnknownHostException;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
@@ -1359,7 +1358,8 @@ public final class Replayer implements AutoCloseable {
    * journal says is durable (rule 10); markers up to it go in the same transaction. The background
    * thread does so at each interval.
    *
-   * @param goodbye whether the writer ends; recorded only if nothing is pending or in flight
+   * @param goodbye whether the writer ends; recorded only if nothing is owed to the mirror any
+   *     more: nothing pending, in flight or parked, and no suspect open
    */
   public void heartbeat(boolean goodbye) throws SQLException {
     round.lock();
@@ -1389,9 +1389,25 @@ public final class Replayer implements AutoCloseable {
       } finally {
         Session.close(m);
       }
+      if (goodbye && settled()) {
+        Connection p = Session.open(engine.primary()); // whoever exchanges the roles asks both
+        try {
+          ControlSchema.goodbye(p, journal.writer());
+          p.commit();
+        } finally {
+          Session.close(p);
+        }
+      }
     } finally {
       round.unlock();
     }
+  }
+
+  private boolean settled() {
+    return journal.pendingCount() == 0
+        && journal.inFlightCount() == 0
+        && journal.parked().isEmpty()
+        && journal.suspects().isEmpty();
   }
 
   private void beat(Connection m, String writer, long through, long pending, boolean goodbye)
@@ -1402,14 +1418,14 @@ public final class Replayer implements AutoCloseable {
                 + ";\ninsert into dualwrite.writer as w (writer, resolved_through, host, pending, goodbye)"
                 + " values (?::text::uuid, ?, ?::text, ?, ?) on conflict (writer) do update set"
                 + " resolved_through = greatest(w.resolved_through, excluded.resolved_through),"
-                + " heartbeat = now(), host = excluded.host, pending = excluded.pending, goodbye = excluded.goodbye;\n"
+                + " started = least(w.started, now()), heartbeat = now(), host = excluded.host, pending = excluded.pending, goodbye = excluded.goodbye;\n"
                 + "delete from dualwrite.marker where writer = ?::text::uuid and abs(sequence) <= ?")) {
       int p = MirrorWriter.pins(s, ApplyLimits.DEFAULT, "pg_catalog");
       s.setString(p++, writer);
       s.setLong(p++, through);
-      s.setString(p++, host());
+      s.setString(p++, ControlSchema.host());
       s.setLong(p++, pending);
-      s.setBoolean(p++, goodbye && pending == 0 && journal.parked().isEmpty());
+      s.setBoolean(p++, goodbye && settled());
       s.setString(p++, writer);
       s.setLong(p, through);
       s.execute();
@@ -1459,14 +1475,6 @@ public final class Replayer implements AutoCloseable {
       s.setString(1, writer);
       s.setString(2, now);
       s.executeUpdate();
-    }
-  }
-
-  private static String host() {
-    try {
-      return InetAddress.getLocalHost().getHostName();
-    } catch (UnknownHostException e) {
-      return ""; // for people only
     }
   }
 }

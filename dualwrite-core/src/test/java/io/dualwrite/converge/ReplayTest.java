@@ -484,6 +484,11 @@ class ReplayTest {
         Fixture.await("drained", () -> f.journal.pendingCount() == 0);
         f.assertEqual("t", "k");
         assertEquals(List.of(), f.journal.parked());
+        Suspect open = new Suspect(TableName.parse("k"), "because", 1, "", 0);
+        f.journal.suspect(open);
+        r.heartbeat(true);
+        assertEquals("3,0,false", mirror(w), "while something is owed it is no goodbye");
+        f.journal.suspects().forEach(f.journal::closeSuspect);
         r.heartbeat(true);
         assertEquals("3,0,true", mirror(w));
       }

@@ -279,15 +279,15 @@ final class Cutover {
 
   /**
    * What another writer's journal still holds would be missing on the new primary, and one that
-   * runs would go on writing to the old.
+   * runs would go on writing to the old: only a goodbye tells that there is neither (rule 17). How
+   * long it has been silent tells nothing, nor what it had pending when it was heard of last.
    */
-  private void noOtherWriter(Connection mirror) throws SQLException {
+  private void noOtherWriter(Connection side) throws SQLException {
     try (PreparedStatement s =
-        mirror.prepareStatement(
+        side.prepareStatement(
             "select writer::text, host, pending, heartbeat > now() - interval '15 s',"
                 + " date_trunc('second', heartbeat)::text from dualwrite.writer"
-                + " where writer <> ?::text::uuid and not goodbye and (pending > 0 or heartbeat > now() - interval '15 s')"
-                + " order by heartbeat desc limit 1")) {
+                + " where writer <> ?::text::uuid and not goodbye order by heartbeat desc limit 1")) {
       s.setString(1, writer.journal.writer().toString());
       try (ResultSet r = s.executeQuery()) {
         if (!r.next()) {
@@ -298,12 +298,11 @@ final class Cutover {
             r.getBoolean(4)
                 ? who + " is running; the roles are exchanged by one process: stop the others first"
                 : who
-                    + " had "
+                    + " has not said goodbye; it had "
                     + r.getLong(3)
                     + " units of work pending when it was heard of last, at "
                     + r.getString(5)
-                    + "; run 'dualwrite journal replay' on its journal. If that is lost, run 'dualwrite verify --repair', then delete its row from dualwrite.writer on the "
-                    + writer.now().roles().mirror());
+                    + ", and may have more. If it runs, stop it; else run 'dualwrite journal replay' and 'dualwrite reconcile' on its journal. If that is lost, DualWriteDataSource.writeOff makes all tables equal instead");
       }
     }
   }

@@ -16,6 +16,7 @@ import java.sql.SQLException;
 import java.sql.SQLFeatureNotSupportedException;
 import java.sql.ShardingKeyBuilder;
 import java.time.Duration;
+import java.util.UUID;
 import java.util.logging.Logger;
 import javax.sql.ConnectionPoolDataSource;
 import javax.sql.DataSource;
@@ -247,6 +248,18 @@ public final class DualWriteDataSource implements DataSource, AutoCloseable {
    */
   public int retryParked() {
     return writer.retryParked();
+  }
+
+  /**
+   * Gives up what the journal of another process holds, which is lost with its disk: from then on
+   * it is in no cutover's way. What it held nobody can tell, so every table becomes suspect, and is
+   * made equal before the roles can be exchanged.
+   *
+   * @param writer its name, as {@link #cutover} and {@code dualwrite status} say it
+   * @throws SQLException if there is no such writer, it runs, or a database cannot be reached
+   */
+  public void writeOff(UUID writer) throws SQLException {
+    this.writer.writeOff(writer);
   }
 
   /**

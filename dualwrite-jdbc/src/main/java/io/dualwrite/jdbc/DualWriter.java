@@ -51,6 +51,7 @@ import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.Set;
 import java.util.SortedMap;
+import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutorService;
@@ -1035,14 +1036,12 @@ final class DualWriter implements AutoCloseable {
             preparePrimary(e, c);
           }
         }
+        look();
         if (!compared) {
           try (Connection t = target.engine();
               Connection s = source.engine()) {
             compare(s, t);
           }
-        }
-        if (now().phase() != Phase.OFF) {
-          lookAtTarget();
         }
         if (!prepared && now().capturing()) {
           prepareMirror(now());
@@ -1070,15 +1069,30 @@ final class DualWriter implements AutoCloseable {
     prepared = true; // last: the roles may be exchanged from here on
   }
 
-  private void lookAtTarget() throws SQLException {
+  /**
+   * Whether somebody else has exchanged the roles. Who cannot reach the target, whose word it is,
+   * may hear of it from the source, which was told.
+   */
+  private void look() throws SQLException {
+    try {
+      look(target);
+    } catch (SQLException e) {
+      if (halted == null) {
+        look(source);
+      }
+      throw e;
+    }
+  }
+
+  private void look(Database side) throws SQLException {
     long there;
-    try (Connection c = target.engine()) {
+    try (Connection c = side.engine()) {
       there = ControlSchema.epoch(c);
     }
     if (there >= 0 && there != now().roles().epoch()) {
       changing.lock(); // unless it is this process that exchanges them just now
-      try (Connection c = target.engine()) {
-        compareEpochs(now(), target, c);
+      try (Connection c = side.engine()) {
+        compareEpochs(now(), side, c);
       } finally {
         changing.unlock();
       }
@@ -1388,6 +1402,37 @@ final class DualWriter implements AutoCloseable {
     return healer.run();
   }
 
+  /** See {@link DualWriteDataSource#writeOff}. */
+  void writeOff(UUID lost) throws SQLException {
+    changing.lock();
+    try {
+      Epoch e = serving();
+      try (Connection m = e.mirror().engine();
+          Connection p = e.primary().engine()) {
+        Optional<Boolean> heard = ControlSchema.heard(m, lost);
+        if (heard.orElse(false) || lost.equals(journal.writer())) {
+          throw new SQLException("the writer " + lost + " is running; stop it first", "55000");
+        }
+        if (heard.isEmpty() && ControlSchema.heard(p, lost).isEmpty()) {
+          throw new SQLException("there is no writer " + lost, "02000");
+        }
+        // first: whatever happens now, nothing is lost in silence
+        journal.suspect(
+            new Suspect(
+                RowChange.NO_TABLE,
+                "the journal of the writer " + lost + " was written off",
+                System.currentTimeMillis() * 1000,
+                "",
+                0));
+        healer.wake();
+        ControlSchema.goodbye(m, lost);
+        ControlSchema.goodbye(p, lost);
+      }
+    } finally {
+      changing.unlock();
+    }
+  }
+
   /** See {@link Healer#without}. */
   <T> T withoutHealing(Duration patience, Healer.Exchange<T> work) throws SQLException {
     return healer.without(patience, work);
@@ -1572,7 +1617,10 @@ final class DualWriter implements AutoCloseable {
     }
     Phase last = before.map(RolesFile::phase).orElse(null);
     try (Connection c = target.engine()) {
-      last = ControlSchema.phase(c).orElse(last); // another process may have changed it
+      last =
+          ControlSchema.row(c)
+              .map(ControlSchema.Row::phase)
+              .orElse(last); // another process may have changed it
     } catch (SQLException e) {
       log.debug("the target's phase cannot be read", e);
     }
@@ -1691,9 +1739,12 @@ final class DualWriter implements AutoCloseable {
         counters.read());
   }
 
-  /** Says on the mirror that this writer has ended: a cutover by another need not wonder. */
+  /**
+   * Says that nothing of this writer is owed any more, if that is so: a cutover by another need not
+   * wonder.
+   */
   private void goodbye() {
-    if (!prepared || halted != null || breaker.getState() != CircuitBreaker.State.CLOSED) {
+    if (!prepared || halted != null || !caughtUp()) {
       return;
     }
     Replayer replayer = now().replayer();

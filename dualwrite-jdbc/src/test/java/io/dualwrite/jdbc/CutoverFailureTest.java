@@ -12,6 +12,7 @@ import io.dualwrite.control.RolesHold;
 import io.dualwrite.control.Side;
 import io.dualwrite.converge.Convergence;
 import io.dualwrite.converge.Replayer;
+import io.dualwrite.embedded.TcpProxy;
 import io.dualwrite.journal.JournalException;
 import io.dualwrite.journal.JournalReader;
 import java.lang.reflect.InvocationTargetException;
@@ -23,6 +24,7 @@ import java.sql.Connection;
 import java.sql.SQLException;
 import java.sql.Statement;
 import java.time.Duration;
+import java.util.UUID;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -85,13 +87,7 @@ class CutoverFailureTest {
   void anotherProcessThatComesLateTouchesNothing() throws Exception {
     try (Fixture f = Fixture.shared(WATCHED).ready()) {
       Path second = Files.createTempDirectory("dualwrite-journal");
-      try (DualWriteDataSource late =
-          DualWriteDataSource.builder()
-              .source(f.pair.sourceUrl(), "postgres", "postgres")
-              .target(f.pair.targetUrl(), "postgres", "postgres")
-              .journal(second)
-              .set(Setting.JOURNAL_MIN_FREE_BYTES, "1MB")
-              .build()) {
+      try (DualWriteDataSource late = second(f, second, f.pair.targetUrl())) {
         Fixture.await("catalogs compared", () -> late.writer().ready());
         f.ds.close();
         // what the cutover of a third one did
@@ -256,22 +252,118 @@ class CutoverFailureTest {
     return d;
   }
 
+  /** However long it has been silent, and whatever it had pending when it was heard of last. */
   @Test
   void anotherWriterIsInTheWay() throws SQLException {
     try (Fixture f = Fixture.shared(WATCHED).ready()) {
+      UUID attic = UUID.randomUUID();
       f.pair.executeTarget(
-          "insert into dualwrite.writer(writer, host, pending, heartbeat) values (gen_random_uuid(), 'attic', 3, now() - interval '1 day')");
-      SQLException e = assertThrows(SQLException.class, () -> f.ds.cutover(Duration.ofSeconds(10)));
-      assertTrue(e.getMessage().contains("attic had 3 units"), e.getMessage());
-      f.pair.executeTarget(
-          "update dualwrite.writer set pending = 0, heartbeat = now() where host = 'attic'");
-      e = assertThrows(SQLException.class, () -> f.ds.cutover(Duration.ofSeconds(10)));
-      assertTrue(e.getMessage().contains("attic is running"), e.getMessage());
+          "insert into dualwrite.writer(writer, host, pending, heartbeat) values ('"
+              + attic
+              + "', 'attic', 3, now() - interval '1 day')");
+      assertRefused(f.ds, "attic has not said goodbye; it had 3 units");
+      f.pair.executeTarget("update dualwrite.writer set pending = 0 where host = 'attic'");
+      assertRefused(f.ds, "attic has not said goodbye; it had 0 units");
+      f.pair.executeTarget("update dualwrite.writer set heartbeat = now() where host = 'attic'");
+      assertRefused(f.ds, "attic is running");
       f.pair.executeTarget("update dualwrite.writer set goodbye = true where host = 'attic'");
       assertEquals(Side.TARGET, f.ds.cutover(Duration.ofSeconds(10)).roles().primary());
       f.ds.close();
       assertEquals("0", onSource(f, "select count(*) from dualwrite.writer where not goodbye"));
+      assertEquals("0", onTarget(f, "select count(*) from dualwrite.writer where not goodbye"));
     }
+  }
+
+  @Test
+  void whatAJournalHeldThatIsWrittenOffIsMadeEqual() throws SQLException {
+    try (Fixture f = Fixture.shared(WATCHED)) {
+      f.open(b -> b.set(Setting.RECONCILE, "manual")).ready();
+      UUID attic = UUID.randomUUID();
+      f.pair.executeSource("insert into other values (9)"); // as it did, and died
+      assertThrows(SQLException.class, () -> f.ds.writeOff(attic), "nobody knows it");
+      f.pair.executeTarget("insert into dualwrite.writer(writer) values ('" + attic + "')");
+      assertThrows(SQLException.class, () -> f.ds.writeOff(attic), "it runs");
+      f.pair.executeTarget(
+          "update dualwrite.writer set heartbeat = now() - interval '1 day' where writer = '"
+              + attic
+              + "'");
+      f.ds.writeOff(attic);
+      assertRefused(f.ds, "the journal of the writer " + attic + " was written off");
+      assertEquals(1, f.ds.reconcile());
+      f.assertEqual();
+      assertEquals(Side.TARGET, f.ds.cutover(Duration.ofSeconds(10)).roles().primary());
+    }
+  }
+
+  @Test
+  void aWriterThatLeavesWithASuspectSaysNoGoodbye() throws Exception {
+    try (Fixture f = Fixture.shared(WATCHED).ready()) {
+      Path journal = Files.createTempDirectory("dualwrite-journal");
+      try (DualWriteDataSource second = second(f, journal, f.pair.targetUrl())) {
+        Fixture.await("ready", () -> second.writer().ready());
+        execute(second, "insert into other select generate_series(1, 1000)");
+        execute(second, "do $$ begin delete from other where id < 10; end $$");
+        assertEquals(1, second.status().suspects().size());
+      }
+      SQLException e = assertThrows(SQLException.class, () -> f.ds.cutover(Duration.ofSeconds(10)));
+      assertTrue(e.getMessage().startsWith("no change of roles: the writer"), e.getMessage());
+      try (DualWriteDataSource second = second(f, journal, f.pair.targetUrl())) {
+        assertEquals(1, second.reconcile());
+      }
+      assertEquals(Side.TARGET, f.ds.cutover(Duration.ofSeconds(10)).roles().primary());
+      f.assertEqual();
+    }
+  }
+
+  @Test
+  void aWriterThatIsCutOffFromTheTargetHearsOfTheExchangeFromTheSource() throws Exception {
+    try (Fixture f = Fixture.shared(WATCHED).ready();
+        TcpProxy network = new TcpProxy("localhost", f.pair.targetServer().port());
+        DualWriteDataSource second =
+            second(
+                f,
+                Files.createTempDirectory("dualwrite-journal"),
+                "jdbc:postgresql://localhost:" + network.port() + "/" + f.pair.database())) {
+      Fixture.await("ready", () -> second.writer().ready());
+      String others =
+          "from dualwrite.writer where writer <> '" + f.ds.writer().journal.writer() + "'";
+      Fixture.await("heard of", () -> onTarget(f, "select count(*) " + others).equals("1"));
+      network.refuse();
+      network.cut();
+      execute(second, "insert into other values (1)");
+      f.pair.executeTarget(
+          "update dualwrite.writer set heartbeat = now() - interval '1 min' where writer = (select writer "
+              + others
+              + ")");
+      assertRefused(f.ds, "has not said goodbye; it had 0 units");
+      f.ds.writeOff(UUID.fromString(onTarget(f, "select writer " + others)));
+      Fixture.await("made equal", () -> f.ds.status().suspects().isEmpty());
+      assertEquals(Side.TARGET, f.ds.cutover(Duration.ofSeconds(10)).roles().primary());
+      assertEquals("1", onTarget(f, "select count(*) from other"));
+      Fixture.await("it stops writing", () -> refused(second, "the source knows epoch 1"));
+    }
+  }
+
+  private static DualWriteDataSource second(Fixture f, Path journal, String target) {
+    return DualWriteDataSource.builder()
+        .source(f.pair.sourceUrl(), "postgres", "postgres")
+        .target(target, "postgres", "postgres")
+        .journal(journal)
+        .set(Setting.JOURNAL_MIN_FREE_BYTES, "1MB")
+        .set(Setting.RECONCILE, "manual")
+        .build();
+  }
+
+  private static void execute(DualWriteDataSource ds, String sql) throws SQLException {
+    try (Connection c = ds.getConnection();
+        Statement s = c.createStatement()) {
+      s.execute(sql);
+    }
+  }
+
+  private static void assertRefused(DualWriteDataSource ds, String why) {
+    SQLException e = assertThrows(SQLException.class, () -> ds.cutover(Duration.ofSeconds(10)));
+    assertTrue(e.getMessage().contains(why), e.getMessage());
   }
 
   @Test
