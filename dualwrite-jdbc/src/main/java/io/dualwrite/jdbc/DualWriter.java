@@ -278,6 +278,7 @@ final class DualWriter implements AutoCloseable {
   /**
    * The plan for a text.
    *
+   * @param names what the connection's names mean; see {@link Epoch.Key}
    * @param cache where it is kept: the epoch's, or the connection's own while its search path is
    *     its own
    */
@@ -285,10 +286,11 @@ final class DualWriter implements AutoCloseable {
       Planner planner,
       String sql,
       List<String> keys,
+      String names,
       Connection primary,
       Cache<Epoch.Key, Planned.Known> cache)
       throws SQLException {
-    Epoch.Key key = new Epoch.Key(sql, keys);
+    Epoch.Key key = new Epoch.Key(sql, keys, names);
     int version = catalogVersion.get(); // first: what is planned during a change is old after it
     Planned.Known known = cache.getIfPresent(key);
     if (known == null || known.old(version)) {

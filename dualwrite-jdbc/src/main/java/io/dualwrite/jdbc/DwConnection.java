@@ -70,13 +70,24 @@ final class DwConnection extends ForwardingConnection {
   /** Texts that were prepared, by their hash: the latest of each. */
   private final Planned[] remembered = new Planned[REMEMBERED];
 
+  /**
+   * How a session begins, which is not the same for all: roles and databases have settings that the
+   * operator may change, a DataSource of the application's may set the schema of a tenant, and what
+   * others have set stays with a pooled connection.
+   */
+  private static final String BEGINS =
+      "select pg_catalog.concat_ws(' ', current_user, pg_catalog.current_schemas(true), pg_catalog.current_setting('search_path'))";
+
+  /** What names without a schema mean to this session, as long as it has no plans of its own. */
+  private String names;
+
   /** What the raw connection belongs to; statements compare it with theirs. */
   private long rawEpoch;
 
   /** Roles and phase of the open transaction, or of the last statement. */
   private Epoch epoch;
 
-  private boolean autoCommit = true;
+  private boolean autoCommit;
   private boolean inTransaction;
 
   /** The open transaction was begun by a BEGIN in autocommit, and ends with a COMMIT as text. */
@@ -147,11 +158,23 @@ final class DwConnection extends ForwardingConnection {
   DwConnection(DualWriter writer) throws SQLException {
     this.writer = writer;
     pass = writer.gate.register();
+    Connection first = null;
     try {
       epoch = writer.serving();
-      use(writer.connect(epoch));
+      first = writer.connect(epoch);
+      autoCommit = first.getAutoCommit(); // a DataSource of the application's may say so
+      Boolean before = writer.source().autoCommit;
+      if (before != null && before != autoCommit && epoch.primary() == writer.target()) {
+        // the application was written for the source's, and would commit nothing, or too soon
+        first.setAutoCommit(before);
+        autoCommit = before;
+      }
+      use(first);
     } catch (SQLException | RuntimeException e) {
       writer.gate.unregister(pass);
+      if (first != null) {
+        closeQuietly(first, e);
+      }
       throw e;
     }
   }
@@ -162,6 +185,23 @@ final class DwConnection extends ForwardingConnection {
     clock = new Parameters.Clock(driver);
     rawEpoch = epoch.roles().epoch();
     readOnly = raw.isReadOnly(); // a property may say so
+    if (driver.getTransactionState() == TransactionState.IDLE && !autoCommit) {
+      raw.setAutoCommit(true); // the application's first statement begins the transaction
+      begins();
+      raw.setAutoCommit(false);
+    } else {
+      begins();
+      pathTouched = !autoCommit; // by a transaction that is open, and may be rolled back
+    }
+  }
+
+  /** Asks how the session begins. */
+  private void begins() throws SQLException {
+    try (PreparedStatement s = driver.prepareStatement(BEGINS);
+        ResultSet r = s.executeQuery()) {
+      r.next();
+      names = r.getString(1);
+    }
   }
 
   // ---- for the statements
@@ -248,13 +288,12 @@ final class DwConnection extends ForwardingConnection {
     Connection next = writer.connect(epoch);
     Connection old = raw;
     try {
+      next.setAutoCommit(true); // what is set now is not the next transaction's to undo
       for (Session s : session.values()) {
         s.apply(next);
       }
       settings.carry(old, driver.getQueryExecutor().getUser(), next);
-      if (!autoCommit) {
-        next.setAutoCommit(false);
-      }
+      next.setAutoCommit(autoCommit);
       use(next);
     } catch (SQLException | RuntimeException e) {
       SQLException sentence =
@@ -451,7 +490,7 @@ final class DwConnection extends ForwardingConnection {
       return writer.byPolicy(planner.plan(text, planned.keys, raw));
     }
     Cache<Epoch.Key, Planned.Known> cache = ownPlans == null ? epoch.plans() : ownPlans;
-    return planned.plan(planner, cache, raw, writer);
+    return planned.plan(planner, cache, names, raw, writer);
   }
 
   /** What the catalog says of a table to this transaction. */
