@@ -1665,6 +1665,11 @@ final class DualWriter implements AutoCloseable {
     }
   }
 
+  /** How long the primary's transaction may have to wait for the mirror, in its commit. */
+  Duration patience() {
+    return limits.idleTimeout();
+  }
+
   /** Whether both catalogs have been compared, and the mirror can be written to. */
   boolean ready() {
     return compared && (prepared || !now().capturing());

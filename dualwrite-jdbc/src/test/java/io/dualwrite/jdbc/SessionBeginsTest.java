@@ -174,4 +174,81 @@ class SessionBeginsTest {
       fixture.ds.close();
     }
   }
+
+  private void sourceBegins(String setting) throws SQLException {
+    fixture.pair.executeSource(
+        "alter database " + fixture.pair.database() + " " + setting.replace(";", ""));
+  }
+
+  /** As databases do that were brought over from before PostgreSQL 12. */
+  @Test
+  void withFewerDigits() throws SQLException {
+    fixture.pair.execute(
+        """
+        create table digits(id int primary key, v float8, w real);
+        create table of_digits(v float8 primary key, w int);
+        create table bag(v float8);
+        create table plain(v text)
+        """);
+    sourceBegins("set extra_float_digits = 0");
+    try (Connection c = fixture.connect();
+        Statement s = c.createStatement()) {
+      s.executeUpdate("insert into plain select 'x'");
+      fixture.assertDrained();
+      assertEquals(0, fixture.counter("suspects.opened"));
+      s.executeUpdate("insert into digits select 1, 0.1::float8 + 0.2::float8, 1");
+      s.executeUpdate("update digits set w = w / 3 where id = 1");
+      s.executeUpdate("insert into of_digits select 0.1::float8 + 0.2::float8, 1");
+      s.executeUpdate("update of_digits set w = 2");
+      s.executeUpdate("insert into of_digits select 1::float8 / 3, 1");
+      s.executeUpdate("delete from of_digits where v > 0.32");
+      s.executeUpdate("insert into bag select 1::float8 / 3");
+    }
+    sourceBegins("reset extra_float_digits");
+    Fixture.await(
+        "reconciled",
+        () -> {
+          fixture.ds.reconcile(); // the background rests long on a slow machine
+          return fixture.ds.status().suspects().isEmpty();
+        });
+    fixture.assertEqual();
+  }
+
+  /** Raw, a transaction in autocommit never idles, nor does one whose COMMIT was sent. */
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "",
+        "set idle_in_transaction_session_timeout = '100ms'",
+        "set local idle_in_transaction_session_timeout = 100",
+        "select set_config('idle_in_transaction_session_timeout', '100ms', false)"
+      })
+  void withTransactionsThatMayNotIdle(String set) throws SQLException {
+    fixture.pair.execute("insert into t values (0, '')");
+    if (set.isEmpty()) {
+      sourceBegins("set idle_in_transaction_session_timeout = '100ms'");
+    }
+    try (Connection lock = fixture.pair.target();
+        Statement l = lock.createStatement();
+        Connection c = fixture.connect();
+        Statement s = c.createStatement()) {
+      lock.setAutoCommit(false);
+      l.execute("select from t for update"); // the mirror waits for that, and then gives up
+      for (boolean autoCommit : new boolean[] {true, false}) {
+        c.setAutoCommit(autoCommit);
+        if (!set.isEmpty()) {
+          s.execute(set);
+        }
+        assertEquals(1, s.executeUpdate("update t set v = v || 'x' where id = 0"));
+        if (!autoCommit) {
+          c.commit();
+        }
+      }
+      assertEquals(
+          set.contains("local") ? "0" : "100ms",
+          Fixture.value(c, "show idle_in_transaction_session_timeout"));
+      lock.commit();
+    }
+    fixture.assertEqual();
+  }
 }
