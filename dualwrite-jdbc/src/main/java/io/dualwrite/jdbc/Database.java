@@ -31,6 +31,9 @@ final class Database implements AutoCloseable {
   private final ReentrantLock lock = new ReentrantLock();
   private HikariDataSource mirrorPool;
 
+  /** Whether the application gets connections in autocommit; null if that is not known yet. */
+  volatile Boolean autoCommit;
+
   /**
    * Reached through a URL of our own, or, if there is none, through a DataSource of the
    * application's.
@@ -43,6 +46,7 @@ final class Database implements AutoCloseable {
     if (given == null) {
       PgUri uri = side == Side.SOURCE ? settings.source() : settings.target();
       url = uri.jdbcUrl();
+      autoCommit = true;
       properties.putAll(settings.driverProperties());
       properties.putAll(uri.credentials());
     } else {
@@ -58,7 +62,9 @@ final class Database implements AutoCloseable {
    */
   Connection primary(int loginTimeout) throws SQLException {
     if (given != null) {
-      return given.getConnection();
+      Connection c = given.getConnection();
+      autoCommit = c.getAutoCommit();
+      return c;
     }
     if (loginTimeout <= 0) {
       return connect(properties);
@@ -74,7 +80,7 @@ final class Database implements AutoCloseable {
    */
   Connection engine() throws SQLException {
     if (given != null) {
-      return given.getConnection();
+      return given();
     }
     Properties p = new Properties();
     p.putAll(properties);
@@ -102,7 +108,20 @@ final class Database implements AutoCloseable {
 
   /** A pooled connection for flushing units of work: gives up soon. */
   Connection mirror() throws SQLException {
-    return given != null ? given.getConnection() : pool().getConnection();
+    return given != null ? given() : pool().getConnection();
+  }
+
+  /** As the driver's own: where a pool begins transactions, nobody here would end them. */
+  private Connection given() throws SQLException {
+    Connection c = given.getConnection();
+    try {
+      autoCommit = c.getAutoCommit();
+      c.setAutoCommit(true);
+      return c;
+    } catch (SQLException e) {
+      c.close();
+      throw e;
+    }
   }
 
   private HikariDataSource pool() {

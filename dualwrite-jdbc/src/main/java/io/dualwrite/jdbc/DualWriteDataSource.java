@@ -82,7 +82,9 @@ public final class DualWriteDataSource implements DataSource, AutoCloseable {
 
     /**
      * The database moved from, through connections that the application makes. They must be
-     * pgjdbc's, wrapped or not.
+     * pgjdbc's, wrapped or not. Each time one is taken its session is asked how it begins, in one
+     * query: a pool is better put before dualwrite than behind it. Whether connections are in
+     * autocommit is as these are, after a cutover, too.
      */
     public Builder source(DataSource dataSource) {
       source = dataSource;

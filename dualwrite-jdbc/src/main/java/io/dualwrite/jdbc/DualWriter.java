@@ -279,6 +279,7 @@ final class DualWriter implements AutoCloseable {
   /**
    * The plan for a text.
    *
+   * @param names what the connection's names mean; see {@link Epoch.Key}
    * @param cache where it is kept: the epoch's, or the connection's own while its search path is
    *     its own
    */
@@ -286,10 +287,11 @@ final class DualWriter implements AutoCloseable {
       Planner planner,
       String sql,
       List<String> keys,
+      String names,
       Connection primary,
       Cache<Epoch.Key, Planned.Known> cache)
       throws SQLException {
-    Epoch.Key key = new Epoch.Key(sql, keys);
+    Epoch.Key key = new Epoch.Key(sql, keys, names);
     int version = catalogVersion.get(); // first: what is planned during a change is old after it
     Planned.Known known = cache.getIfPresent(key);
     if (known == null || known.old(version)) {
@@ -1709,6 +1711,11 @@ final class DualWriter implements AutoCloseable {
               + "; restart it when the target can be reached");
       throw halted();
     }
+  }
+
+  /** How long the primary's transaction may have to wait for the mirror, in its commit. */
+  Duration patience() {
+    return limits.idleTimeout();
   }
 
   /** Whether both catalogs have been compared, and the mirror can be written to. */

@@ -70,13 +70,34 @@ final class DwConnection extends ForwardingConnection {
   /** Texts that were prepared, by their hash: the latest of each. */
   private final Planned[] remembered = new Planned[REMEMBERED];
 
+  /**
+   * How a session begins, which is not the same for all: roles and databases have settings that the
+   * operator may change, a DataSource of the application's may set the schema of a tenant, and what
+   * others have set stays with a pooled connection. What names mean, whether numbers lose digits as
+   * text, and how many seconds a transaction may idle, or take.
+   */
+  private static final String SESSION =
+      "select pg_catalog.concat_ws(' ', current_user, pg_catalog.current_schemas(true), pg_catalog.current_setting('search_path')),"
+          + " pg_catalog.current_setting('extra_float_digits')::int < 1,"
+          + " (select pg_catalog.min(nullif(extract(epoch from t::interval), 0)) from pg_catalog.unnest(array["
+          + "pg_catalog.current_setting('idle_in_transaction_session_timeout'), pg_catalog.current_setting('transaction_timeout', true)]) t)";
+
+  /** With {@link #impatient}, before a commit: the mirror's time is none of the primary's. */
+  private static final String PATIENCE =
+      "select pg_catalog.set_config('idle_in_transaction_session_timeout', '0', true),"
+          + " case when pg_catalog.current_setting('transaction_timeout', true) <> '0'"
+          + " then pg_catalog.set_config('transaction_timeout', '0', true) end";
+
+  /** What names without a schema mean to this session, as long as it has no plans of its own. */
+  private String names;
+
   /** What the raw connection belongs to; statements compare it with theirs. */
   private long rawEpoch;
 
   /** Roles and phase of the open transaction, or of the last statement. */
   private Epoch epoch;
 
-  private boolean autoCommit = true;
+  private boolean autoCommit;
   private boolean inTransaction;
 
   /** The open transaction was begun by a BEGIN in autocommit, and ends with a COMMIT as text. */
@@ -135,6 +156,11 @@ final class DwConnection extends ForwardingConnection {
   /** Whether numbers may be shown with fewer digits than they have. */
   private boolean oddFormats;
 
+  /** Whether the session may end a transaction that waits for the mirror. */
+  private boolean impatient;
+
+  private static final String DIGITS = "extra_float_digits";
+
   // for the next primary: what is set in the driver, and on the server
   private final Map<String, Session> session = new LinkedHashMap<>();
   private final SessionState settings = new SessionState();
@@ -147,11 +173,23 @@ final class DwConnection extends ForwardingConnection {
   DwConnection(DualWriter writer) throws SQLException {
     this.writer = writer;
     pass = writer.gate.register();
+    Connection first = null;
     try {
       epoch = writer.serving();
-      use(writer.connect(epoch));
+      first = writer.connect(epoch);
+      autoCommit = first.getAutoCommit(); // a DataSource of the application's may say so
+      Boolean before = writer.source().autoCommit;
+      if (before != null && before != autoCommit && epoch.primary() == writer.target()) {
+        // the application was written for the source's, and would commit nothing, or too soon
+        first.setAutoCommit(before);
+        autoCommit = before;
+      }
+      use(first);
     } catch (SQLException | RuntimeException e) {
       writer.gate.unregister(pass);
+      if (first != null) {
+        closeQuietly(first, e);
+      }
       throw e;
     }
   }
@@ -162,6 +200,29 @@ final class DwConnection extends ForwardingConnection {
     clock = new Parameters.Clock(driver);
     rawEpoch = epoch.roles().epoch();
     readOnly = raw.isReadOnly(); // a property may say so
+    if (driver.getTransactionState() == TransactionState.IDLE && !autoCommit) {
+      raw.setAutoCommit(true); // the application's first statement begins the transaction
+      names = look();
+      raw.setAutoCommit(false);
+    } else {
+      names = look();
+      pathTouched = !autoCommit; // by a transaction that is open, and may be rolled back
+    }
+  }
+
+  /** Asks how the session is; returns what names mean to it. */
+  private String look() throws SQLException {
+    try (PreparedStatement s = driver.prepareStatement(SESSION);
+        ResultSet r = s.executeQuery()) {
+      r.next();
+      // else a transaction may only pass over what holds behind it
+      boolean settled = driver.getTransactionState() == TransactionState.IDLE;
+      oddFormats = r.getBoolean(2) || oddFormats && !settled;
+      double patience = r.getDouble(3);
+      impatient =
+          !r.wasNull() && patience < writer.patience().toMillis() / 1e3 || impatient && !settled;
+      return r.getString(1);
+    }
   }
 
   // ---- for the statements
@@ -248,13 +309,12 @@ final class DwConnection extends ForwardingConnection {
     Connection next = writer.connect(epoch);
     Connection old = raw;
     try {
+      next.setAutoCommit(true); // what is set now is not the next transaction's to undo
       for (Session s : session.values()) {
         s.apply(next);
       }
       settings.carry(old, driver.getQueryExecutor().getUser(), next);
-      if (!autoCommit) {
-        next.setAutoCommit(false);
-      }
+      next.setAutoCommit(autoCommit);
       use(next);
     } catch (SQLException | RuntimeException e) {
       SQLException sentence =
@@ -455,7 +515,7 @@ final class DwConnection extends ForwardingConnection {
       return writer.byPolicy(planner.plan(text, planned.keys, raw));
     }
     Cache<Epoch.Key, Planned.Known> cache = ownPlans == null ? epoch.plans() : ownPlans;
-    return planned.plan(planner, cache, raw, writer);
+    return planned.plan(planner, cache, names, raw, writer);
   }
 
   /** What the catalog says of a table to this transaction. */
@@ -1211,6 +1271,11 @@ final class DwConnection extends ForwardingConnection {
         if (oddFormats) {
           u.markOddFormats();
         }
+        if (impatient) {
+          try (Statement s = raw.createStatement()) {
+            s.execute(PATIENCE);
+          }
+        }
         writer.commit(epoch, raw, u);
         done = true;
       }
@@ -1504,18 +1569,9 @@ final class DwConnection extends ForwardingConnection {
     return Refusal.of("dualwrite refuses " + command.action() + ": " + why);
   }
 
-  /** Whether what set_config has set may be that numbers lose digits as text. */
-  private boolean roundsFloats(String sql) throws SQLException {
-    if (namesOtherSettings(sql.toLowerCase(Locale.ROOT))) {
-      return false;
-    }
-    try (Statement s = raw.createStatement();
-        ResultSet r =
-            s.executeQuery("select pg_catalog.current_setting('extra_float_digits')::int < 1")) {
-      r.next();
-      return r.getBoolean(1);
-    }
-  }
+  /** Settings that {@link #look} asks for, beside the search path. */
+  private static final Set<String> MINDED =
+      Set.of(DIGITS, "idle_in_transaction_session_timeout", "transaction_timeout");
 
   /**
    * Whether the text says by literals, wherever it calls set_config, that it is another setting.
@@ -1527,7 +1583,7 @@ final class DwConnection extends ForwardingConnection {
       int end = lower.startsWith("('", i) ? lower.indexOf('\'', i + 2) : -1;
       if (end < 0
           || !lower.startsWith(",", end + 1)
-          || lower.startsWith("extra_float_digits", i + 2)) {
+          || MINDED.contains(lower.substring(i + 2, end).strip())) {
         return false;
       }
     }
@@ -1536,8 +1592,17 @@ final class DwConnection extends ForwardingConnection {
 
   /** A SET or its like has run on the primary. */
   void sessionChanged(Plan.Session plan, String sql) throws SQLException {
-    oddFormats |=
-        "extra_float_digits".equals(plan.setting()) || plan.setting() == null && roundsFloats(sql);
+    String setting = plan.setting();
+    if (setting == null
+        ? !namesOtherSettings(sql.toLowerCase(Locale.ROOT))
+        : MINDED.contains(setting) || setting.equals("all")) {
+      if (setting == null || driver.getTransactionState() == TransactionState.IDLE) {
+        look();
+      } else { // no query, with which a transaction's characteristics would be fixed
+        oddFormats |= setting.equals(DIGITS) || setting.equals("all");
+        impatient |= !setting.equals(DIGITS);
+      }
+    }
     if (plan.forgetPlans()) {
       namesChanged();
     }

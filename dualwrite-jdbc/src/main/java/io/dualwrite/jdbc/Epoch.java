@@ -26,10 +26,13 @@ record Epoch(
     Replayer replayer) {
 
   /**
-   * What a plan depends on besides the catalog: the text and what the application wants as
-   * generated keys.
+   * What a plan depends on besides the catalog: the text, what the application wants as generated
+   * keys, and what names mean to the session.
+   *
+   * @param names the session's schemas and role, when the connection was taken; see {@link
+   *     DwConnection}
    */
-  record Key(String sql, List<String> keys) {}
+  record Key(String sql, List<String> keys, String names) {}
 
   static Cache<Key, Planned.Known> cache(int entries) {
     return Caffeine.newBuilder().maximumSize(entries).executor(Runnable::run).build();

@@ -65,11 +65,16 @@ final class Planned {
     return this.sql.equals(sql) && Objects.equals(this.keys, keys);
   }
 
-  Plan plan(Planner planner, Cache<Epoch.Key, Known> cache, Connection primary, DualWriter writer)
+  Plan plan(
+      Planner planner,
+      Cache<Epoch.Key, Known> cache,
+      String names,
+      Connection primary,
+      DualWriter writer)
       throws SQLException {
     Known k = known;
     if (k == null || k.old(writer.catalogVersion()) || k.from != cache || k.once()) {
-      k = writer.plan(planner, sql, keys, primary, cache);
+      k = writer.plan(planner, sql, keys, names, primary, cache);
       known = k;
     }
     return k.plan;

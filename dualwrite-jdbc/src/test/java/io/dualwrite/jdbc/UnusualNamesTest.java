@@ -167,8 +167,8 @@ class UnusualNamesTest {
       Planner planner = new Planner(new Catalog(), t -> false);
       Planned planned = new Planned(sql, null);
       var cache = Epoch.cache(10);
-      assertTrue(planned.plan(planner, cache, primary, f.ds.writer()) instanceof Plan.Refuse);
-      assertTrue(planned.plan(planner, cache, primary, f.ds.writer()) instanceof Plan.Rows);
+      assertTrue(planned.plan(planner, cache, "", primary, f.ds.writer()) instanceof Plan.Refuse);
+      assertTrue(planned.plan(planner, cache, "", primary, f.ds.writer()) instanceof Plan.Rows);
     }
   }
 }
