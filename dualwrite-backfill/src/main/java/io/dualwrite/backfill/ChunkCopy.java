@@ -282,6 +282,8 @@ final class ChunkCopy {
    * Makes the target's chunk hold what the source's does, in transactions of its own.
    *
    * @param source without autocommit
+   * @param there the source's hypertable; that of a continuous aggregate has another's name,
+   *     perhaps
    * @param slices the chunk's place
    * @param from the source's chunk, or null if it has none there
    */
@@ -289,18 +291,20 @@ final class ChunkCopy {
       Connection source,
       Connection target,
       Healer healer,
+      TableName there,
       TableName hypertable,
       String slices,
       TableName from)
       throws SQLException {
     Chunk mine = from == null ? null : Hypertables.chunk(source, from).orElse(null);
     source.commit();
+    Sql.execute(target, Sessions.searchPath(null));
     TableName chunk = Hypertables.create(target, hypertable, slices);
     Chunk theirs = thaw(target, chunk);
     decompress(target, chunk);
     if (mine == null) {
       // whatever the source has of that range, wherever it is there
-      healer.recopy(target, chunk, "true");
+      healer.recopy(source, target, chunk, Hypertables.range(target, chunk), there, n -> {});
     } else {
       healer.recopy(source, target, chunk, "true", from, n -> {});
     }

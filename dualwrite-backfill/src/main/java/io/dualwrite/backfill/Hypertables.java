@@ -172,6 +172,16 @@ final class Hypertables {
     return Optional.empty();
   }
 
+  /** Which rows of a hypertable the chunk takes, as a condition over its columns. */
+  static String range(Connection c, TableName chunk) throws SQLException {
+    return Sql.value(
+        c,
+        "select pg_catalog.string_agg('(' || pg_catalog.pg_get_expr(conbin, conrelid) || ')', ' and ') from pg_catalog.pg_constraint"
+            + " where conrelid = "
+            + Sql.literal(chunk.sql())
+            + "::pg_catalog.regclass and contype = 'c' and conislocal and coninhcount = 0");
+  }
+
   /** The chunks of a hypertable that lie, wholly or in part, in that place. */
   static List<Chunk> overlapping(Connection c, TableName hypertable, String slices)
       throws SQLException {

@@ -349,6 +349,7 @@ final class RangeCheck {
           source,
           target,
           healer,
+          range.source().name(),
           range.target().name(),
           p.slices(),
           p.source() == null ? null : p.source().name());

@@ -295,9 +295,9 @@ final class Schema {
   static String triggers(TableName table, List<String> names) {
     return "trigger "
         + String.join(", ", names)
-        + " is enabled on the target and would fire for copied rows; run ALTER TABLE "
-        + table.sql()
-        + " DISABLE TRIGGER USER there";
+        + " of "
+        + table
+        + " would fire on the target for copied rows; run 'dualwrite triggers disable'";
   }
 
   /** Whether every value of the one type is a value of the other, with the same text. */

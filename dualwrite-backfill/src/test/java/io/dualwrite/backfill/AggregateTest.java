@@ -182,6 +182,42 @@ class AggregateTest {
     }
   }
 
+  /**
+   * Two aggregates that were made in another order on the target: what either is materialized in
+   * has the other's name there.
+   */
+  @Test
+  void aRepairReadsTheAggregateThatHasAnotherNumberOnTheSource() throws SQLException {
+    String sum =
+        "create materialized view sums with (timescaledb.continuous, timescaledb.materialized_only = true) as select time_bucket('1 hour', ts) b, sum(v) v from m group by 1 with no data";
+    String max =
+        "create materialized view maxima with (timescaledb.continuous, timescaledb.materialized_only = true) as select time_bucket('1 hour', ts) b, max(v)::bigint v from m group by 1 with no data";
+    try (PgPair pair =
+        Timescale.pair(
+            List.of(
+                PgPair.CREATE_TIMESCALEDB,
+                "create table m(ts timestamptz not null, v int, primary key (ts))",
+                "select create_hypertable('m', 'ts', chunk_time_interval => interval '1 day')"))) {
+      Timescale.run(pair, true, List.of(sum, max));
+      Timescale.run(pair, false, List.of(max, sum));
+      pair.execute(
+          "insert into m select ts, 1 from generate_series(timestamptz '2001-01-01Z', '2001-03-01Z', interval '10 minutes') ts");
+      call(pair, true, "sums", "null", "timestamptz '2001-01-20Z'");
+      call(pair, true, "maxima", "null", "null");
+      // what only the target has, where the source has rows of the other
+      call(pair, false, "sums", "timestamptz '2001-02-10Z'", "null");
+      Backfill b = Check.backfill(pair);
+      VerifyResult v = b.verify(Timescale.QUICK.withRepair(true), Progress.none());
+      assertTrue(v.equal(), v.toString());
+      try (Connection s = pair.source();
+          Connection t = pair.target()) {
+        for (String view : List.of("sums", "maxima")) {
+          Timescale.assertEqual(s, view, t, view);
+        }
+      }
+    }
+  }
+
   @Test
   void cascadesFollowAggregatesBothWays() throws SQLException {
     try (PgPair pair = filled()) {

@@ -369,7 +369,7 @@ public final class Catalog {
     Array oids = connection.createArrayOf("oid", heads.keySet().toArray());
     Map<Long, List<Column>> columns = columns(connection, oids);
     Map<Long, List<Index>> indexes = indexes(connection, oids);
-    Map<Long, List<String>> triggers = triggers(connection, oids);
+    Map<Long, List<String>> triggers = triggers(connection, oids, chunks);
     Map<Long, List<ForeignKey>> children = foreignKeys(connection, oids, "k.conrelid");
     Map<Long, List<ForeignKey>> parents = foreignKeys(connection, oids, "k.confrelid");
     Set<Long> compressing = chunks ? Chunks.compressing(connection, oids) : Set.of();
@@ -585,7 +585,7 @@ public final class Catalog {
     return result;
   }
 
-  private static Map<Long, List<String>> triggers(Connection connection, Array oids)
+  private static Map<Long, List<String>> triggers(Connection connection, Array oids, boolean chunks)
       throws SQLException {
     Map<Long, List<String>> result = new HashMap<>();
     try (PreparedStatement s =
@@ -593,7 +593,13 @@ public final class Catalog {
             "select o.oid, t.tgname from unnest(?::oid[]) o(oid) cross join lateral (select o.oid as relid"
                 // a partition's own triggers fire for rows that are written through its root
                 + " union select p.relid from pg_catalog.pg_partition_tree(o.oid) p) x"
-                + " join pg_catalog.pg_trigger t on t.tgrelid = x.relid where not t.tgisinternal and t.tgenabled in ('O','A')"
+                + " join pg_catalog.pg_trigger t on t.tgrelid = x.relid where not t.tgisinternal and (t.tgenabled in ('O','A')"
+                // a hypertable's disabled trigger is enabled in each new chunk
+                + (chunks
+                    ? " or t.tgtype & 1 = 1 and exists (select from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
+                        + " join _timescaledb_catalog.hypertable h on (h.schema_name, h.table_name) = (n.nspname, c.relname) where c.oid = o.oid)"
+                    : "")
+                + ")"
                 + " and t.tgname <> 'ts_insert_blocker' and t.tgname <> 'ts_cagg_invalidation_trigger' group by 1, 2 order by 1, 2")) {
       s.setArray(1, oids);
       try (ResultSet r = s.executeQuery()) {

@@ -22,7 +22,7 @@ import java.util.Optional;
  * @param deferrable whether any of its constraints is deferrable: checked at COMMIT, perhaps
  * @param references its foreign keys to other tables
  * @param referencedBy the foreign keys of other tables to it
- * @param userTriggers the names of its enabled triggers that are not the server's own
+ * @param userTriggers the names of its triggers that may fire and are not the server's own
  * @param rules whether it has rewrite rules
  * @param rowSecurity whether row security is on
  * @param compresses whether it is a hypertable that TimescaleDB may compress the chunks of

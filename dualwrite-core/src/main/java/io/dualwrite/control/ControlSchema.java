@@ -30,6 +30,8 @@ import java.util.UUID;
  *   <li>{@code suspect}: tables that may differ and whose keys are not known.
  *   <li>{@code disabled_trigger}: the triggers of the users' own that are switched off because this
  *       side is the mirror, and how they were enabled before.
+ *   <li>{@code dropped_trigger}: those of hypertables, which are dropped for that time, and the
+ *       statements that make them again.
  *   <li>{@code control}: one row: phase and epoch, changed by compare-and-set only. The target's is
  *       the word; on the source, {@code paused} says that an exchange began whose end the target
  *       knows.
@@ -80,6 +82,13 @@ public final class ControlSchema {
         table_name text not null,
         trigger_name text not null,
         enabled "char" not null,
+        primary key (table_schema, table_name, trigger_name));
+      create table if not exists dualwrite.dropped_trigger (
+        table_schema text not null,
+        table_name text not null,
+        trigger_name text not null,
+        enabled "char" not null,
+        definition text not null,
         primary key (table_schema, table_name, trigger_name));
       create table if not exists dualwrite.control (
         one boolean primary key default true check (one),

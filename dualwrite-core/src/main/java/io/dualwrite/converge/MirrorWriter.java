@@ -191,6 +191,9 @@ public final class MirrorWriter {
     boolean alone = mirror.getAutoCommit();
     try (Statement s = mirror.createStatement()) {
       s.setEscapeProcessing(false);
+      if (!alone) {
+        Triggers.restoreFor(mirror, row[0]);
+      }
       try {
         set(mirror, "search_path", row[1], !alone);
         if (row[2] != null) {

@@ -6,6 +6,7 @@ import io.dualwrite.control.ControlSchema;
 import io.dualwrite.control.Phase;
 import io.dualwrite.control.RolesHold;
 import io.dualwrite.control.Side;
+import io.dualwrite.converge.Triggers;
 import io.dualwrite.journal.Journal;
 import io.dualwrite.journal.Suspect;
 import java.math.BigDecimal;
@@ -204,7 +205,7 @@ final class Cutover {
    */
   private void exchangeTriggers(Connection from, Connection to, long start) throws SQLException {
     bound(to, start);
-    int n = DualWriter.enableTriggers(to);
+    int n = Triggers.enableAll(to);
     bound(from, start);
     DualWriter.disableTriggers(from);
     if (n > 0) {

@@ -1117,18 +1117,6 @@ final class DualWriter implements AutoCloseable {
    * Rule 6: those that were switched off while this side was the mirror, in the connection's
    * transaction.
    */
-  static int enableTriggers(Connection primary) throws SQLException {
-    try (Statement s = primary.createStatement();
-        ResultSet r =
-            s.executeQuery("select to_regclass('dualwrite.disabled_trigger') is not null")) {
-      r.next();
-      if (!r.getBoolean(1)) {
-        return 0;
-      }
-    }
-    return Triggers.enableAll(primary);
-  }
-
   private static void triggersOn(Connection primary) throws SQLException {
     boolean auto = primary.getAutoCommit();
     primary.setAutoCommit(false);
@@ -1136,7 +1124,7 @@ final class DualWriter implements AutoCloseable {
       try (Statement s = primary.createStatement()) {
         s.execute("set local lock_timeout = '10s'"); // the application waits
       }
-      int n = enableTriggers(primary);
+      int n = Triggers.enableAll(primary);
       primary.commit();
       if (n > 0) {
         log.info("{} triggers and rules of the primary, which were off, are switched on", n);
@@ -1160,7 +1148,7 @@ final class DualWriter implements AutoCloseable {
       throw new SQLException(
           "the mirror's triggers would fire for mirrored rows and cannot be switched off by this role ("
               + e.getMessage()
-              + "); let it own the tables, or ALTER TABLE … DISABLE TRIGGER USER there",
+              + "); let it own the tables, or run 'dualwrite triggers disable' as their owner",
           e.getSQLState(),
           e);
     }

@@ -10,6 +10,7 @@ import java.io.StringReader;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.sql.Statement;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -275,5 +276,97 @@ class HypertableWritesTest {
       assertEquals(new TreeSet<>(), suspects);
     }
     assertMirrored();
+  }
+
+  /** What is made of a trigger, on either side. */
+  private static final String TRIGGERS =
+      "select coalesce(string_agg(concat_ws(' ', pg_get_triggerdef(oid), tgenabled, obj_description(oid, 'pg_trigger')), ', ' order by tgname), 'none')"
+          + " from pg_trigger where not tgisinternal and tgrelid = 'metrics'::regclass and tgname not like 'ts\\_%'";
+
+  private void assertAudited(String... expected) throws SQLException {
+    assertMirrored();
+    Fixture.await("mirrored", () -> fixture.ds.status().pending() == 0);
+    for (String table : List.of("audit", "total")) {
+      String rows =
+          "select coalesce(string_agg(x::text, ' ' order by x::text), '') from " + table + " x";
+      try (Connection s = fixture.pair.source();
+          Connection t = fixture.pair.target()) {
+        assertEquals(Fixture.value(s, rows), Fixture.value(t, rows), table);
+      }
+    }
+    try (Connection c = fixture.pair.source()) {
+      assertEquals(
+          List.of(expected),
+          List.of(
+              Fixture.value(c, "select string_agg(what, ' ' order by what) from audit")
+                  .split(" ")));
+    }
+  }
+
+  /** TimescaleDB enables a disabled trigger in each chunk that is new, or disables none at all. */
+  @Test
+  void triggersFireOnThePrimaryAloneAndInNewChunksToo() throws Exception {
+    List<String> ddl =
+        List.of(
+            "create table audit(what text)",
+            "create table total(d int primary key, n int)",
+            "create function ten() returns trigger language plpgsql as $$ begin new.v := new.v * 10; return new; end $$",
+            "create function audited() returns trigger language plpgsql as $$ begin insert into public.audit values (tg_argv[0] || new.device);"
+                + " insert into public.total values (new.device, 1) on conflict (d) do update set n = public.total.n + 1; return new; end $$",
+            "create trigger a before insert on metrics for each row when (new.device > 0) execute function ten()",
+            "comment on trigger a on metrics is 'it''s ten'",
+            "create trigger b after insert on metrics for each row execute function audited('b')");
+    for (String sql : ddl) {
+      fixture.pair.execute(sql);
+    }
+    String before;
+    boolean switches;
+    try (Connection c = fixture.pair.source()) {
+      switches = !Fixture.value(c, VERSION).matches("2\\.(1\\d|2[0-2])\\..*");
+      if (switches) {
+        fixture.pair.execute("alter table metrics enable always trigger a");
+      }
+      before = Fixture.value(c, TRIGGERS);
+    }
+    fixture.open(b -> {}).ready();
+    fixture.execute("insert into metrics values ('2026-03-01Z', 1, 1)");
+    assertAudited("b1");
+    // one that the application makes, one that it disables, one that it renames
+    fixture.execute(
+        "create trigger d after insert on metrics for each row execute function audited('d')");
+    if (switches) {
+      fixture.execute("alter table metrics disable trigger d");
+    }
+    fixture.execute("alter trigger b on metrics rename to c");
+    fixture.execute("insert into metrics values ('2026-03-02Z', 2, 1)");
+    assertAudited("b1", "b2", "d2"); // a chunk that is new
+    fixture.execute("drop trigger d on metrics");
+    fixture.execute("alter function audited() rename to watched");
+    fixture.execute("insert into metrics values ('2026-03-03Z', 3, 1)");
+    assertAudited("b1", "b2", "b3", "d2");
+    try (Connection t = fixture.pair.target()) {
+      assertEquals("none", Fixture.value(t, TRIGGERS));
+    }
+
+    fixture.ds.cutover(Duration.ofSeconds(20));
+    try (Connection s = fixture.pair.source();
+        Connection t = fixture.pair.target()) {
+      assertEquals(
+          before.replace("TRIGGER b", "TRIGGER c").replace("audited(", "watched("),
+          Fixture.value(t, TRIGGERS));
+      assertEquals("none", Fixture.value(s, TRIGGERS));
+    }
+    fixture.execute("insert into metrics values ('2026-03-04Z', 4, 1)");
+    assertAudited("b1", "b2", "b3", "b4", "d2");
+    fixture.execute("create table late(id int)"); // nothing comes back by it
+    fixture.ds.cutoverBack(Duration.ofSeconds(20));
+    fixture.execute("insert into metrics values ('2026-03-05Z', 5, 1)");
+    assertAudited("b1", "b2", "b3", "b4", "b5", "d2");
+    try (Connection s = fixture.pair.source();
+        Connection t = fixture.pair.target()) {
+      assertEquals("10", Fixture.value(t, "select v from metrics where device = 5"));
+      assertEquals("none", Fixture.value(t, TRIGGERS));
+      assertNotEquals("none", Fixture.value(s, TRIGGERS));
+    }
   }
 }

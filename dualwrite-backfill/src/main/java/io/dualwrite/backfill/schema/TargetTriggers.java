@@ -26,6 +26,7 @@ public final class TargetTriggers {
           and n.nspname not in ('pg_catalog', 'information_schema', 'dualwrite')
           and n.nspname !~ '^(pg_|_timescaledb_|timescaledb_)'
           and t.tgname not in ('ts_insert_blocker', 'ts_cagg_invalidation_trigger')
+        $dropped
         order by 1, 2, 3
       """;
 
@@ -62,15 +63,22 @@ public final class TargetTriggers {
     }
   }
 
-  /** Every trigger of the users' tables, by table. */
+  /** Every trigger of the users' tables, by table, those of hypertables that are dropped too. */
   public static List<Trigger> list(Connection target) throws SQLException {
     boolean noted =
         SchemaDump.is(target, "pg_catalog.to_regclass('dualwrite.disabled_trigger') is not null");
+    boolean dropped =
+        SchemaDump.is(target, "pg_catalog.to_regclass('dualwrite.dropped_trigger') is not null");
     List<Trigger> result = new ArrayList<>();
     for (List<String> r :
         SchemaDump.rows(
             target,
-            LIST.replace("$noted", noted ? "d.enabled" : "null")
+            LIST.replace(
+                    "$dropped",
+                    dropped
+                        ? "union all select table_schema, table_name, trigger_name, 'D', enabled from dualwrite.dropped_trigger"
+                        : "")
+                .replace("$noted", noted ? "d.enabled" : "null")
                 .replace(
                     "$join",
                     noted
@@ -106,9 +114,7 @@ public final class TargetTriggers {
    * @throws SQLException as {@link #disable}
    */
   public static int enable(Connection target) throws SQLException {
-    return SchemaDump.is(target, "pg_catalog.to_regclass('dualwrite.disabled_trigger') is null")
-        ? 0
-        : transaction(target, Triggers::enableAll);
+    return transaction(target, Triggers::enableAll);
   }
 
   private interface Work {

@@ -21,6 +21,8 @@ import io.dualwrite.backfill.schema.SchemaDump;
 import io.dualwrite.backfill.schema.SchemaFiles;
 import io.dualwrite.backfill.schema.SchemaOptions;
 import io.dualwrite.backfill.schema.SchemaRestore;
+import io.dualwrite.backfill.schema.TargetTriggers;
+import io.dualwrite.catalog.TableName;
 import io.dualwrite.config.PgUri;
 import io.dualwrite.embedded.Installation;
 import io.dualwrite.embedded.PgPair;
@@ -45,12 +47,6 @@ class JobsTest {
 
   private static final Duration NOW = Duration.ofMillis(1);
 
-  /** Older versions disable no hypertable's triggers: there it is a plain table's. */
-  private static final boolean OLD =
-      System.getProperty("dualwrite.test.timescaledb", "").matches("2\\.(1\\d|2[0-2])\\..*");
-
-  private static final String TRIGGERED = OLD ? "plain" : "metrics";
-
   /** Each statement alone, as some of these do not run in a transaction. */
   private static final List<String> SCHEMA =
       List.of(
@@ -74,7 +70,7 @@ class JobsTest {
           "select add_job('nightly', interval '1 day', scheduled => false)",
           "create function f() returns trigger language plpgsql as 'begin raise exception ''fired''; end'",
           "create table plain(ts timestamptz not null)",
-          "create trigger tr before insert on " + TRIGGERED + " for each row execute function f()");
+          "create trigger tr before insert on metrics for each row execute function f()");
 
   private static PgPair pair() throws SQLException {
     Optional<PgPair> pair = PgPair.timescale();
@@ -183,10 +179,16 @@ class JobsTest {
         assertEquals("0", value(t, "select count(*) from metrics"));
         assertEquals("off", value(t, "show timescaledb.restoring"));
         assertTrue(Jobs.list(t).stream().noneMatch(Jobs.Job::scheduled));
-        // chunks of the hypertable too
+        // a hypertable's are dropped, those of its chunks too
+        assertEquals("0", value(t, "select count(*) from pg_trigger where tgname = 'tr'"));
         assertEquals(
-            "0",
-            value(t, "select count(*) from pg_trigger where tgname = 'tr' and tgenabled <> 'D'"));
+            List.of(
+                new TargetTriggers.Trigger(
+                    new TableName("public", "metrics"),
+                    "tr",
+                    TargetTriggers.Fires.DISABLED,
+                    Optional.of(TargetTriggers.Fires.ENABLED))),
+            TargetTriggers.list(t));
         assertEquals(
             "0",
             value(
@@ -310,26 +312,6 @@ class JobsTest {
   }
 
   @Test
-  void aTriggerThatCannotBeDisabledIsNamed(@TempDir Path dir) throws SQLException {
-    assumeTrue(OLD, "skipped: this version of TimescaleDB disables any trigger");
-    try (PgPair pair = pair()) {
-      pair.executeSource(
-          "create trigger tr before insert on metrics for each row execute function f()");
-      SQLException e = assertThrows(SQLException.class, () -> migrate(pair, dir));
-      assertTrue(
-          e.getMessage().contains("alter table \"public\".\"metrics\" disable trigger \"tr\"")
-              && e.getMessage().contains("DROP TRIGGER"),
-          e.getMessage());
-      pair.executeTarget("drop trigger tr on metrics");
-      // the same call goes on
-      assertEquals(1, migrate(pair, dir).triggers());
-      try (Connection t = pair.target()) {
-        assertTrue(Jobs.list(t).stream().noneMatch(Jobs.Job::scheduled));
-      }
-    }
-  }
-
-  @Test
   void exactlyWhatWasScheduledIsScheduledAgain(@TempDir Path dir) throws SQLException {
     try (PgPair pair = pair()) {
       migrate(pair, dir);
@@ -394,7 +376,7 @@ class JobsTest {
           value(
               s,
               "select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')");
-      pair.executeSource("drop trigger tr on " + TRIGGERED);
+      pair.executeSource("drop trigger tr on metrics");
       // what the source's scheduler writes is not mirrored: not while this runs
       pair.executeSource(
           "select alter_job(job_id, next_start => now() + interval '1 day') from timescaledb_information.jobs where proc_name = 'nightly'");
