@@ -316,6 +316,11 @@ final class DwConnection extends ForwardingConnection {
     default boolean repeatable() {
       return true;
     }
+
+    /** Whether it goes on afterwards: the connection is taken, and nothing can be asked on it. */
+    default boolean goesOn() {
+      return false;
+    }
   }
 
   /**
@@ -540,7 +545,7 @@ final class DwConnection extends ForwardingConnection {
     lastText = planned.sql;
     T result = x.pass(plan);
     if (plan instanceof Plan.Session s) {
-      sessionChanged(s, planned.sql);
+      sessionChanged(s, planned.sql, x.goesOn());
       if (s.setting() == null || s.setting().isEmpty()) {
         settings.called(x.text());
       } else {
@@ -649,14 +654,16 @@ final class DwConnection extends ForwardingConnection {
       result = ddl(d, x);
     } else if (plan.then() instanceof Plan.Session s) {
       result = x.pass(s);
-      sessionChanged(s, x.text());
+      sessionChanged(s, x.text(), x.goesOn());
       settings.called(x.text());
     } else if (plan.then() != null) {
       result = captured(plan.then(), x);
     } else {
       result = x.pass(plan);
     }
-    observation.ran(raw);
+    if (!x.goesOn()) { // else it has yet to run
+      observation.ran(raw);
+    }
     if (plan.text()) {
       String text = x.text();
       settings.called(text);
@@ -929,6 +936,11 @@ final class DwConnection extends ForwardingConnection {
     public CopyOperation done() {
       throw new AssertionError("COPY");
     }
+
+    @Override
+    public boolean goesOn() {
+      return true;
+    }
   }
 
   /**
@@ -976,7 +988,10 @@ final class DwConnection extends ForwardingConnection {
       if (observed || copy instanceof CopyIn) {
         return DwCopy.of(copy, this);
       }
-      copied(true, null);
+      copying = false;
+      if (alone) {
+        leave();
+      }
       return copy;
     } catch (SQLException | RuntimeException | Error e) {
       copied(false, e);
@@ -1040,6 +1055,9 @@ final class DwConnection extends ForwardingConnection {
    * @param because why it failed, or null
    */
   void copied(boolean done, Throwable because) throws SQLException {
+    if (done && observation != null) {
+      observation.ran(raw);
+    }
     if (!copying) {
       return;
     }
@@ -1527,10 +1545,15 @@ final class DwConnection extends ForwardingConnection {
     return true;
   }
 
-  /** A SET or its like has run on the primary. */
-  void sessionChanged(Plan.Session plan, String sql) throws SQLException {
+  /**
+   * A SET or its like has run on the primary.
+   *
+   * @param taken whether nothing can be asked on the connection
+   */
+  void sessionChanged(Plan.Session plan, String sql, boolean taken) throws SQLException {
     oddFormats |=
-        "extra_float_digits".equals(plan.setting()) || plan.setting() == null && roundsFloats(sql);
+        "extra_float_digits".equals(plan.setting())
+            || plan.setting() == null && (taken || roundsFloats(sql));
     if (plan.forgetPlans()) {
       namesChanged();
     }
