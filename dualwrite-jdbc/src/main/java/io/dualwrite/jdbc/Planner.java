@@ -19,6 +19,7 @@ import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.ResultSetMetaData;
 import java.sql.SQLException;
+import java.sql.Statement;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
@@ -30,6 +31,7 @@ import java.util.Set;
 import java.util.function.Predicate;
 import java.util.regex.Pattern;
 import org.postgresql.core.BaseConnection;
+import org.postgresql.core.TransactionState;
 
 /**
  * Finds the plan of a text: what grammar says, completed by what the primary's catalog says.
@@ -214,6 +216,13 @@ final class Planner {
    * primary's to say so.
    */
   private void parse(Sql sql, Connection primary) throws SQLException {
+    BaseConnection driver = primary.unwrap(BaseConnection.class);
+    if (!driver.getAutoCommit() && driver.getTransactionState() == TransactionState.IDLE) {
+      // the driver begins no transaction for this; but it is to fail by the error
+      try (Statement s = primary.createStatement()) {
+        s.execute("select 1");
+      }
+    }
     try (PreparedStatement s = primary.prepareStatement(prepared(sql, sql.text()))) {
       s.getMetaData();
     }

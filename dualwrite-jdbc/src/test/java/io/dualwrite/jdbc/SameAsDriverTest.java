@@ -1180,6 +1180,40 @@ class SameAsDriverTest {
   }
 
   private void surface() {
+    for (String sql :
+        new String[] {
+          "insert into nowhere values (1)",
+          "with e as (insert into nowhere values (1) returning *) select * from e",
+          "with e as (delete from item where nowhere = 1 returning *) select * from e",
+          "merge into nowhere using (values (1)) s(k) on true when matched then delete",
+          "nonsense",
+          "commit nonsense"
+        }) {
+      add(
+          "the first statement of a transaction fails: " + sql,
+          (c, seen) -> {
+            c.setAutoCommit(false);
+            for (boolean prepared : new boolean[] {false, true}) {
+              try (Statement s = prepared ? c.prepareStatement(sql) : c.createStatement()) {
+                seen.add(s instanceof PreparedStatement p ? p.execute() : s.execute(sql));
+              } catch (SQLException e) {
+                error(e, seen);
+              }
+              try (Statement s = c.createStatement()) {
+                seen.add(s.executeUpdate("insert into log(line) values ('not to be')"));
+              } catch (SQLException e) {
+                error(e, seen);
+              }
+              try {
+                c.commit();
+              } catch (SQLException e) {
+                error(e, seen);
+              }
+            }
+            logged(c, "not to be", seen);
+            c.rollback();
+          });
+    }
     add(
         "parameters that were cleared",
         (c, seen) -> {
@@ -1436,6 +1470,16 @@ class SameAsDriverTest {
             });
     for (int i = 0; i < refused.size(); i++) {
       add("refused when it is set: " + i, refused.get(i));
+    }
+  }
+
+  private static void logged(Connection c, String line, List<Object> seen) throws SQLException {
+    try (PreparedStatement s =
+        c.prepareStatement("select count(*) from log where line = ? or v = 77")) {
+      s.setString(1, line);
+      try (ResultSet r = s.executeQuery()) {
+        rows(r, seen);
+      }
     }
   }
 
