@@ -911,6 +911,61 @@ final class DwConnection extends ForwardingConnection {
     }
   }
 
+  private static final String BATCH = "dualwrite_batch";
+
+  /**
+   * Runs the entries of a batch in the application's own transaction as the driver does: where it
+   * sets savepoints by itself that is one for all of them, to which it goes back if one fails.
+   */
+  <T> T entries(Work<T> work) throws SQLException {
+    if (driver.getAutosave() != AutoSave.ALWAYS || autoCommit && !textual) {
+      return work.run();
+    }
+    if (driver.getTransactionState() == TransactionState.FAILED) {
+      return work.run();
+    }
+    Savepoint before = withoutAutosave(() -> savepoint(BATCH));
+    T result;
+    try {
+      result = work.run();
+    } catch (SQLException | RuntimeException | Error e) {
+      try {
+        if (youngest(BATCH) >= 0) { // else an entry has ended the transaction
+          withoutAutosave(
+              () -> {
+                rollback(before);
+                return null;
+              });
+        }
+      } catch (SQLException second) {
+        e.addSuppressed(second);
+      }
+      throw e;
+    }
+    if (youngest(BATCH) >= 0) {
+      withoutAutosave(
+          () -> {
+            releaseSavepoint(before);
+            return null;
+          });
+    }
+    return result;
+  }
+
+  /**
+   * The driver releases its own savepoint behind each statement, and one set in between with it.
+   */
+  private <T> T withoutAutosave(Work<T> work) throws SQLException {
+    BaseConnection d = driver;
+    AutoSave as = d.getAutosave();
+    d.setAutosave(AutoSave.NEVER);
+    try {
+      return work.run();
+    } finally {
+      d.setAutosave(as);
+    }
+  }
+
   // ---- COPY
 
   private static final Set<String> UTC = Set.of("UTC", "Etc/UTC", "GMT", "Etc/GMT");
