@@ -376,6 +376,11 @@ final class DwConnection extends ForwardingConnection {
     default boolean repeatable() {
       return true;
     }
+
+    /** Whether it goes on afterwards: the connection is taken, and nothing can be asked on it. */
+    default boolean goesOn() {
+      return false;
+    }
   }
 
   /**
@@ -604,7 +609,7 @@ final class DwConnection extends ForwardingConnection {
     lastText = planned.sql;
     T result = x.pass(plan);
     if (plan instanceof Plan.Session s) {
-      sessionChanged(s, planned.sql);
+      sessionChanged(s, planned.sql, x.goesOn());
       if (s.setting() == null || s.setting().isEmpty()) {
         settings.called(x.text());
       } else {
@@ -713,14 +718,16 @@ final class DwConnection extends ForwardingConnection {
       result = ddl(d, x, plan.kind() == Unmirrored.ROUTINE);
     } else if (plan.then() instanceof Plan.Session s) {
       result = x.pass(s);
-      sessionChanged(s, x.text());
+      sessionChanged(s, x.text(), x.goesOn());
       settings.called(x.text());
     } else if (plan.then() != null) {
       result = captured(plan.then(), x);
     } else {
       result = x.pass(plan);
     }
-    observation.ran(raw);
+    if (!x.goesOn()) { // else it has yet to run
+      observation.ran(raw);
+    }
     if (plan.text()) {
       String text = x.text();
       settings.called(text);
@@ -971,6 +978,61 @@ final class DwConnection extends ForwardingConnection {
     }
   }
 
+  private static final String BATCH = "dualwrite_batch";
+
+  /**
+   * Runs the entries of a batch in the application's own transaction as the driver does: where it
+   * sets savepoints by itself that is one for all of them, to which it goes back if one fails.
+   */
+  <T> T entries(Work<T> work) throws SQLException {
+    if (driver.getAutosave() != AutoSave.ALWAYS || autoCommit && !textual) {
+      return work.run();
+    }
+    if (driver.getTransactionState() == TransactionState.FAILED) {
+      return work.run();
+    }
+    Savepoint before = withoutAutosave(() -> savepoint(BATCH));
+    T result;
+    try {
+      result = work.run();
+    } catch (SQLException | RuntimeException | Error e) {
+      try {
+        if (youngest(BATCH) >= 0) { // else an entry has ended the transaction
+          withoutAutosave(
+              () -> {
+                rollback(before);
+                return null;
+              });
+        }
+      } catch (SQLException second) {
+        e.addSuppressed(second);
+      }
+      throw e;
+    }
+    if (youngest(BATCH) >= 0) {
+      withoutAutosave(
+          () -> {
+            releaseSavepoint(before);
+            return null;
+          });
+    }
+    return result;
+  }
+
+  /**
+   * The driver releases its own savepoint behind each statement, and one set in between with it.
+   */
+  private <T> T withoutAutosave(Work<T> work) throws SQLException {
+    BaseConnection d = driver;
+    AutoSave as = d.getAutosave();
+    d.setAutosave(AutoSave.NEVER);
+    try {
+      return work.run();
+    } finally {
+      d.setAutosave(as);
+    }
+  }
+
   // ---- COPY
 
   private static final Set<String> UTC = Set.of("UTC", "Etc/UTC", "GMT", "Etc/GMT");
@@ -995,6 +1057,11 @@ final class DwConnection extends ForwardingConnection {
     @Override
     public CopyOperation done() {
       throw new AssertionError("COPY");
+    }
+
+    @Override
+    public boolean goesOn() {
+      return true;
     }
   }
 
@@ -1043,7 +1110,10 @@ final class DwConnection extends ForwardingConnection {
       if (observed || copy instanceof CopyIn) {
         return DwCopy.of(copy, this);
       }
-      copied(true, null);
+      copying = false;
+      if (alone) {
+        leave();
+      }
       return copy;
     } catch (SQLException | RuntimeException | Error e) {
       copied(false, e);
@@ -1107,6 +1177,9 @@ final class DwConnection extends ForwardingConnection {
    * @param because why it failed, or null
    */
   void copied(boolean done, Throwable because) throws SQLException {
+    if (done && observation != null) {
+      observation.ran(raw);
+    }
     if (!copying) {
       return;
     }
@@ -1590,17 +1663,21 @@ final class DwConnection extends ForwardingConnection {
     return true;
   }
 
-  /** A SET or its like has run on the primary. */
-  void sessionChanged(Plan.Session plan, String sql) throws SQLException {
+  /**
+   * A SET or its like has run on the primary.
+   *
+   * @param taken whether nothing can be asked on the connection
+   */
+  void sessionChanged(Plan.Session plan, String sql, boolean taken) throws SQLException {
     String setting = plan.setting();
     if (setting == null
         ? !namesOtherSettings(sql.toLowerCase(Locale.ROOT))
         : MINDED.contains(setting) || setting.equals("all")) {
-      if (setting == null || driver.getTransactionState() == TransactionState.IDLE) {
+      if (!taken && (setting == null || driver.getTransactionState() == TransactionState.IDLE)) {
         look();
       } else { // no query, with which a transaction's characteristics would be fixed
-        oddFormats |= setting.equals(DIGITS) || setting.equals("all");
-        impatient |= !setting.equals(DIGITS);
+        oddFormats |= setting == null || setting.equals(DIGITS) || setting.equals("all");
+        impatient |= setting == null || !setting.equals(DIGITS);
       }
     }
     if (plan.forgetPlans()) {

@@ -96,6 +96,7 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
   private final class Run<T> implements DwConnection.Execution<T> {
     private final OnDriver<T> asGiven;
     private Executed executed;
+    private PSQLException complaint;
 
     Run(OnDriver<T> asGiven) {
       this.asGiven = asGiven;
@@ -106,7 +107,12 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
       PreparedStatement s = raw();
       parameters.apply(s);
       state.running(s);
-      return state.whole(connection, s, () -> asGiven.call(s, plan));
+      try {
+        return state.whole(connection, s, () -> asGiven.call(s, plan));
+      } catch (PSQLException e) {
+        complaint = StatementState.complaint(e);
+        return null;
+      }
     }
 
     @Override
@@ -164,6 +170,9 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
     state.forget();
     Run<T> run = new Run<>(asGiven);
     T result = connection.run(planned, run);
+    if (run.complaint != null) {
+      throw run.complaint;
+    }
     // outside of the transaction: the driver, too, complains only after the statement has taken
     // effect
     return run.executed == null ? result : outcome.of(run.executed);
@@ -190,7 +199,7 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
 
   @Override
   public ResultSet executeQuery() throws SQLException {
-    return run(this::query, Executed::query);
+    return run(this::query, e -> state.query());
   }
 
   private ResultSet query(PreparedStatement s, Plan plan) throws SQLException {
@@ -206,7 +215,7 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
 
   @Override
   public long executeLargeUpdate() throws SQLException {
-    return run((s, plan) -> s.executeLargeUpdate(), Executed::update);
+    return run((s, plan) -> s.executeLargeUpdate(), e -> state.update());
   }
 
   @Override
@@ -251,37 +260,60 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
     }
     List<Parameters> all = batch;
     batch = null;
-    return connection.run(
-        planned,
-        new DwConnection.Execution<long[]>() {
-          @Override
-          public long[] pass(Plan plan) throws SQLException {
-            return onDriver(raw(), all);
-          }
+    Batch run = new Batch(all);
+    try {
+      return connection.run(planned, run);
+    } catch (PSQLException e) {
+      throw run.begun
+          ? DwStatement.failed(all.size(), e)
+          : e.getServerErrorMessage() == null ? e : failed(new long[all.size()], 0, e, all.get(0));
+    }
+  }
 
-          @Override
-          public long[] captured(Plan plan) throws SQLException {
-            if (plan instanceof Plan.Values v) {
-              List<List<String[]>> rows = new ArrayList<>(all.size());
-              for (Parameters p : all) {
-                List<String[]> r = Executed.rows(v, p, connection.clock());
-                if (r == null) {
-                  return rowsBatch(v.otherwise(), all);
-                }
-                rows.add(r);
-              }
-              return valuesBatch(v, rows, all);
-            }
-            return plan instanceof Plan.Ctes ctes
-                ? oneByOne(
-                    all,
-                    (one, p) -> one.ctes(connection, DwPreparedStatement.this, planned, ctes, p),
-                    ctes.queries().get(0) == null)
-                : rowsBatch((Plan.Rows) plan, all);
-          }
+  /** All entries of a batch. */
+  private final class Batch implements DwConnection.Execution<long[]> {
+    private final List<Parameters> all;
+    private boolean begun;
 
-          @Override
-          public long[] several(Plan.Several plan) throws SQLException {
+    Batch(List<Parameters> all) {
+      this.all = all;
+    }
+
+    @Override
+    public long[] pass(Plan plan) throws SQLException {
+      begun = true;
+      return onDriver(raw(), all);
+    }
+
+    @Override
+    public long[] captured(Plan plan) throws SQLException {
+      begun = true;
+      if (plan instanceof Plan.Values v) {
+        List<List<String[]>> rows = new ArrayList<>(all.size());
+        for (Parameters p : all) {
+          List<String[]> r = Executed.rows(v, p, connection.clock());
+          if (r == null) {
+            return rowsBatch(v.otherwise(), all);
+          }
+          rows.add(r);
+        }
+        return valuesBatch(v, rows, all);
+      }
+      return plan instanceof Plan.Ctes ctes
+          ? connection.entries(
+              () ->
+                  oneByOne(
+                      all,
+                      (one, p) -> one.ctes(connection, DwPreparedStatement.this, planned, ctes, p),
+                      ctes.queries().get(0) == null))
+          : rowsBatch((Plan.Rows) plan, all);
+    }
+
+    @Override
+    public long[] several(Plan.Several plan) throws SQLException {
+      begun = true;
+      return connection.entries(
+          () -> {
             long[] counts = new long[all.size()];
             for (int i = 0; i < counts.length; i++) {
               try {
@@ -295,27 +327,27 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
               }
             }
             return counts;
-          }
+          });
+    }
 
-          @Override
-          public long[] done() {
-            return new long[all.size()];
-          }
+    @Override
+    public long[] done() {
+      return new long[all.size()];
+    }
 
-          @Override
-          public String text() throws SQLException {
-            StringBuilder texts = new StringBuilder();
-            for (Parameters p : all) {
-              texts.append(DwPreparedStatement.this.text(p)).append(";\n");
-            }
-            return texts.toString();
-          }
+    @Override
+    public String text() throws SQLException {
+      StringBuilder texts = new StringBuilder();
+      for (Parameters p : all) {
+        texts.append(DwPreparedStatement.this.text(p)).append(";\n");
+      }
+      return texts.toString();
+    }
 
-          @Override
-          public boolean repeatable() {
-            return all.stream().allMatch(Parameters::repeatable);
-          }
-        });
+    @Override
+    public boolean repeatable() {
+      return all.stream().allMatch(Parameters::repeatable);
+    }
   }
 
   private long[] onDriver(PreparedStatement s, List<Parameters> all) throws SQLException {
@@ -385,7 +417,8 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
       return onDriver(raw(), all);
     }
     if (planned.keys != null || plan.applicationReturning()) {
-      return oneByOne(all, (one, p) -> one.rows(connection, this, planned, plan, p), false);
+      return connection.entries(
+          () -> oneByOne(all, (one, p) -> one.rows(connection, this, planned, plan, p), false));
     }
     // as generated keys the driver collects our columns of all entries and still tells each one's
     // count
@@ -467,6 +500,10 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
 
   @Override
   public void setNull(int i, int sqlType, String typeName) throws SQLException {
+    if ("unknown".equals(typeName)) {
+      unknown(i, null);
+      return;
+    }
     open().setOther(i, (s, j) -> s.setNull(j, sqlType, typeName));
   }
 
@@ -542,10 +579,24 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
    */
   private void other(int i, Object x, int sqlType, Bound as) throws SQLException {
     open();
+    if (x instanceof PGobject o
+        && "unknown".equals(o.getType())
+        && (sqlType == Types.NULL || sqlType == Types.OTHER)) {
+      unknown(i, o.getValue());
+      return;
+    }
     Object given = DwArray.raw(x);
     as.set(raw(), i, given);
     Object now = Snapshot.of(given, sqlType, connection.driver());
     parameters.setOther(i, (s, j) -> as.set(s, j, now));
+  }
+
+  /**
+   * To the server the type "unknown" is none. To the driver it is one, and where it has a batch
+   * described, as with rows to return, it fails to let it become that of the column.
+   */
+  private void unknown(int i, String text) throws SQLException {
+    open().setOther(i, (s, j) -> s.setObject(j, text, Types.OTHER));
   }
 
   @Override

@@ -234,7 +234,7 @@ final class Observation {
    */
   private Set<TableName> truncated = Set.of();
 
-  /** Before the statement that runs now; null if nothing was truncated. */
+  /** Before the statement that runs now; null if there is none, or nothing was truncated. */
   private Map<Long, Counts> running;
 
   /** What statements had to do with whose text does not tell what they do. */
@@ -350,6 +350,7 @@ final class Observation {
           met.add(e.getKey());
         }
       }
+      running = null;
     }
   }
 

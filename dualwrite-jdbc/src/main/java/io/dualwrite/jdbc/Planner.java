@@ -31,6 +31,7 @@ import java.util.Set;
 import java.util.function.Predicate;
 import java.util.regex.Pattern;
 import org.postgresql.core.BaseConnection;
+import org.postgresql.core.TransactionState;
 import org.postgresql.jdbc.PreferQueryMode;
 
 /**
@@ -447,6 +448,13 @@ final class Planner {
       throws SQLException {
     if (executesToDescribe(primary)) {
       return null;
+    }
+    BaseConnection driver = primary.unwrap(BaseConnection.class);
+    if (!driver.getAutoCommit() && driver.getTransactionState() == TransactionState.IDLE) {
+      // the driver begins no transaction for this; but it is to fail by an error
+      try (Statement s = primary.createStatement()) {
+        s.execute("select 1");
+      }
     }
     try (PreparedStatement s =
         keys == null

@@ -45,19 +45,22 @@ final class Recapture {
   void run(boolean always) throws SQLException {
     boolean any = false;
     Catalog now = new Catalog();
-    for (Table then : List.copyOf(unit.relied().values())) {
-      Optional<Table> t = now.table(raw, then.name());
-      if (t.isEmpty()) {
-        continue; // renamed or dropped by this transaction itself: that travels too
+    try {
+      for (Table then : List.copyOf(unit.relied().values())) {
+        Optional<Table> t = now.table(raw, then.name());
+        if (t.isEmpty()) {
+          continue; // renamed or dropped by this transaction itself: that travels too
+        }
+        boolean changed = !t.get().version().equals(then.version());
+        any |= changed;
+        if (changed || always && t.get().columns().stream().anyMatch(Recapture::hasStyles)) {
+          again(then, t.get(), always);
+        }
       }
-      boolean changed = !t.get().version().equals(then.version());
-      if (changed || always && t.get().columns().stream().anyMatch(Recapture::hasStyles)) {
-        again(then, t.get(), always);
+    } finally {
+      if (any) { // or the next transaction would meet the same
+        writer.catalogChanged();
       }
-      any |= changed;
-    }
-    if (any) {
-      writer.catalogChanged();
     }
   }
 
@@ -106,12 +109,22 @@ final class Recapture {
       }
     }
     try (Statement s = raw.createStatement()) {
-      s.execute(Observation.PINS);
+      s.execute(Observation.PINS + operators(now));
     }
     List<List<String>> all = new ArrayList<>(keys);
     for (int i = 0; i < all.size(); i += KEYS_AT_ONCE) {
       read(now, all.subList(i, Math.min(all.size(), i + KEYS_AT_ONCE)));
     }
+  }
+
+  /** The schemas of the key's types, whose operators compare keys. */
+  private static String operators(Table t) {
+    return t.key().stream()
+        .map(k -> t.column(k).orElseThrow().type())
+        .filter(type -> type.indexOf('.') >= 0)
+        .map(type -> ", " + TableName.quote(TableName.parse(type).schema()))
+        .distinct()
+        .collect(Collectors.joining());
   }
 
   /** Then values that came without names were taken for others', keys among them. */
@@ -142,14 +155,16 @@ final class Recapture {
     List<Column> columns = t.writableColumns();
     StringBuilder sql = new StringBuilder("select ");
     sql.append(
-        columns.stream().map(c -> "t." + c.sql() + "::text").collect(Collectors.joining(", ")));
+        columns.stream()
+            .map(c -> Planner.text("t." + c.sql(), c))
+            .collect(Collectors.joining(", ")));
     sql.append(" from ").append(t.own()).append(" t join unnest(");
     StringBuilder on = new StringBuilder();
     for (int i = 0; i < t.key().size(); i++) {
       Column c = t.column(t.key().get(i)).orElseThrow();
       sql.append(i == 0 ? "" : ", ").append("?::text[]");
       on.append(i == 0 ? "" : " and ").append("t.").append(c.sql()).append(" = cast(u.a");
-      on.append(i).append(" as ").append(c.declaredType()).append(')');
+      on.append(i).append(" as ").append(c.type()).append(')');
     }
     sql.append(") u(");
     for (int i = 0; i < t.key().size(); i++) {

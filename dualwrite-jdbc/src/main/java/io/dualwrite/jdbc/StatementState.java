@@ -192,6 +192,42 @@ final class StatementState {
     return outcome.result() != null;
   }
 
+  /** For executeQuery of a captured write: as the driver complains. */
+  ResultSet query() throws SQLException {
+    ResultSet rows = outcome.query();
+    if (further != null && !further.isEmpty()) {
+      throw new PSQLException(
+          GT.tr("Multiple ResultSets were returned by the query."), PSQLState.TOO_MANY_RESULTS);
+    }
+    return rows;
+  }
+
+  /** For executeUpdate: the driver looks at all statements of the text. */
+  long update() throws SQLException {
+    if (further != null) {
+      for (Executed e : further) {
+        e.update();
+      }
+    }
+    return outcome.update();
+  }
+
+  /**
+   * What the driver says of a statement that has done its work, but has rows for an update, or none
+   * for a query: to be thrown when what it wrote is captured and, in autocommit, committed.
+   *
+   * @throws PSQLException the error itself if it is another
+   */
+  static PSQLException complaint(PSQLException e) throws PSQLException {
+    String state = e.getSQLState();
+    if (e.getServerErrorMessage() == null
+        && (PSQLState.TOO_MANY_RESULTS.getState().equals(state)
+            || PSQLState.NO_DATA.getState().equals(state))) {
+      return e;
+    }
+    throw e;
+  }
+
   // ---- several statements in one text
 
   /** One of several statements, as it is executed by itself. */

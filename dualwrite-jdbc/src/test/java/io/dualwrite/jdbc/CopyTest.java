@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.dualwrite.config.Setting;
@@ -21,6 +22,7 @@ import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Savepoint;
 import java.sql.Statement;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.AfterEach;
@@ -311,6 +313,38 @@ class CopyTest {
       fixture.pair.execute(
           "insert into keyless values ('old', 3); insert into kinds values (2, 'old')");
     }
+  }
+
+  /** While a COPY is under way nothing can be asked: the connection is the stream's. */
+  @Test
+  void whatHasToBeAskedWaitsForTheEndOfTheCopy() throws SQLException {
+    assertTimeoutPreemptively(
+        Duration.ofSeconds(60),
+        () -> {
+          try (Connection c = fixture.connect();
+              Statement s = c.createStatement()) {
+            c.setAutoCommit(false);
+            s.execute("truncate keyless");
+            assertEquals(2, copies(c).copyIn("copy keyed(v) from stdin", bytes("a\nb\n")));
+            StringWriter text = new StringWriter();
+            copies(c).copyOut("copy (select write_one()) to stdout", text);
+            copies(c).copyOut("copy keyed(v) to stdout", text);
+            Savepoint failed = c.setSavepoint();
+            assertThrows(
+                SQLException.class,
+                () -> copies(c).copyIn("copy keyed(nothing) from stdin", bytes("1\n")));
+            c.rollback(failed);
+            copies(c).copyOut("copy keyed(v) to stdout", text);
+            copies(c)
+                .copyOut(
+                    "copy (select set_config('extra_float_digits', '1', true)) to stdout", text);
+            assertEquals("1\na\nb\na\nb\n1\n", text.toString());
+            c.commit();
+          }
+          fixture.assertEqual();
+        });
+    assertEquals(2, count("select count(*) from keyed"));
+    assertEquals(1, count("select count(*) from keyless"));
   }
 
   @Test

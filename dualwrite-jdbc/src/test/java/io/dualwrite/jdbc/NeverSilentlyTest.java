@@ -652,6 +652,46 @@ class NeverSilentlyTest {
     }
   }
 
+  /**
+   * Rows are read again under the server's own search path, where such a type has no short name.
+   */
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "create type k as enum ('(1)', '(2)')",
+        "create domain k as varchar(9)",
+        "create type k as (n int)",
+        "create extension ltree; create domain k as ltree"
+      })
+  void keysOfTypesOfTheUsersOwnAreReadAgain(String type) throws SQLException {
+    String one = type.contains("ltree") ? "one" : "(1)";
+    String two = type.contains("ltree") ? "two" : "(2)";
+    try (Fixture f =
+            Fixture.shared(
+                    type
+                        + "; create table t(id k primary key, i interval, c bpchar, at timestamptz default now())")
+                .ready();
+        Connection c = f.connect();
+        Connection target = f.pair.target();
+        Statement s = c.createStatement()) {
+      s.execute("insert into t(id, i, c) values ('" + one + "', '1 day', 'ab  ')");
+      s.execute("set intervalstyle = 'iso_8601'");
+      s.execute("insert into t(id, i) values ('" + two + "', '1 day -2:03')");
+      s.execute("update t set i = i + '1 year' where id = '" + one + "'::k");
+      s.execute("reset intervalstyle");
+      f.pair.execute("alter table t add column x int default 7");
+      s.execute("update t set i = i + '1 year' where id = '" + two + "'::k");
+      s.execute("truncate t; insert into t(id, c) values ('" + two + "', 'ab  ')");
+      s.execute("insert into t(id) values ('" + one + "')");
+      f.assertEqual();
+      assertEquals(
+          "ab  |",
+          Fixture.value(
+              target, "select string_agg(concat(c, '|'), '') from t where c is not null"));
+      assertEquals(List.of(), f.ds.status().suspects());
+    }
+  }
+
   @Test
   void blanksAtTheEndOfACharacterOfNoLength() throws SQLException {
     try (Fixture f =

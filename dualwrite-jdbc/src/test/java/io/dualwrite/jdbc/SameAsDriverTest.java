@@ -46,6 +46,8 @@ class SameAsDriverTest {
       create table parent(id int primary key, v int);
       create table child(id int primary key, parent int references parent on delete cascade, v int);
       create table log(at timestamptz, line text, v float8);
+      create table late(id int primary key deferrable initially deferred, v text default clock_timestamp()::text);
+      create function logs(n int) returns int language plpgsql as 'begin insert into log(v) values (n); return n; end';
       create table odd("Key" int primary key, "select" text, u uuid, j jsonb, ts timestamp, d date, b bytea, f real, g float8, arr int[], m mood, p positive,
         twice int generated always as ("Key" * 2) stored);
       create table nothing();
@@ -314,6 +316,90 @@ class SameAsDriverTest {
       assertEquals(expected, actual);
       f.assertEqual();
     }
+  }
+
+  /**
+   * With an option of the driver's: in one transaction, and with every statement one of its own.
+   */
+  private static void same(String option, Named... all) throws SQLException {
+    try (Fixture f = Fixture.shared(DDL);
+        io.dualwrite.embedded.PgPair other = io.dualwrite.embedded.PgPair.shared()) {
+      other.executeSource(DDL);
+      f.open(b -> b.source(f.pair.sourceUrl() + option, "postgres", "postgres")).ready();
+      for (boolean autoCommit : new boolean[] {true, false}) {
+        List<Object> expected = new ArrayList<>();
+        List<Object> actual = new ArrayList<>();
+        try (Connection a =
+                DriverManager.getConnection(
+                    other.sourceUrl() + option, other.sourceServer().user(), "postgres");
+            Connection b = f.connect()) {
+          a.setAutoCommit(autoCommit);
+          b.setAutoCommit(autoCommit);
+          for (Named n : all) {
+            observe(a, n, expected);
+            observe(b, n, actual);
+          }
+        }
+        assertEquals(expected, actual);
+        f.assertEqual();
+      }
+    }
+  }
+
+  /** The driver's savepoint is one for the batch: what failed leaves nothing of it. */
+  @ParameterizedTest
+  @ValueSource(strings = {"always", "always&cleanupSavepoints=true", "conservative", "never"})
+  void batchesThatFailBehindASavepointOfTheDrivers(String autosave) throws SQLException {
+    List<Named> batches = new ArrayList<>();
+    for (String sql :
+        new String[] {
+          "insert into auto(v) values (?)",
+          "insert into auto(v) values (?) returning id",
+          "with w as (insert into auto(v) values (?) returning v) insert into log(line) select v from w",
+        }) {
+      for (boolean keys : new boolean[] {false, true}) {
+        batches.add(
+            new Named(
+                sql,
+                (c, seen) -> {
+                  try (PreparedStatement p =
+                          keys
+                              ? c.prepareStatement(sql, new String[] {"id"})
+                              : c.prepareStatement(sql);
+                      Statement s = c.createStatement()) {
+                    if (!c.getAutoCommit()) {
+                      seen.add(s.executeUpdate("insert into log(line) values ('before')"));
+                    }
+                    for (String v : new String[] {"a", "b", "c", "a"}) {
+                      p.setString(1, v);
+                      p.addBatch();
+                      s.addBatch(sql.replace("?", "'plain " + v + "'"));
+                    }
+                    for (Statement t : List.of(p, s)) {
+                      try {
+                        seen.add(Arrays.toString(t.executeBatch()));
+                      } catch (SQLException e) {
+                        seen.add(e.getClass() + e.getSQLState());
+                      }
+                      if (c.getAutoCommit()) {
+                        continue; // which entries stay is up to the driver's buffers
+                      }
+                      try (ResultSet r =
+                          s.executeQuery(
+                              "select v from auto union all select line from log union all select n::text from item order by 1")) {
+                        rows(r, seen);
+                      } catch (SQLException e) {
+                        seen.add(e.getSQLState());
+                      }
+                    }
+                    if (!c.getAutoCommit()) {
+                      c.commit();
+                    }
+                  }
+                }));
+      }
+    }
+    same("?autosave=" + autosave, batches.toArray(new Named[0]));
   }
 
   private static Object withoutCounts(Object seen) {
@@ -1359,6 +1445,150 @@ class SameAsDriverTest {
   }
 
   private void surface() {
+    for (String sql :
+        new String[] {
+          "insert into nowhere values (1)",
+          "with e as (insert into nowhere values (1) returning *) select * from e",
+          "with e as (delete from item where nowhere = 1 returning *) select * from e",
+          "merge into nowhere using (values (1)) s(k) on true when matched then delete",
+          "nonsense",
+          "commit nonsense"
+        }) {
+      add(
+          "the first statement of a transaction fails: " + sql,
+          (c, seen) -> {
+            c.setAutoCommit(false);
+            for (boolean prepared : new boolean[] {false, true}) {
+              try (Statement s = prepared ? c.prepareStatement(sql) : c.createStatement()) {
+                seen.add(s instanceof PreparedStatement p ? p.execute() : s.execute(sql));
+              } catch (SQLException e) {
+                error(e, seen);
+              }
+              try (Statement s = c.createStatement()) {
+                seen.add(s.executeUpdate("insert into log(line) values ('not to be')"));
+              } catch (SQLException e) {
+                error(e, seen);
+              }
+              try {
+                c.commit();
+              } catch (SQLException e) {
+                error(e, seen);
+              }
+            }
+            logged(c, "not to be", seen);
+            c.rollback();
+          });
+    }
+    for (String sql :
+        new String[] {
+          "insert into log(line) values ('mistaken') returning v",
+          "insert into log(line) values ('mistaken')",
+          "select logs(77)",
+          "explain (analyze, costs off, timing off, summary off, buffers off) insert into log(line) values ('mistaken')",
+          "with w as (insert into log(line) values ('mistaken') returning line) select line from w",
+          "insert into log(line) values ('mistaken'); select 1",
+          "select 1; insert into log(line) values ('mistaken')",
+          "select 1; select logs(77)",
+          "truncate log",
+          "create table if not exists log(id int)",
+          "do $$ begin perform logs(77); end $$",
+          "select set_config('app.x', 'y', true)"
+        }) {
+      add(
+          "the wrong method: " + sql,
+          (c, seen) -> {
+            for (boolean autoCommit : new boolean[] {true, false}) {
+              c.setAutoCommit(autoCommit);
+              for (boolean query : new boolean[] {true, false}) {
+                try (PreparedStatement p = c.prepareStatement(sql);
+                    Statement s = c.createStatement()) {
+                  for (Statement t : List.of(s, p)) {
+                    try {
+                      if (query) {
+                        seen.add((t == p ? p.executeQuery() : s.executeQuery(sql)).next());
+                      } else {
+                        seen.add(t == p ? p.executeUpdate() : s.executeUpdate(sql));
+                      }
+                    } catch (SQLException e) {
+                      error(e, seen);
+                    }
+                  }
+                }
+              }
+              if (!autoCommit) {
+                c.commit();
+              }
+            }
+            logged(c, "mistaken", seen);
+            c.commit();
+            c.setAutoCommit(true);
+          });
+    }
+    for (String sql :
+        new String[] {
+          "insert into late(id, v) values (?, 'x')",
+          "insert into late(id) values (?)",
+          "insert into late(id) values (?) returning id",
+          "insert into nowhere values (?)"
+        }) {
+      for (boolean autoCommit : new boolean[] {true, false}) {
+        add(
+            "a batch that fails in the end: " + sql + autoCommit,
+            (c, seen) -> {
+              c.setAutoCommit(autoCommit);
+              try (PreparedStatement p = c.prepareStatement(sql);
+                  Statement s = c.createStatement()) {
+                for (int i : new int[] {1, 1}) {
+                  p.setInt(1, i);
+                  p.addBatch();
+                  s.addBatch(sql.replace("?", "" + i));
+                }
+                for (Statement t : List.of(p, s)) {
+                  try {
+                    seen.add(Arrays.toString(t.executeBatch()));
+                  } catch (SQLException e) {
+                    error(e, seen);
+                  }
+                  if (!autoCommit) {
+                    c.rollback();
+                  }
+                }
+              }
+              c.setAutoCommit(true);
+            });
+      }
+    }
+    add(
+        "values of a type that is not known",
+        (c, seen) -> {
+          for (String sql :
+              new String[] {
+                "insert into auto(v) values (?)",
+                "insert into pair(a, b, v) values (?, lower('U'), 1)",
+                "insert into pair(a, b, v) values (?, 'u', 1)"
+              }) {
+            try (PreparedStatement s = c.prepareStatement(sql)) {
+              for (int i = 401; i < 406; i++) {
+                PGobject value = new PGobject();
+                value.setType("unknown");
+                value.setValue("" + (i + sql.length()));
+                if (i == 404) {
+                  s.setObject(1, value, Types.OTHER);
+                } else {
+                  s.setObject(1, value);
+                }
+                s.addBatch();
+              }
+              seen.add(Arrays.toString(s.executeBatch()));
+              s.setNull(1, Types.OTHER, "unknown");
+              s.addBatch();
+              s.addBatch();
+              seen.add(Arrays.toString(s.executeBatch()));
+            } catch (SQLException e) {
+              error(e, seen);
+            }
+          }
+        });
     add(
         "parameters that were cleared",
         (c, seen) -> {
@@ -1660,6 +1890,16 @@ class SameAsDriverTest {
             });
     for (int i = 0; i < refused.size(); i++) {
       add("refused when it is set: " + i, refused.get(i));
+    }
+  }
+
+  private static void logged(Connection c, String line, List<Object> seen) throws SQLException {
+    try (PreparedStatement s =
+        c.prepareStatement("select count(*) from log where line = ? or v = 77")) {
+      s.setString(1, line);
+      try (ResultSet r = s.executeQuery()) {
+        rows(r, seen);
+      }
     }
   }
 
