@@ -6,6 +6,7 @@ import io.dualwrite.journal.Outcome;
 import io.dualwrite.journal.Pending;
 import io.dualwrite.journal.Suspect;
 import java.util.List;
+import java.util.NavigableSet;
 import java.util.UUID;
 
 /**
@@ -63,6 +64,16 @@ final class ForgetfulJournal implements Journal {
   @Override
   public long oldestInFlight() {
     return real.oldestInFlight();
+  }
+
+  @Override
+  public NavigableSet<Long> barriers() {
+    return real.barriers();
+  }
+
+  @Override
+  public boolean overtaken(long sequence) {
+    return real.overtaken(sequence);
   }
 
   @Override

@@ -347,6 +347,7 @@ final class JournalReplay implements Callable<Integer> {
           }
           return true;
         });
+    some.leaveBehind();
     return some;
   }
 
@@ -362,7 +363,8 @@ final class JournalReplay implements Callable<Integer> {
       ReplayResult round = replayer.replayOnce(ROUND);
       long left = journal.pendingCount();
       long now = System.nanoTime();
-      if (round.resolved() > 0 || round.parked() > 0) {
+      boolean moved = round.resolved() > 0 || round.parked() > 0 || round.keys() > 0;
+      if (moved) {
         progress = now;
       }
       boolean stuck = now - progress > QUIET_NANOS;
@@ -378,7 +380,7 @@ final class JournalReplay implements Callable<Integer> {
         said = now;
         terminal.println(line);
       }
-      if (round.resolved() == 0 && round.parked() == 0) {
+      if (!moved) {
         LockSupport.parkNanos(TimeUnit.MILLISECONDS.toNanos(50));
       }
     }
@@ -402,8 +404,14 @@ final class JournalReplay implements Callable<Integer> {
             ? "transactions of the primary: process " + stats.waitingForPrimary()
             : !stats.waitingForMirror().isEmpty()
                 ? "transactions of the mirror: process " + stats.waitingForMirror()
-                : "another try: " + Units.firstLine(stats.lastError());
+                : stats.waitingForStatements() > 0
+                    ? "the statements of unit " + stats.waitingForStatements() + why(stats)
+                    : "another try" + why(stats);
     return "  " + Terminal.number(units) + " wait for " + who;
+  }
+
+  private static String why(ReplayStats stats) {
+    return stats.lastError() == null ? "" : ": " + Units.firstLine(stats.lastError());
   }
 
   private int result(Path directory, Journal journal, long before, long parkedBefore) {

@@ -299,8 +299,12 @@ final class ReconcileCommand implements Callable<Integer> {
               "left",
               directory,
               s.table(),
-              "a transaction that opened it has not ended, or it was opened again meanwhile; run this"
-                  + " again");
+              reader.journal().barriers().isEmpty()
+                  ? "a transaction that opened it has not ended, or it was opened again meanwhile; run this"
+                      + " again"
+                  : "statements (DDL) of unit "
+                      + reader.journal().barriers().first()
+                      + " come first; run 'dualwrite journal replay', then this again");
         }
       } catch (SQLException e) {
         terminal.status("");

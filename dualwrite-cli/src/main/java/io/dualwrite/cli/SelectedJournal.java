@@ -8,6 +8,8 @@ import io.dualwrite.journal.Suspect;
 import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.List;
+import java.util.NavigableSet;
+import java.util.TreeSet;
 import java.util.UUID;
 
 /**
@@ -30,6 +32,11 @@ final class SelectedJournal implements Journal {
       base = sequence;
     }
     selected.set(Math.toIntExact(sequence - base));
+  }
+
+  private boolean selected(long sequence) {
+    long i = sequence - base;
+    return base >= 0 && i >= 0 && i <= Integer.MAX_VALUE && selected.get((int) i);
   }
 
   private void done(long sequence) {
@@ -119,6 +126,32 @@ final class SelectedJournal implements Journal {
   @Override
   public long oldestInFlight() {
     return journal.oldestInFlight();
+  }
+
+  /** Those that are not selected are left behind: see {@link #leaveBehind}. */
+  @Override
+  public NavigableSet<Long> barriers() {
+    TreeSet<Long> result = new TreeSet<>(journal.barriers());
+    result.removeIf(s -> !selected(s));
+    return result;
+  }
+
+  @Override
+  public boolean overtaken(long sequence) {
+    return journal.overtaken(sequence);
+  }
+
+  /**
+   * Notes of units with statements that are not selected that others go past them: what they
+   * change, once they are replayed, becomes suspect.
+   */
+  void leaveBehind() {
+    for (long s : journal.barriers()) {
+      if (!selected(s)) {
+        journal.park(s, "");
+        journal.unpark(s);
+      }
+    }
   }
 
   @Override

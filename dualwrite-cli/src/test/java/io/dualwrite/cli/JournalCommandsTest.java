@@ -261,6 +261,48 @@ class JournalCommandsTest {
     }
   }
 
+  /** What exchanges two columns would exchange what is brought before it by their names. */
+  @Test
+  void aSelectionThatGoesPastStatements() throws Exception {
+    try (PgPair pair = PgPair.shared()) {
+      pair.execute("create table t(id int primary key, a text, b text)");
+      try (Connection c = pair.target()) {
+        ControlSchema.install(c);
+      }
+      String ddl =
+          "alter table t rename a to c; alter table t rename b to a; alter table t rename c to b";
+      pair.executeSource(ddl + "; insert into t values (1, 'b', 'a')");
+      try (Connection c = pair.source();
+          Journal j = ChronicleJournal.open(directory, JournalOptions.defaults())) {
+        for (RowChange change :
+            List.of(
+                RowChange.statement(ddl, "public", null, false),
+                new RowChange(
+                    RowChange.Kind.UPSERT,
+                    new TableName("public", "t"),
+                    List.of("id", "b", "a"),
+                    null,
+                    List.of("id"),
+                    new String[][] {{"1", "b", "a"}}))) {
+          long seq = j.nextSequence();
+          assertTrue(j.append(new Intent(seq, 0, 0, Incarnation.of(c), 3, 1, List.of(change))));
+          j.release(seq, Outcome.COMMITTED);
+        }
+        j.suspect(new Suspect(new TableName("public", "other"), "for the test", 0, "", 0));
+      }
+      String dir = directory.toString();
+      assertEquals(ExitCode.FAILED, run(databases(pair, "journal", "replay", dir, "2")), said());
+      assertTrue(said().contains("1 replayed, 0 parked, 0 left"), said());
+      assertEquals(ExitCode.FAILED, run(databases(pair, "reconcile", dir)), said());
+      assertTrue(said().contains("left other: statements (DDL) of unit 1 come first"), said());
+      assertEquals(ExitCode.FAILED, run(databases(pair, "journal", "replay", dir)), said());
+      assertTrue(said().contains("1 replayed, 0 parked, 0 left"), said());
+      assertEquals(ExitCode.DONE, run(databases(pair, "reconcile", dir)), said());
+      assertTrue(said().contains("closed t: equal on both sides"), said());
+      assertEquals(rows(pair.source(), "t"), rows(pair.target(), "t"));
+    }
+  }
+
   @Test
   void suspectTablesAreMadeEqual() throws Exception {
     try (PgPair pair = PgPair.shared()) {

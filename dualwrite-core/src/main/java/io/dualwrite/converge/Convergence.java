@@ -28,6 +28,7 @@ import java.util.TreeMap;
 import java.util.UUID;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 import java.util.function.IntConsumer;
 import java.util.stream.Collectors;
@@ -124,6 +125,23 @@ public final class Convergence {
   /** The same, which asks before each transaction of the mirror whether it is still the way. */
   public Convergence in(Direction way) {
     return new Convergence(primary, mirror, primaryCatalog, mirrorCatalog, options, rate, way);
+  }
+
+  /**
+   * The same, which makes nothing equal on the mirror unless that still holds when the primary was
+   * read for the last time.
+   */
+  Convergence provided(BooleanSupplier holds) {
+    Convergence c = in(direction);
+    c.hook =
+        step -> {
+          hook.at(step);
+          if ((step == Step.CHECKED || step == Step.RECOPY_COPIED) && !holds.getAsBoolean()) {
+            throw new java.sql.SQLTransientException(
+                "statements (DDL) of the journal come first", "40001");
+          }
+        };
+    return c;
   }
 
   /** Null if nobody said. */
@@ -249,6 +267,7 @@ public final class Convergence {
     long upserted = 0;
     long deleted = 0;
     Set<TableName> keyless = new HashSet<>();
+    Set<TableName> tables = new HashSet<>();
     Connection p = null;
     Connection m = null;
     try {
@@ -278,6 +297,7 @@ public final class Convergence {
         upserted += r.upserted();
         deleted += r.deleted();
         keyless.addAll(r.keylessChildren());
+        tables.addAll(r.tables());
         unsettled.addAll(unsettled(resync, m, resync.unsettled()));
         m.rollback();
       }
@@ -288,7 +308,7 @@ public final class Convergence {
       Session.close(p);
       Session.close(m);
     }
-    return new ResyncResult(looked, upserted, deleted, keyless);
+    return new ResyncResult(looked, upserted, deleted, keyless, tables);
   }
 
   /** Takes the mirror transactions that have ended off the lists of what is waited for. */

@@ -52,15 +52,18 @@ public final class Reconcile {
     void at(Suspect suspect, TableName table, long rows);
   }
 
-  /** For the suspects of one journal. */
+  /**
+   * For the suspects of one journal. While the mirror lacks statements (DDL) that the primary has,
+   * nothing is made equal: they would do to it what they did to older rows there.
+   */
   public Reconcile(Convergence convergence, Journal journal) {
-    this.convergence = convergence;
+    this.convergence = convergence.provided(() -> journal.barriers().isEmpty());
     this.journal = journal;
   }
 
   /**
    * Goes through the open suspects once. One whose transaction has not ended within half a minute
-   * stays open.
+   * stays open; so do all while the journal holds statements (DDL) that the mirror may lack.
    *
    * @return how many were closed
    * @throws SQLException if a database fails or a table cannot be made equal
@@ -89,12 +92,15 @@ public final class Reconcile {
     SQLException failed = null;
     for (Suspect s : journal.suspects()) {
       try {
-        if (which.test(s) && ended(s)) {
+        if (which.test(s) && journal.barriers().isEmpty() && ended(s)) {
           heal(s, progress);
           // one that was added to meanwhile stays
           closed += journal.closeSuspect(s) ? 1 : 0;
         }
       } catch (SQLException e) { // the others go on
+        if (!journal.barriers().isEmpty()) {
+          continue; // it is their turn
+        }
         if (failed == null) {
           failed = e;
         } else {

@@ -13,6 +13,8 @@ import java.util.Set;
  * @param lastError the last error's message; null if the last round had none
  * @param waitingForPrimary process ids on the primary whose transactions have not ended
  * @param waitingForMirror process ids on the mirror whose transactions may yet bring a key
+ * @param waitingForStatements the unit whose statements (DDL) have yet to run on the mirror, while
+ *     all that comes later in the journal waits for them; 0 if there is none
  */
 public record ReplayStats(
     long units,
@@ -22,7 +24,8 @@ public record ReplayStats(
     double unitsPerSecond,
     String lastError,
     Set<Integer> waitingForPrimary,
-    Set<Integer> waitingForMirror) {
+    Set<Integer> waitingForMirror,
+    long waitingForStatements) {
 
   /** Copies the sets. */
   public ReplayStats {

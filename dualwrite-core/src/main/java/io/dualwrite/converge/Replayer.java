@@ -51,6 +51,12 @@ import org.slf4j.LoggerFactory;
  *
  * <p>A unit that fails for a reason of its own is found by bisection, tried again with growing
  * delay, and parked at last; the rest goes on.
+ *
+ * <p>Rows are read from the primary as they are after all its definitions. While statements of a
+ * unit (DDL) have not run here, they would do to such rows what they did to older ones there: a
+ * column that takes another's name would take its place over what was written to it by that name.
+ * So nothing that comes after such a unit is replayed before its statements, and rows with a key
+ * from before it, which are brought first, as it may need them, are brought once more at the end.
  */
 public final class Replayer implements AutoCloseable {
 
@@ -94,6 +100,25 @@ public final class Replayer implements AutoCloseable {
   private final Map<Long, Failed> failed = new HashMap<>();
   private final List<Waiting> waiting = new ArrayList<>();
   private final Set<Integer> primaryPids = new HashSet<>();
+
+  /** Units whose statements have run here, and whose rows are not done. */
+  private final Set<Long> ran = new HashSet<>();
+
+  /**
+   * Up to here every pending unit whose transaction has ended was brought, as far as it could be,
+   * before statements that come later; -1 if there are none.
+   */
+  private long brought = -1;
+
+  /** Whether one of them could not be, and may be once the statements at hand have run. */
+  private boolean inVain;
+
+  /** Whether rows with a key were brought, and are to be once more. */
+  private boolean again;
+
+  /** Tables in which other rows were taken along, which nobody may ask for once more. */
+  private final Set<TableName> takenAlong = new HashSet<>();
+
   private long lastBeat;
   private Convergence beaten; // whose mirror had the last heartbeat
 
@@ -103,7 +128,7 @@ public final class Replayer implements AutoCloseable {
   private volatile boolean awake;
   private boolean closed;
 
-  private volatile ReplayStats stats = new ReplayStats(0, 0, 0, 0, 0, null, Set.of(), Set.of());
+  private volatile ReplayStats stats = new ReplayStats(0, 0, 0, 0, 0, null, Set.of(), Set.of(), 0);
 
   /** With an engine that stays the same and the default options. */
   public Replayer(Journal journal, Convergence convergence) {
@@ -197,7 +222,7 @@ public final class Replayer implements AutoCloseable {
         full = r.resolved() > units / 2;
         units = Math.min(options.batchUnits(), units * 2);
         pause =
-            r.resolved() > 0 && journal.pendingCount() > r.waiting()
+            r.resolved() + r.keys() > 0 && journal.pendingCount() > r.waiting()
                 ? 0
                 : r.waiting() > 0 ? 50 : options.interval().toMillis();
       } catch (InterruptedException e) {
@@ -254,7 +279,7 @@ public final class Replayer implements AutoCloseable {
     while (true) {
       try {
         ReplayResult r = replayOnce(units);
-        delay = r.resolved() > 0 ? 5 : Math.min(200, delay * 2);
+        delay = r.resolved() + r.keys() > 0 ? 5 : Math.min(200, delay * 2);
         units = Math.min(options.batchUnits(), units * 2);
       } catch (SQLException | Error e) {
         if (e instanceof Error) {
@@ -299,7 +324,8 @@ public final class Replayer implements AutoCloseable {
             s.unitsPerSecond(),
             message(e),
             s.waitingForPrimary(),
-            s.waitingForMirror());
+            s.waitingForMirror(),
+            s.waitingForStatements());
   }
 
   // ----------------------------------------------------------------------------------------------
@@ -314,8 +340,8 @@ public final class Replayer implements AutoCloseable {
     int parked;
     int notYet;
 
-    /** A unit that may have statements and is not done yet: those of later units come after it. */
-    long statementHeld = Long.MAX_VALUE;
+    /** The first unit that is in flight, or failed and is tried again: statements come after it. */
+    long open = Long.MAX_VALUE;
 
     String error;
 
@@ -341,29 +367,7 @@ public final class Replayer implements AutoCloseable {
       primaryPids.clear();
       settle(r);
       List<Unit> units = collect(r, maxUnits);
-      // what failed before goes by itself, so that the rest need not be taken apart again
-      List<Unit> fresh = new ArrayList<>();
-      for (Unit u : units) {
-        if (failed.containsKey(u.intent.sequence())) {
-          inOrder(r, u);
-        } else {
-          fresh.add(u);
-        }
-      }
-      // statements that travel as text run where they stand among the units: what comes behind may
-      // need what they made
-      for (int from = 0; from < fresh.size(); ) {
-        int to = from;
-        while (to < fresh.size() && !fresh.get(to).intent.statements()) {
-          to++;
-        }
-        if (to == from) {
-          inOrder(r, fresh.get(to++));
-        } else {
-          process(r, fresh.subList(from, to));
-        }
-        from = to;
-      }
+      inOrder(r, units);
       if (!units.isEmpty()) {
         settle(r); // most often nothing was in flight
       }
@@ -375,20 +379,59 @@ public final class Replayer implements AutoCloseable {
     }
   }
 
-  /**
-   * One unit; if it has statements, not before those of earlier units, which may have to be tried
-   * again: a DROP that waits for a lock would find what was made after it.
-   */
-  private void inOrder(Round r, Unit u) throws SQLException, InterruptedException {
-    long sequence = u.intent.sequence();
-    if (u.intent.statements() && sequence > r.statementHeld) {
-      r.notYet++;
-      return;
+  /** The first unit whose statements have to run before anything that comes later. */
+  private long barrier() {
+    for (long unit : journal.barriers()) {
+      if (!ran.contains(unit)) {
+        return unit;
+      }
     }
-    process(r, List.of(u));
-    if (u.intent.statements() && failed.containsKey(sequence)) {
-      r.statementHeld = sequence;
+    return Long.MAX_VALUE;
+  }
+
+  private void inOrder(Round r, List<Unit> units) throws SQLException, InterruptedException {
+    for (int n = 0; n < units.size(); ) {
+      Unit u = units.get(n);
+      long sequence = u.intent.sequence();
+      // asked each time: one that came meanwhile is there before any unit that was behind it
+      long barrier = barrier();
+      boolean ordered = barrier < Long.MAX_VALUE;
+      if (sequence > barrier || (ordered && sequence > r.open)) {
+        r.notYet += units.size() - n;
+        return;
+      }
+      int to = n + 1;
+      if (u.intent.statements() && sequence > r.open) {
+        // a DROP that waits for a lock would find what was made after it
+        r.notYet++;
+        n = to;
+        continue;
+      }
+      // what failed before goes by itself, so that the rest need not be taken apart again
+      if (!byItself(u)) {
+        while (to < units.size()
+            && !byItself(units.get(to))
+            && units.get(to).intent.sequence() < barrier) {
+          to++;
+        }
+      }
+      process(r, units.subList(n, to));
+      long last = units.get(to - 1).intent.sequence();
+      if (ordered && r.open > last) {
+        brought = last;
+      }
+      n = to;
+      if (ordered && barrier() != barrier && inVain) { // once more, before what comes now
+        inVain = false;
+        brought = -1;
+        r.notYet += units.size() - n;
+        return;
+      }
     }
+  }
+
+  private boolean byItself(Unit u) {
+    return u.intent.statements() || failed.containsKey(u.intent.sequence());
   }
 
   private void account(Round r, long nanos) {
@@ -409,7 +452,8 @@ public final class Replayer implements AutoCloseable {
             rate,
             r.error,
             primaryPids,
-            mirrorPids);
+            mirrorPids,
+            barrier() == Long.MAX_VALUE ? 0 : barrier());
   }
 
   /** Pending units whose primary transaction has ended, in order; those that aborted are done. */
@@ -420,12 +464,21 @@ public final class Replayer implements AutoCloseable {
       return List.of();
     }
     // read before the pending ones: what was in flight then is among those, or has ended
-    r.statementHeld = journal.oldestInFlight();
+    r.open = journal.oldestInFlight();
+    long barrier = barrier();
+    boolean ordered = barrier < Long.MAX_VALUE;
+    if (!ordered) {
+      brought = -1;
+      inVain = false;
+      again = false;
+      takenAlong.clear();
+    }
     long bytes = 0;
     List<Unit> units = new ArrayList<>();
-    long after = -1;
+    long after = Math.min(brought, barrier - 1); // one that was parked may be pending again
     long now = System.nanoTime();
-    while (units.size() < max && bytes < MAX_BYTES) {
+    boolean more = true;
+    while (more && units.size() < max && bytes < MAX_BYTES) {
       List<Pending> page = journal.pending(after, Math.min(PAGE, max + held.size() + 1));
       if (page.isEmpty()) {
         break;
@@ -441,14 +494,17 @@ public final class Replayer implements AutoCloseable {
         if (turned != null) {
           journal.park(p.intent().sequence(), turned);
           failed.remove(p.intent().sequence());
+          ran.remove(p.intent().sequence());
           r.parked++;
           r.error = turned;
           continue;
         }
         if (f != null && f.notBefore - now > 0) {
           r.notYet++;
-          if (p.intent().statements()) {
-            r.statementHeld = Math.min(r.statementHeld, p.intent().sequence());
+          r.open = Math.min(r.open, p.intent().sequence());
+          if (ordered) {
+            more = false; // nothing behind it can be taken up
+            break;
           }
         } else {
           candidates.add(p);
@@ -592,7 +648,26 @@ public final class Replayer implements AutoCloseable {
   private void resolved(Round r, long unit) {
     journal.resolved(unit);
     failed.remove(unit);
+    ran.remove(unit);
     r.resolved++;
+  }
+
+  /**
+   * The units are done, unless a statement that may already have run on the primary when it was
+   * read last has yet to run here: then their keys are brought once more after it.
+   *
+   * @param keyed whether rows of the unit were read from the primary
+   */
+  private void done(Round r, List<Long> units, Predicate<Long> keyed) {
+    boolean last = barrier() == Long.MAX_VALUE;
+    for (long unit : units) {
+      if (last || !keyed.test(unit)) {
+        resolved(r, unit);
+      } else {
+        again = true;
+        r.notYet++;
+      }
+    }
   }
 
   /** Applies units; after an error halves of them, down to the one that fails. */
@@ -641,6 +716,7 @@ public final class Replayer implements AutoCloseable {
       LOG.warn("unit of work {} is parked: {}", unit, brief(error));
       journal.park(unit, error.getMessage());
       failed.remove(unit);
+      ran.remove(unit);
       r.parked++;
     } else {
       long delay =
@@ -650,6 +726,7 @@ public final class Replayer implements AutoCloseable {
                   LONGEST,
                   options.firstDelay().toNanos() << Math.min(20, Math.max(0, attempts - 1)));
       failed.put(unit, new Failed(attempts, System.nanoTime() + delay));
+      r.open = Math.min(r.open, unit);
       r.notYet++;
     }
   }
@@ -664,17 +741,17 @@ public final class Replayer implements AutoCloseable {
   /** Applies the units; of tables that the primary has no more nothing is asked. */
   private void apply(Round r, List<Unit> units) throws SQLException, ConvergenceException {
     try {
-      applyAll(r, units);
+      applyAll(r, units, false);
     } catch (SQLException e) {
       if (Failure.of(e) != Failure.CATALOG) {
         throw e;
       }
       r.engine.invalidate();
       List<Unit> left = withoutLostTables(r.engine, units);
-      if (left == null) {
+      if (left == null && (units.size() > 1 || barrier() == Long.MAX_VALUE)) {
         throw e;
       }
-      applyAll(r, left);
+      applyAll(r, left == null ? units : left, true);
     }
   }
 
@@ -732,84 +809,185 @@ public final class Replayer implements AutoCloseable {
     return result;
   }
 
-  private void applyAll(Round r, List<Unit> given) throws SQLException, ConvergenceException {
+  private void applyAll(Round r, List<Unit> given, boolean again)
+      throws SQLException, ConvergenceException {
     List<Unit> units = new ArrayList<>(given.size());
     for (Unit u : given) {
-      if (u.intent.statements()) {
-        StatementReplay.run(
-            r.engine,
-            journal.writer(),
-            u.intent,
-            u.doubtful,
-            // those of the transaction itself may have been closed before this ran
-            tables -> {
-              if (Rules.on(Rule.KEYS_NOT_PREDICATES)) {
-                suspect(tables, u.intent, "a statement that was replayed wrote to it");
-              }
-            });
+      if (u.intent.statements() && !ran.contains(u.intent.sequence())) {
+        statements(r.engine, u);
+        ran.add(u.intent.sequence());
       }
       units.add(truncated(u));
     }
     units = keyedNow(r.engine, units);
     Set<TableName> suspects = new LinkedHashSet<>();
+    List<Unsettled> unsettled = new ArrayList<>();
+    try {
+      bring(r, units, suspects, unsettled);
+    } catch (SQLException | ConvergenceException e) {
+      Failure kind = e instanceof SQLException s ? Failure.of(s) : Failure.PERMANENT;
+      boolean own = kind != Failure.DOWN && kind != Failure.CONTENTION;
+      if (!own
+          || given.size() > 1
+          || (kind == Failure.CATALOG && !again)
+          || barrier() == Long.MAX_VALUE) {
+        throw e;
+      }
+      // statements that come later may be all that is missing: a column, say
+      r.error = message(e);
+      inVain = true;
+    }
+    insert(r, units);
+    for (TableName t : suspects) {
+      suspect(Set.of(t), units.get(units.size() - 1).intent, ORPHANED);
+    }
+    List<Long> all = units.stream().map(u -> u.intent.sequence()).toList();
+    if (unsettled.isEmpty() || barrier() < Long.MAX_VALUE) {
+      Set<Long> keyed = new HashSet<>();
+      for (Unit u : units) {
+        if (u.intent.changes().stream().anyMatch(Replayer::keyed)) {
+          keyed.add(u.intent.sequence());
+        }
+      }
+      done(r, all, keyed::contains);
+    } else {
+      waiting.add(new Waiting(all, unsettled));
+    }
+  }
+
+  /** Whether its rows are found by their keys, and read from the primary. */
+  private static boolean keyed(RowChange c) {
+    return switch (c.kind()) {
+      case UPSERT, DELETE, REKEY -> true;
+      case INSERT, REMOVE, TRUNCATE, STATEMENT -> false;
+    };
+  }
+
+  /** Runs the unit's statements, and sees to what they mean for what was done before them. */
+  private void statements(Convergence engine, Unit u) throws SQLException, ConvergenceException {
+    boolean held = again || !waiting.isEmpty();
+    boolean overtaken = journal.overtaken(u.intent.sequence());
+    if (held && u.intent.changes().stream().anyMatch(c -> c.alone() && c.alters())) {
+      // it commits before it could be seen what it did
+      suspect(Set.of(RowChange.NO_TABLE), u.intent, "a partition was detached");
+    }
+    StatementReplay.run(
+        engine,
+        journal.writer(),
+        u.intent,
+        u.doubtful,
+        overtaken || !takenAlong.isEmpty(),
+        effect -> {
+          // those of the transaction itself may have been closed before this ran
+          if (Rules.on(Rule.KEYS_NOT_PREDICATES)) {
+            suspect(effect.written(), u.intent, "a statement that was replayed wrote to it");
+          }
+          Set<TableName> late = new LinkedHashSet<>(effect.altered());
+          if (!overtaken) {
+            late.retainAll(takenAlong);
+          }
+          suspect(late, u.intent, "a statement changed it that was overtaken by rows");
+          if (held) { // their keys were looked for where the name led on the primary
+            suspect(
+                effect.moved().keySet(),
+                u.intent,
+                "it changed its place while rows of it had yet to reach the mirror");
+          }
+          effect
+              .moved()
+              .forEach(
+                  (now, before) -> {
+                    for (Suspect s : journal.suspects()) {
+                      boolean it = before.contains(s.table());
+                      if (it) {
+                        journal.suspect(
+                            new Suspect(
+                                now, s.reason(), s.sinceMicros(), s.incarnation(), s.xid()));
+                      }
+                      if (it || s.table().equals(RowChange.NO_TABLE)) {
+                        journal.suspect(s); // anew: who makes it equal may be between the two
+                      }
+                    }
+                  });
+        });
+  }
+
+  /** Makes the rows equal that have keys. */
+  private void bring(Round r, List<Unit> units, Set<TableName> suspects, List<Unsettled> unsettled)
+      throws SQLException, ConvergenceException {
     List<Rekeyed> rekeyed = new ArrayList<>();
     Map<TableName, Map<List<String>, Boolean>> keys = keys(r.engine, units, rekeyed);
-    List<Unsettled> unsettled = new ArrayList<>();
     // those that went along come first, so that few are left under the old key when it is deleted
     for (Rekeyed x : rekeyed) {
       followers(r, x.table, x.keys, List.of(x), suspects, unsettled);
     }
     if (!keys.isEmpty()) {
-      r.keys += r.engine.look(keys, unsettled, this::orphaned).keys();
+      look(r, keys, unsettled);
     }
+  }
+
+  private void look(
+      Round r, Map<TableName, Map<List<String>, Boolean>> keys, List<Unsettled> unsettled)
+      throws SQLException, ConvergenceException {
+    ResyncResult did = r.engine.look(keys, unsettled, this::orphaned);
+    r.keys += did.keys();
+    if (did.keys() > keys.values().stream().mapToLong(Map::size).sum()) {
+      tookAlong(did);
+    }
+  }
+
+  private void tookAlong(ResyncResult did) {
+    if (barrier() < Long.MAX_VALUE) {
+      again = true;
+      takenAlong.addAll(did.tables());
+    }
+  }
+
+  /** Inserts the rows that have none. */
+  private void insert(Round r, List<Unit> units) throws SQLException, ConvergenceException {
     List<KeylessReplay.Unit> keyless = new ArrayList<>();
     for (Unit u : withoutNewTables(r.engine, units)) {
       if (u.intent.keyless()) {
         keyless.add(new KeylessReplay.Unit(u.intent, u.doubtful));
       }
     }
-    if (!keyless.isEmpty()) {
-      KeylessReplay replay = new KeylessReplay(r.engine, journal.writer());
-      Consumer<KeylessReplay.Unit> doubt =
-          u ->
-              suspect(
-                  tables(u.intent()),
-                  u.intent(),
-                  "it is not known whether rows of transaction "
-                      + u.intent().xid()
-                      + (u.doubtful()
-                          ? " committed before the primary crashed"
-                          : " were copied before or after the primary failed over"));
+    if (keyless.isEmpty()) {
+      return;
+    }
+    KeylessReplay replay = new KeylessReplay(r.engine, journal.writer());
+    Consumer<KeylessReplay.Unit> doubt =
+        u ->
+            suspect(
+                tables(u.intent()),
+                u.intent(),
+                "it is not known whether rows of transaction "
+                    + u.intent().xid()
+                    + (u.doubtful()
+                        ? " committed before the primary crashed"
+                        : " were copied before or after the primary failed over"));
+    try {
+      r.rows += replay.apply(keyless, doubt);
+    } catch (SQLException e) {
+      if (!"23503".equals(e.getSQLState())) {
+        throw e;
+      }
+      // before the backfill the mirror has none of the parents: those needed now come first
+      ResyncResult did = r.engine.resync(parents(r.engine, keyless), this::orphaned);
+      r.keys += did.keys();
+      tookAlong(did);
       try {
         r.rows += replay.apply(keyless, doubt);
-      } catch (SQLException e) {
-        if (!"23503".equals(e.getSQLState())) {
-          throw e;
+      } catch (SQLException again) {
+        Failed before = failed.get(units.get(0).intent.sequence());
+        if (!"23503".equals(again.getSQLState())
+            || units.size() > 1
+            || (before == null ? 0 : before.attempts) + 1 < options.attempts()) {
+          throw again; // each unit by itself, then; and the parents may be on their way
         }
-        // before the backfill the mirror has none of the parents: those needed now come first
-        r.keys += r.engine.resync(parents(r.engine, keyless), this::orphaned).keys();
-        try {
-          r.rows += replay.apply(keyless, doubt);
-        } catch (SQLException again) {
-          Failed before = failed.get(units.get(0).intent.sequence());
-          if (!"23503".equals(again.getSQLState())
-              || units.size() > 1
-              || (before == null ? 0 : before.attempts) + 1 < options.attempts()) {
-            throw again; // each unit by itself, then; and the parents may be on their way
-          }
-          // the primary has deleted the parents since, and what became of these rows is not known
-          Intent i = keyless.get(0).intent();
-          suspect(tables(i), i, ORPHANED);
-        }
+        // the primary has deleted the parents since, and what became of these rows is not known
+        Intent i = keyless.get(0).intent();
+        suspect(tables(i), i, ORPHANED);
       }
-    }
-    for (TableName t : suspects) {
-      suspect(Set.of(t), units.get(units.size() - 1).intent, ORPHANED);
-    }
-    if (unsettled.isEmpty()) {
-      units.forEach(u -> resolved(r, u.intent.sequence()));
-    } else {
-      waiting.add(new Waiting(units.stream().map(u -> u.intent.sequence()).toList(), unsettled));
     }
   }
 
@@ -1024,7 +1202,7 @@ public final class Replayer implements AutoCloseable {
           more.addAll(r.engine.settle(u, this::orphaned));
         }
         if (more.isEmpty()) {
-          w.units.forEach(u -> resolved(r, u));
+          done(r, w.units, u -> true);
         } else {
           waiting.add(new Waiting(w.units, more));
         }
@@ -1162,7 +1340,7 @@ public final class Replayer implements AutoCloseable {
             }
             Map<List<String>, Boolean> these = new LinkedHashMap<>();
             fresh.forEach(k -> these.put(k, false));
-            r.keys += r.engine.look(Map.of(child.name(), these), unsettled, this::orphaned).keys();
+            look(r, Map.of(child.name(), these), unsettled);
             List<Rekeyed> longer = new ArrayList<>(chain);
             longer.add(new Rekeyed(child, fresh));
             followers(r, child, fresh, longer, keyless, unsettled);

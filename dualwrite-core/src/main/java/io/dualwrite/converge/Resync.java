@@ -181,7 +181,7 @@ final class Resync {
   private final Consumer<TableName> orphaned;
   private final Set<Head> heads; // whose families were gone through
   private final Map<TableName, List<List<String>>> unsettled = new TreeMap<>(); // of families
-  private ResyncResult families = new ResyncResult(0, 0, 0, Set.of());
+  private ResyncResult families = new ResyncResult(0, 0, 0, Set.of(), Set.of());
   private boolean upsertsFirst;
   private long upserted;
   private long deleted;
@@ -377,12 +377,15 @@ final class Resync {
         }
         some.run();
         ResyncResult r = some.result();
+        Set<TableName> tables = new HashSet<>(families.tables());
+        tables.addAll(r.tables());
         families =
             new ResyncResult(
                 families.keys() + r.keys(),
                 families.upserted() + r.upserted(),
                 families.deleted() + r.deleted(),
-                Set.of());
+                Set.of(),
+                tables);
         keyless.addAll(r.keylessChildren());
         some.unsettled()
             .forEach((t, k) -> unsettled.computeIfAbsent(t, x -> new ArrayList<>()).addAll(k));
@@ -1341,11 +1344,14 @@ final class Resync {
 
   ResyncResult result() {
     long keys = all().stream().mapToLong(p -> p.rows.size()).sum();
+    Set<TableName> tables = new HashSet<>(families.tables());
+    all().forEach(p -> tables.add(p.mirror.name()));
     return new ResyncResult(
         keys + families.keys(),
         upserted + families.upserted(),
         deleted + families.deleted(),
-        keyless);
+        keyless,
+        tables);
   }
 
   // ---- JDBC

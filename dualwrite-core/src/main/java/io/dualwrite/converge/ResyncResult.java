@@ -13,11 +13,14 @@ import java.util.Set;
  * @param keylessChildren tables without a key whose rows refer to a deleted row by a foreign key
  *     that changes them: the server changed them on the mirror as it did on the primary, but not
  *     provably the same rows; the caller opens a suspect for each
+ * @param tables those that the keys are of
  */
-public record ResyncResult(long keys, long upserted, long deleted, Set<TableName> keylessChildren) {
+public record ResyncResult(
+    long keys, long upserted, long deleted, Set<TableName> keylessChildren, Set<TableName> tables) {
 
-  /** Copies the set. */
+  /** Copies the sets. */
   public ResyncResult {
     keylessChildren = Set.copyOf(keylessChildren);
+    tables = Set.copyOf(tables);
   }
 }

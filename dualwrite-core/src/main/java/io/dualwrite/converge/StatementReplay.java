@@ -13,6 +13,7 @@ import java.sql.Savepoint;
 import java.sql.Statement;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
@@ -31,14 +32,26 @@ final class StatementReplay {
 
   private static final Logger LOG = LoggerFactory.getLogger(StatementReplay.class);
 
+  /**
+   * What the statements did.
+   *
+   * @param written tables whose rows they wrote here: they made other rows than on the primary, and
+   *     not in its order
+   * @param moved tables that some name leads to no more that did before, and those names: renamed,
+   *     in another schema, or no partition any more
+   * @param altered if asked for: tables that they made or moved, or whose columns they changed
+   */
+  record Effect(
+      Set<TableName> written, Map<TableName, Set<TableName>> moved, Set<TableName> altered) {}
+
   private StatementReplay() {}
 
   /**
    * Runs them, unless they ran.
    *
    * @param doubtful whether the primary's transaction may have aborted and nobody can tell any more
-   * @param wrote told, before the commit, of the tables whose rows the statements wrote here: they
-   *     made other rows than on the primary, and not in its order
+   * @param overtaken whether units that come later may have gone past it
+   * @param did told, before the commit, what those did that run in a transaction
    * @throws ConvergenceException if that is so: only a person can tell
    * @throws SQLException if the mirror refuses one
    */
@@ -47,7 +60,8 @@ final class StatementReplay {
       UUID writer,
       Intent unit,
       boolean doubtful,
-      Consumer<Set<TableName>> wrote)
+      boolean overtaken,
+      Consumer<Effect> did)
       throws SQLException, ConvergenceException {
     if (doubtful) {
       throw new ConvergenceException(
@@ -110,10 +124,14 @@ final class StatementReplay {
         }
       }
       if (before != null) {
-        Set<TableName> written = written(m, before, rows(m));
-        if (!written.isEmpty()) {
-          wrote.accept(written);
+        Map<Long, Rows> after = rows(m);
+        Map<TableName, Set<TableName>> moved = moved(before, after);
+        Set<TableName> altered = new LinkedHashSet<>();
+        if (overtaken) {
+          altered.addAll(moved.keySet());
+          altered.addAll(altered(m, after));
         }
+        did.accept(new Effect(written(m, before, after), moved, altered));
       }
       MirrorWriter.commit(m);
     } finally {
@@ -193,11 +211,16 @@ final class StatementReplay {
   /**
    * What the transaction has done to a table's rows.
    *
-   * @param name the table under whose name they are written
+   * @param names those under which they are written: of the table, of that which it is a part of,
+   *     and so on; the last one first
    * @param file where they lie: another one after a rewrite or a TRUNCATE
    * @param changes how many it wrote, at least
    */
-  private record Rows(TableName name, long file, long changes) {}
+  private record Rows(List<TableName> names, long file, long changes) {
+    TableName name() {
+      return names.get(0);
+    }
+  }
 
   private static Map<Long, Rows> rows(Connection m) throws SQLException {
     Map<Long, Rows> result = new HashMap<>();
@@ -209,7 +232,7 @@ final class StatementReplay {
                     + " union all select up.leaf, i.inhparent, up.n + 1 from up join pg_catalog.pg_inherits i on i.inhrelid = up.oid"
                     + " join pg_catalog.pg_class c on c.oid = i.inhrelid join pg_catalog.pg_namespace s on s.oid = c.relnamespace"
                     + " where c.relispartition or s.nspname like '\\_timescaledb\\_%')"
-                    + " select distinct on (up.leaf) up.leaf::bigint, s.nspname, c.relname,"
+                    + " select up.leaf::bigint, s.nspname, c.relname,"
                     + " coalesce(pg_catalog.pg_relation_filenode(up.leaf), 0)::bigint,"
                     + " pg_catalog.pg_stat_get_xact_tuples_inserted(up.leaf) + pg_catalog.pg_stat_get_xact_tuples_updated(up.leaf)"
                     + " + pg_catalog.pg_stat_get_xact_tuples_deleted(up.leaf)"
@@ -217,9 +240,12 @@ final class StatementReplay {
                     + " order by up.leaf, up.n desc");
         ResultSet r = s.executeQuery()) {
       while (r.next()) {
-        result.put(
-            r.getLong(1),
-            new Rows(new TableName(r.getString(2), r.getString(3)), r.getLong(4), r.getLong(5)));
+        long file = r.getLong(4);
+        long changes = r.getLong(5);
+        result
+            .computeIfAbsent(r.getLong(1), x -> new Rows(new ArrayList<>(1), file, changes))
+            .names
+            .add(new TableName(r.getString(2), r.getString(3)));
       }
     }
     return result;
@@ -232,13 +258,13 @@ final class StatementReplay {
     after.forEach(
         (oid, now) -> {
           Rows then = before.get(oid);
-          if (now.name.schema().startsWith("_timescaledb_")) {
+          if (now.name().schema().startsWith("_timescaledb_")) {
             return; // its own books
           }
           if (now.changes > (then == null ? 0 : then.changes)) {
-            result.add(now.name);
+            result.add(now.name());
           } else if (then != null && now.file != then.file) {
-            moved.put(oid, now.name);
+            moved.put(oid, now.name());
           }
         });
     if (moved.isEmpty()) {
@@ -253,6 +279,39 @@ final class StatementReplay {
       try (ResultSet r = s.executeQuery()) {
         while (r.next()) {
           result.add(moved.get(r.getLong(1)));
+        }
+      }
+    }
+    return result;
+  }
+
+  private static Map<TableName, Set<TableName>> moved(
+      Map<Long, Rows> before, Map<Long, Rows> after) {
+    Map<TableName, Set<TableName>> result = new LinkedHashMap<>();
+    after.forEach(
+        (oid, now) -> {
+          Rows then = before.get(oid);
+          if (then == null || now.names.containsAll(then.names)) {
+            return;
+          }
+          Set<TableName> gone = new LinkedHashSet<>(then.names);
+          now.names.forEach(gone::remove);
+          result.computeIfAbsent(now.name(), t -> new LinkedHashSet<>()).addAll(gone);
+        });
+    return result;
+  }
+
+  private static Set<TableName> altered(Connection m, Map<Long, Rows> after) throws SQLException {
+    Set<TableName> result = new LinkedHashSet<>();
+    try (PreparedStatement s =
+            m.prepareStatement(
+                "select distinct x.attrelid::bigint from pg_catalog.pg_attribute x where x.attnum > 0 and "
+                    + new OwnXids(m).mineInCatalog("x.xmin"));
+        ResultSet r = s.executeQuery()) {
+      while (r.next()) {
+        Rows of = after.get(r.getLong(1));
+        if (of != null) {
+          result.add(of.name());
         }
       }
     }

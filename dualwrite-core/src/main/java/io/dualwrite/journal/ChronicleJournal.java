@@ -13,9 +13,11 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.NavigableSet;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.UUID;
+import java.util.concurrent.ConcurrentSkipListSet;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.Condition;
@@ -78,6 +80,15 @@ public final class ChronicleJournal implements Journal {
   private final IntentIndex index;
   private final TreeMap<Integer, Segment> segments;
   private final Map<Long, String> parkErrors;
+
+  /** Every intent with {@link Intent#barrier}, parked or not. */
+  private final Set<Long> statements = new HashSet<>();
+
+  private final Set<Long> overtaken;
+
+  /** Changed under the lock, read without. */
+  private final ConcurrentSkipListSet<Long> barriers = new ConcurrentSkipListSet<>();
+
   private final ByteWriter noted = new ByteWriter();
   private QueueWriter queue;
   private volatile Segment current;
@@ -122,11 +133,37 @@ public final class ChronicleJournal implements Journal {
     this.index = scan.index;
     this.segments = scan.segments;
     this.parkErrors = scan.parkErrors;
+    this.overtaken = scan.overtaken;
     this.nextOrdinal = scan.segments.size();
     this.lastRun = scan.lastRun;
     for (Segment s : segments.values()) {
       bytes += s.bytes;
       liveBytes += s.liveBytes;
+    }
+    try (IntentReader reads = new IntentReader()) {
+      for (long seq : scan.statements) {
+        if (index.state(seq) > IntentIndex.RESERVED) {
+          long location = index.location(seq);
+          Intent i = reads.read(segments.get(Segment.ordinal(location)), location, seq).intent();
+          // what cannot be read becomes suspect as soon as it is asked for
+          if (i != null && i.barrier()) {
+            statements.add(seq);
+            barrier(seq);
+          }
+        }
+      }
+    }
+  }
+
+  /** Whether what comes later has to wait for the intent, in the state that it has now. */
+  private void barrier(long sequence) {
+    byte now = index.state(sequence);
+    if (statements.contains(sequence)
+        && now >= IntentIndex.IN_FLIGHT
+        && now < IntentIndex.PARKED_UNKNOWN) {
+      barriers.add(sequence);
+    } else {
+      barriers.remove(sequence);
     }
   }
 
@@ -388,6 +425,7 @@ public final class ChronicleJournal implements Journal {
           if (f.intent().statements()) {
             index.state(seq, Scan.parked(index.state(seq)));
             parkErrors.put(seq, MOVED);
+            barrier(seq);
             halted.add(seq);
           }
           continue;
@@ -633,6 +671,10 @@ public final class ChronicleJournal implements Journal {
         String refusal = obstacle(w.position());
         if (refusal == null) {
           refusal = write(intent.sequence(), IntentIndex.IN_FLIGHT, w);
+        }
+        if (refusal == null && intent.barrier()) {
+          statements.add(intent.sequence());
+          barrier(intent.sequence());
         }
         if (refusal != null) {
           return refuse(refusal);
@@ -1035,8 +1077,12 @@ public final class ChronicleJournal implements Journal {
       s.liveBytes -= index.length(sequence);
       liveBytes -= index.length(sequence);
       parkErrors.remove(sequence);
+      overtaken.remove(sequence);
     }
     index.remove(sequence);
+    if (statements.remove(sequence)) {
+      barriers.remove(sequence);
+    }
   }
 
   @Override
@@ -1081,6 +1127,7 @@ public final class ChronicleJournal implements Journal {
       }
       index.state(sequence, Scan.parked(old));
       parkErrors.put(sequence, text);
+      barrier(sequence);
       note(Records.PARK, sequence, text);
     } finally {
       lock.unlock();
@@ -1098,6 +1145,8 @@ public final class ChronicleJournal implements Journal {
       }
       index.state(sequence, Scan.unparked(old));
       parkErrors.remove(sequence);
+      overtaken.add(sequence);
+      barrier(sequence);
       note(Records.UNPARK, sequence, null);
     } finally {
       lock.unlock();
@@ -1142,6 +1191,21 @@ public final class ChronicleJournal implements Journal {
     try {
       long first = index.next(-1, IntentIndex.IN_FLIGHT, IntentIndex.IN_FLIGHT);
       return first < 0 ? Long.MAX_VALUE : first;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  @Override
+  public NavigableSet<Long> barriers() {
+    return barriers;
+  }
+
+  @Override
+  public boolean overtaken(long sequence) {
+    lock.lock();
+    try {
+      return overtaken.contains(sequence);
     } finally {
       lock.unlock();
     }
@@ -1422,6 +1486,9 @@ public final class ChronicleJournal implements Journal {
       }
       if (old >= IntentIndex.PARKED_UNKNOWN) {
         note(Records.PARK, sequence, parkErrors.get(sequence));
+      } else if (overtaken.contains(sequence)) {
+        note(Records.PARK, sequence, "");
+        note(Records.UNPARK, sequence, null);
       }
     } finally {
       lock.unlock();

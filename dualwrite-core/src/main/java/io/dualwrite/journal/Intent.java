@@ -44,6 +44,21 @@ public record Intent(
     return false;
   }
 
+  /**
+   * Whether it holds statements that may give rows another place or another meaning, so that what
+   * comes later in the journal must not reach the mirror before them. Those that run in no
+   * transaction do not (CREATE INDEX CONCURRENTLY, which may take hours), but for ALTER TABLE …
+   * DETACH PARTITION … CONCURRENTLY.
+   */
+  public boolean barrier() {
+    for (RowChange c : changes) {
+      if (c.kind() == RowChange.Kind.STATEMENT && (!c.alone() || c.alters())) {
+        return true;
+      }
+    }
+    return false;
+  }
+
   /** Whether it holds statements that travel as text. */
   public boolean statements() {
     for (RowChange c : changes) {

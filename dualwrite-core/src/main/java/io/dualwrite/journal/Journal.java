@@ -1,6 +1,7 @@
 package io.dualwrite.journal;
 
 import java.util.List;
+import java.util.NavigableSet;
 import java.util.UUID;
 
 /**
@@ -72,6 +73,17 @@ public interface Journal extends AutoCloseable {
 
   /** The lowest sequence of an intent in flight; {@link Long#MAX_VALUE} if there is none. */
   long oldestInFlight();
+
+  /**
+   * The intents whose statements the mirror may lack ({@link Intent#barrier}), in flight or
+   * pending, but not parked: what comes after one in the journal must not reach the mirror before
+   * it. In order of their sequence, a view of now that may be asked without a lock; one is there
+   * before {@link #append} returns.
+   */
+  NavigableSet<Long> barriers();
+
+  /** Whether the intent was parked and made pending again: later ones may have gone past it. */
+  boolean overtaken(long sequence);
 
   /**
    * Every sequence up to and including this one is resolved. Durable: it still holds after a crash

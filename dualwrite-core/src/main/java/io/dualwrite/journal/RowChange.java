@@ -97,6 +97,12 @@ public record RowChange(
     return kind == Kind.STATEMENT && "true".equals(rows[0][3]);
   }
 
+  /** Of a {@link Kind#STATEMENT}: whether it is an ALTER. */
+  public boolean alters() {
+    return kind == Kind.STATEMENT
+        && rows[0][0].stripLeading().regionMatches(true, 0, "alter", 0, 5);
+  }
+
   /** Copies the lists of names, not the rows. */
   public RowChange {
     columns = List.copyOf(columns);

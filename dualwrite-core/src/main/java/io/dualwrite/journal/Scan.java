@@ -7,9 +7,11 @@ import java.io.RandomAccessFile;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 
 /** What the files of a journal say, read from the first to the last. Not thread-safe. */
@@ -55,6 +57,13 @@ final class Scan {
 
   final IntentIndex index = new IntentIndex();
   final Map<Long, String> parkErrors = new HashMap<>();
+
+  /** Those that have statements, according to their heads, and were not resolved. */
+  final Set<Long> statements = new HashSet<>();
+
+  /** Those that were parked and are pending again. */
+  final Set<Long> overtaken = new HashSet<>();
+
   final TreeMap<Integer, Segment> segments = new TreeMap<>();
   final Map<String, Damage> damages = new LinkedHashMap<>();
   long highest;
@@ -132,12 +141,17 @@ final class Scan {
             if (seq > resolvedThrough) {
               damages.values().removeIf(d -> d.sequence == seq);
               index.put(seq, segment.location(position), length, IntentIndex.PENDING_UNKNOWN);
+              if (statements(head, from, h.headLength())) {
+                statements.add(seq);
+              }
             }
           }
           case Records.RESOLVED -> {
             damages.values().removeIf(d -> d.sequence == seq);
             index.remove(seq);
             parkErrors.remove(seq);
+            statements.remove(seq);
+            overtaken.remove(seq);
           }
           case Records.OUTCOME -> {
             if (state == IntentIndex.PENDING_UNKNOWN) {
@@ -156,6 +170,7 @@ final class Scan {
             if (state != IntentIndex.NONE) {
               parkErrors.remove(seq);
               index.state(seq, unparked(state));
+              overtaken.add(seq);
             }
           }
           case Records.NOTED -> damages.remove(text(body));
@@ -178,6 +193,14 @@ final class Scan {
         damages.put(d.id(), d);
       }
     };
+  }
+
+  private static boolean statements(byte[] head, int from, int length) {
+    try {
+      return Records.head(head, from, from + length).tables().contains(RowChange.NO_TABLE);
+    } catch (DamagedException e) {
+      return true; // its sum is right and yet it cannot be read: whoever reads the rest will tell
+    }
   }
 
   /** Describes damage; a header says that it is an intent's, and which. */

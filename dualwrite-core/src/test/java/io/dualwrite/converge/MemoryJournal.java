@@ -8,9 +8,11 @@ import io.dualwrite.journal.Suspect;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.NavigableSet;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.UUID;
+import java.util.stream.Collectors;
 
 /** A journal that forgets everything with the process. */
 final class MemoryJournal implements Journal {
@@ -19,9 +21,11 @@ final class MemoryJournal implements Journal {
   private final Map<Long, Intent> intents = new TreeMap<>();
   private final Map<Long, Outcome> released = new TreeMap<>();
   private final Map<Long, String> parked = new TreeMap<>();
+  private final TreeSet<Long> unparked = new TreeSet<>();
   private final TreeSet<Long> resolved = new TreeSet<>();
   private final List<Suspect> suspects = new ArrayList<>();
   private long sequence;
+  private long version;
 
   /** How many units were asked for last. */
   volatile int asked;
@@ -85,6 +89,19 @@ final class MemoryJournal implements Journal {
   }
 
   @Override
+  public synchronized NavigableSet<Long> barriers() {
+    return intents.values().stream()
+        .filter(i -> i.barrier() && !parked.containsKey(i.sequence()))
+        .map(Intent::sequence)
+        .collect(Collectors.toCollection(TreeSet::new));
+  }
+
+  @Override
+  public synchronized boolean overtaken(long s) {
+    return unparked.contains(s);
+  }
+
+  @Override
   public synchronized long resolvedThrough() {
     long through = 0;
     while (resolved.contains(through + 1)) {
@@ -96,7 +113,14 @@ final class MemoryJournal implements Journal {
   @Override
   public synchronized void suspect(Suspect suspect) {
     suspects.removeIf(s -> s.table().equals(suspect.table()));
-    suspects.add(suspect);
+    suspects.add(
+        new Suspect(
+            suspect.table(),
+            suspect.reason(),
+            suspect.sinceMicros(),
+            suspect.incarnation(),
+            suspect.xid(),
+            ++version));
   }
 
   @Override
@@ -121,7 +145,9 @@ final class MemoryJournal implements Journal {
 
   @Override
   public synchronized void unpark(long s) {
-    parked.remove(s);
+    if (parked.remove(s) != null) {
+      unparked.add(s);
+    }
   }
 
   @Override

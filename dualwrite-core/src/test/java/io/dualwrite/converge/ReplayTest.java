@@ -1070,6 +1070,134 @@ class ReplayTest {
     }
   }
 
+  private Intent statement(String sql) throws SQLException {
+    return pending(sql, Outcome.COMMITTED, RowChange.statement(sql, "public", null, false));
+  }
+
+  private static ReplayerOptions hasty(int attempts) {
+    return new ReplayerOptions(500, attempts, Duration.ofNanos(1), Duration.ofMillis(200));
+  }
+
+  /** However long somebody reads the table there. */
+  @Test
+  void whatComesAfterAStatementThatIsPendingWaitsForIt() throws Exception {
+    f.with(
+        "create table t(id int primary key, v text)",
+        "create table other(id int primary key, v text)",
+        "create table k(a int)",
+        "insert into t values (1,'a')");
+    Intent before =
+        pending(
+            "update t set v = 'b'; insert into k values (1)",
+            Outcome.COMMITTED,
+            upsert("t", IV, row("1", "b")),
+            insert("k", "1"));
+    Intent add = statement("alter table t add column c int");
+    pending("insert into k values (2)", Outcome.COMMITTED, insert("k", "2"));
+    Intent drop = statement("alter table t drop column v");
+    List<String> ic = List.of("id", "c");
+    pending("insert into t values (2, 2)", Outcome.COMMITTED, upsert("t", ic, row("2", "2")));
+    pending("insert into other values (1)", Outcome.COMMITTED, upsert("other", IV, row("1", null)));
+    Connection m = f.mirror();
+    execute(m, "lock table t in access share mode");
+    try (Replayer r = new Replayer(f.journal, () -> f.engine, hasty(2))) {
+      for (int i = 0; i < 5; i++) {
+        r.replayOnce(100);
+        assertEquals(add.sequence(), r.stats().waitingForStatements());
+      }
+      assertEquals(List.of(), f.journal.parked());
+      assertEquals("0", mirror("select count(*) from other"));
+      assertEquals("1", mirror("select string_agg(a::text, ',') from k"));
+      f.journal.suspect(new Suspect(table("other"), "for a test", 0, "", 1));
+      assertEquals(0, new Reconcile(f.engine, f.journal).run());
+      assertTrue(f.journal.barriers().contains(drop.sequence()));
+      assertEquals(before.sequence(), f.journal.pending(-1, 1).get(0).intent().sequence());
+      m.rollback();
+      assertTrue(r.drain(Duration.ofSeconds(30)), () -> "not drained: " + r.stats());
+      assertEquals(0, r.stats().waitingForStatements());
+    }
+    assertEquals(1, new Reconcile(f.engine, f.journal).run());
+    assertEquals(List.of(), f.journal.suspects());
+    f.assertEqual("t", "other", "k");
+  }
+
+  /** Nobody can tell what it does to rows that came here before it: they are compared. */
+  @Test
+  void whatAParkedStatementChangesIsSuspect() throws Exception {
+    f.with(
+        "create table t(id int primary key, v text)",
+        "create table s(id int primary key)",
+        "create table same(id int primary key)",
+        "insert into t values (1,'a')");
+    f.pair.executeTarget("alter table t add column w int");
+    Intent add = statement("alter table t add column w text; alter table s rename to moved");
+    pending("update t set w = v", Outcome.COMMITTED, upsert("t", List.of("id"), row("1")));
+    try (Replayer r = new Replayer(f.journal, () -> f.engine, hasty(1))) {
+      assertFalse(r.drain(Duration.ofSeconds(30)));
+      assertEquals(add.sequence(), f.journal.parked().get(0).sequence());
+      f.pair.executeTarget("alter table t drop column w");
+      f.journal.parked().forEach(x -> f.journal.unpark(x.sequence()));
+      assertTrue(r.drain(Duration.ofSeconds(30)), () -> "not drained: " + r.stats());
+    }
+    assertEquals(
+        Set.of(table("t"), table("moved")),
+        f.journal.suspects().stream().map(Suspect::table).collect(Collectors.toSet()));
+    assertEquals(2, new Reconcile(f.engine, f.journal).run());
+    f.assertEqual("t", "moved", "same");
+  }
+
+  /** What is read while a statement is on its way may be what it left. */
+  @Test
+  void aStatementThatComesWhileRowsAreBroughtBringsThemOnceMore() throws Exception {
+    f.with(
+        "create table t(id int primary key, a text, b text)", "insert into t values (1,'a','b')");
+    pending(
+        "update t set a = 'x'",
+        Outcome.COMMITTED,
+        upsert("t", List.of("id", "a", "b"), row("1", "x", "b")));
+    Intent[] statement = new Intent[1];
+    f.engine.hook =
+        step -> {
+          if (step == Step.FIRST_READ && statement[0] == null) {
+            String sql =
+                "alter table t rename a to c; alter table t rename b to a; alter table t rename c to b";
+            Connection p = f.primary();
+            execute(p, sql);
+            statement[0] = f.intent(p, RowChange.statement(sql, "public", null, false));
+            p.commit();
+          }
+        };
+    try (Replayer r = f.replayer()) {
+      r.replayOnce(100);
+      assertEquals(1, f.journal.pendingCount());
+      f.journal.release(statement[0].sequence(), Outcome.COMMITTED);
+      assertTrue(r.drain(Duration.ofSeconds(30)), () -> "not drained: " + r.stats());
+    }
+    f.assertEqual("t");
+  }
+
+  /** A row that others need comes along; whether anybody asks for it again is not known. */
+  @Test
+  void rowsThatWereTakenAlongBeforeAStatementAreSuspect() throws Exception {
+    f.with(
+        "create table parent(id int primary key, v text)",
+        "create table child(id int primary key, p int references parent)");
+    f.pair.executeSource("insert into parent values (1, 'one')");
+    pending(
+        "insert into child values (1, 1)",
+        Outcome.COMMITTED,
+        upsert("child", List.of("id", "p"), row("1", "1")));
+    statement("alter table parent add column w text");
+    f.pair.executeSource("update parent set w = 'new' || v");
+    statement("alter table parent drop column v");
+    statement("alter table parent rename column w to v");
+    drain();
+    assertEquals(
+        List.of(table("parent")), f.journal.suspects().stream().map(Suspect::table).toList());
+    new Reconcile(f.engine, f.journal).run();
+    f.assertEqual("parent", "child");
+  }
+
   /**
    * The suspects of the transaction itself may have been closed before its statement is replayed.
    */

@@ -66,7 +66,8 @@ class ResyncTest {
     ResyncResult r =
         resync(
             "t", IntStream.rangeClosed(1, 8000).mapToObj(Integer::toString).toArray(String[]::new));
-    assertEquals(new ResyncResult(8000, 5000, 3000, java.util.Set.of()), r);
+    assertEquals(
+        new ResyncResult(8000, 5000, 3000, java.util.Set.of(), java.util.Set.of(table("big"))), r);
     f.assertEqual("t");
     resync("t", "1", "9999"); // again, and a key that nobody has
     f.assertEqual("t");

@@ -114,6 +114,59 @@ final class ChronicleJournalTest {
     }
   }
 
+  /** What comes after them waits, and those that others went past stay known for it. */
+  @Test
+  void statementsThatTheMirrorMayLack() {
+    long add;
+    long drop;
+    try (ChronicleJournal j = open()) {
+      add = statement(j, "alter table t add c int", false);
+      assertEquals(Set.of(add), j.barriers(), "from the append on");
+      assertTrue(j.append(Intents.keyed(j.nextSequence())));
+      drop = statement(j, "drop table u", false);
+      statement(j, "create index concurrently i on t(c)", true);
+      long detach = statement(j, "Alter table p detach partition q concurrently", true);
+      assertEquals(Set.of(add, drop, detach), j.barriers());
+      j.resolved(detach);
+      j.park(add, "no");
+      j.release(drop, Outcome.COMMITTED);
+      assertEquals(Set.of(drop), j.barriers());
+      assertFalse(j.overtaken(drop));
+      j.letGo();
+    }
+    try (ChronicleJournal j = open()) {
+      assertEquals(Set.of(drop), j.barriers());
+      j.unpark(add);
+      assertEquals(Set.of(add, drop), j.barriers());
+      assertTrue(j.overtaken(add));
+      String file = j.current().path.toString();
+      for (int i = 0; i < 40; i++) { // their files are given back
+        Intent in = Intents.keyed(j.nextSequence(), Intents.ORDERS, 200_000);
+        assertTrue(j.append(in));
+        j.resolved(in.sequence());
+      }
+      assertFalse(Files.exists(Path.of(file)));
+      assertEquals(Set.of(add, drop), j.barriers());
+      j.letGo();
+    }
+    try (ChronicleJournal j = open()) {
+      assertEquals(Set.of(add, drop), j.barriers());
+      assertTrue(j.overtaken(add));
+      assertFalse(j.overtaken(drop));
+      j.resolved(add);
+      j.resolved(drop);
+      assertEquals(Set.of(), j.barriers());
+      assertFalse(j.overtaken(add));
+    }
+  }
+
+  private static long statement(ChronicleJournal j, String sql, boolean alone) {
+    long seq = j.nextSequence();
+    RowChange c = RowChange.statement(sql, "public", null, alone);
+    assertTrue(j.append(new Intent(seq, 0, 0, "1.5/1/2.5", 7, 4711, List.of(c))));
+    return seq;
+  }
+
   @Test
   void sequencesAreSettledOneByOne() {
     long last;

@@ -65,6 +65,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.postgresql.PGConnection;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -376,6 +377,11 @@ final class DualWriter implements AutoCloseable {
   /** A commit of the mirror's that has been handed on and is not answered. */
   private static final class OpenCommit {
     final CompletableFuture<Void> ended = new CompletableFuture<>();
+    final boolean statements;
+
+    OpenCommit(boolean statements) {
+      this.statements = statements;
+    }
   }
 
   /** The mirror's half of a commit in progress. */
@@ -481,7 +487,7 @@ final class DualWriter implements AutoCloseable {
       }
       return;
     }
-    OpenCommit done = new OpenCommit();
+    OpenCommit done = new OpenCommit(unit.statements());
     open.add(done);
     Flushed half = flushed;
     boolean noted = recorded;
@@ -793,7 +799,9 @@ final class DualWriter implements AutoCloseable {
 
   /** The unit on the mirror, uncommitted; null if it stays pending. */
   private Flushed flush(Epoch epoch, UnitOfWork unit, long sequence) {
-    if (!prepared || (unit.statements() && !inOrder()) || !breaker.tryAcquirePermission()) {
+    if (!prepared
+        || (unit.statements() ? !caughtUpInTime() : behindStatements())
+        || !breaker.tryAcquirePermission()) {
       return null;
     }
     long start = System.nanoTime();
@@ -848,8 +856,19 @@ final class DualWriter implements AutoCloseable {
    * Whether the mirror has all that was written before: statements go in their order, and a DROP
    * may be pending, or in flight, of what the one at hand makes.
    */
-  private boolean inOrder() {
+  private boolean caughtUpInTime() {
     return caughtUp() || (awaitOpenCommits(flushTimeout) && caughtUp());
+  }
+
+  /**
+   * Whether statements (DDL) have not reached the mirror: what was written after them must not
+   * arrive before them. Their intent is in the journal before the primary commits them, and until
+   * then whoever is affected waits for the locks that they hold there.
+   */
+  private boolean behindStatements() {
+    return !journal.barriers().isEmpty()
+        && !(await(open.stream().filter(o -> o.statements), flushTimeout)
+            && journal.barriers().isEmpty());
   }
 
   /**
@@ -868,8 +887,12 @@ final class DualWriter implements AutoCloseable {
   }
 
   private boolean awaitOpenCommits(Duration timeout) {
+    return await(open.stream(), timeout);
+  }
+
+  private static boolean await(Stream<OpenCommit> commits, Duration timeout) {
     try {
-      CompletableFuture.allOf(open.stream().map(o -> o.ended).toArray(CompletableFuture<?>[]::new))
+      CompletableFuture.allOf(commits.map(o -> o.ended).toArray(CompletableFuture<?>[]::new))
           .get(timeout.toMillis(), TimeUnit.MILLISECONDS);
       return true;
     } catch (TimeoutException e) {
@@ -1726,6 +1749,7 @@ final class DualWriter implements AutoCloseable {
         e.roles(),
         journal.pendingCount(),
         journal.inFlightCount(),
+        journal.barriers().size(),
         journal.parked(),
         journal.suspects(),
         journal.size(),

@@ -14,6 +14,8 @@ import java.util.Map;
  * @param roles who is primary
  * @param pending units of work that the mirror lacks and that wait for the replayer
  * @param inFlight units of work that a commit is working on
+ * @param statements how many of these hold statements (DDL) that the mirror lacks: what was written
+ *     after the first of them waits for it
  * @param parked units of work that failed for good, with their errors
  * @param suspects tables that may differ in rows whose keys are not known
  * @param journalBytes the journal's size on disk
@@ -26,6 +28,7 @@ public record Status(
     Roles roles,
     long pending,
     long inFlight,
+    long statements,
     List<Journal.Parked> parked,
     List<Suspect> suspects,
     long journalBytes,

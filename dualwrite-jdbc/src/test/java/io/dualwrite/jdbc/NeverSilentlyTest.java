@@ -19,6 +19,7 @@ import java.sql.Savepoint;
 import java.sql.Statement;
 import java.sql.Types;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
@@ -30,6 +31,7 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.postgresql.PGConnection;
@@ -352,6 +354,8 @@ class NeverSilentlyTest {
               return r.next() && r.getBoolean(1);
             }
           });
+      Thread lingering = dropping;
+      Fixture.await("lingers", () -> lingering.getState() == Thread.State.TIMED_WAITING);
       System.clearProperty("dualwrite.test.linger-at");
       f.execute("create table if not exists t(id int primary key, v text)");
       f.execute("insert into t values (1, 'x')");
@@ -364,6 +368,87 @@ class NeverSilentlyTest {
     } finally {
       System.clearProperty("dualwrite.test.linger-at");
       LockSupport.unpark(dropping);
+    }
+  }
+
+  private static final String EXCHANGED =
+      "alter table ? rename a to x; alter table ? rename b to a; alter table ? rename x to b";
+
+  static List<Arguments> definitionsAmongRows() {
+    List<Arguments> result = new ArrayList<>();
+    for (List<String> work :
+        List.of(
+            List.of(
+                "alter table t add column w text",
+                "update t set w = 'n' || v where id >= 0",
+                "alter table t drop column v",
+                "alter table t rename column w to v"),
+            List.of(
+                "update parts set v = 'new' where id = 1",
+                "insert into parts values (3, 'three')",
+                "alter table parts detach partition parts_1"),
+            List.of(
+                "update t set v = 'new' where id = 1",
+                "alter table t rename to old",
+                "create table t(id int primary key, v text)",
+                "insert into t values (10, 'ten')"),
+            List.of(("insert into s values (2, 3, 4); " + EXCHANGED).replace("?", "s").split("; ")),
+            List.of(
+                ("insert into nokey values (3, 4); "
+                        + EXCHANGED
+                        + "; update nokey set a = a + 100; insert into nokey values (5, 6)")
+                    .replace("?", "nokey")
+                    .split("; ")),
+            List.of(
+                "insert into t values (3, 'three')",
+                "alter table t add column c int",
+                "insert into nokey values (3, 4)",
+                "insert into t values (4, 'four', 4)",
+                "update t set c = 7 where id = 1"))) {
+      result.add(Arguments.of("locked", work));
+      result.add(Arguments.of("away", work));
+    }
+    return result;
+  }
+
+  /**
+   * What is made equal is read from the primary, which has had all definitions, and written to the
+   * mirror, which lacks some: those then do to it what they did to older rows on the primary.
+   */
+  @ParameterizedTest
+  @MethodSource("definitionsAmongRows")
+  void definitionsThatArePendingAndRowsKeepTheirOrder(String target, List<String> work)
+      throws Exception {
+    try (Fixture f =
+            Fixture.shared(
+                "create table t(id int primary key, v text); insert into t values (1, 'one'), (2, 'two');"
+                    + "create table s(id int primary key, a int, b int); insert into s values (1, 1, 2);"
+                    + "create table nokey(a int, b int); insert into nokey values (1, 2);"
+                    + "create table parts(id int primary key, v text) partition by range (id);"
+                    + "create table parts_1 partition of parts for values from (0) to (100);"
+                    + "insert into parts values (1, 'one'), (2, 'two')");
+        Connection reader = f.pair.target();
+        Statement s = reader.createStatement()) {
+      if (target.equals("away")) {
+        f.openTo("jdbc:postgresql://localhost:1/nowhere", b -> {});
+      } else {
+        f.ready();
+        reader.setAutoCommit(false);
+        s.execute("lock table t, s, nokey, parts in access share mode");
+      }
+      for (String sql : work) {
+        f.execute(sql);
+      }
+      assertFalse(f.ds.drain(Duration.ofSeconds(2))); // tried more than once
+      assertEquals(List.of(), f.ds.status().parked());
+      if (target.equals("away")) {
+        f.open(b -> {});
+      } else {
+        reader.rollback();
+      }
+      f.assertDrained();
+      Fixture.await("made equal", () -> f.ds.status().suspects().isEmpty());
+      f.assertEqual();
     }
   }
 
