@@ -131,6 +131,7 @@ public final class Preview {
     Map<Long, Map<TableName, Map<List<String>, Boolean>>> keys = new LinkedHashMap<>();
     Map<Long, Unit> taken = new HashMap<>();
     Map<Long, Refusal> early = new HashMap<>();
+    Map<Long, Set<TableName>> formerly = new HashMap<>();
     Map<TableName, Set<List<String>>> all = new TreeMap<>();
     for (Pending p : units) {
       Intent i = p.intent();
@@ -150,11 +151,14 @@ public final class Preview {
         Unit u = new Unit(i, !s.equals("committed"));
         taken.put(i.sequence(), u);
         try {
+          Map<TableName, Unit> other = new HashMap<>();
           Map<TableName, Map<List<String>, Boolean>> of =
               Replayer.keys(
                   engine,
                   List.of(new Unit(without(i, truncated(i)), u.doubtful())),
-                  new ArrayList<>());
+                  new ArrayList<>(),
+                  other);
+          formerly.put(i.sequence(), other.keySet());
           keys.put(i.sequence(), of);
           of.forEach(
               (t, k) -> all.computeIfAbsent(t, x -> new LinkedHashSet<>()).addAll(k.keySet()));
@@ -190,7 +194,13 @@ public final class Preview {
       result.add(
           v != null
               ? v
-              : judge(taken.get(seq), keys.get(seq), differing, broken, refused.get(seq)));
+              : judge(
+                  taken.get(seq),
+                  keys.get(seq),
+                  formerly.getOrDefault(seq, Set.of()),
+                  differing,
+                  broken,
+                  refused.get(seq)));
     }
     return result;
   }
@@ -274,6 +284,7 @@ public final class Preview {
   private Verdict judge(
       Unit u,
       Map<TableName, Map<List<String>, Boolean>> keys,
+      Set<TableName> formerly,
       Map<TableName, Set<List<String>>> differing,
       Map<TableName, Refusal> broken,
       Refusal refused)
@@ -283,6 +294,7 @@ public final class Preview {
     Refusal why = refused;
     Set<TableName> suspects = truncated(u.intent());
     Intent rest = suspects.isEmpty() ? u.intent() : without(u.intent(), suspects);
+    suspects.addAll(formerly);
     int run = statements(u.intent());
     if (run > 0 && u.doubtful()) {
       why = new Refusal(Fate.FAILS, "it is not known whether its transaction with DDL committed");

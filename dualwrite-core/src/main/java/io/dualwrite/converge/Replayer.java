@@ -916,7 +916,15 @@ public final class Replayer implements AutoCloseable {
   private void bring(Round r, List<Unit> units, Set<TableName> suspects, List<Unsettled> unsettled)
       throws SQLException, ConvergenceException {
     List<Rekeyed> rekeyed = new ArrayList<>();
-    Map<TableName, Map<List<String>, Boolean>> keys = keys(r.engine, units, rekeyed);
+    Map<TableName, Unit> formerly = new LinkedHashMap<>();
+    Map<TableName, Map<List<String>, Boolean>> keys = keys(r.engine, units, rekeyed, formerly);
+    for (Map.Entry<TableName, Unit> e : formerly.entrySet()) {
+      Intent i = e.getValue().intent;
+      suspect(
+          Set.of(same(r.engine, e.getKey(), i) ? e.getKey() : RowChange.NO_TABLE),
+          i,
+          "rows of " + e.getKey() + " were written while it had another key");
+    }
     // those that went along come first, so that few are left under the old key when it is deleted
     for (Rekeyed x : rekeyed) {
       followers(r, x.table, x.keys, List.of(x), suspects, unsettled);
@@ -1113,6 +1121,24 @@ public final class Replayer implements AutoCloseable {
     return result;
   }
 
+  /** Whether the table of that name was made, and got its name, before the unit was written. */
+  private static boolean same(Convergence engine, TableName table, Intent unit)
+      throws SQLException {
+    Connection c = Session.open(engine.primary());
+    try (PreparedStatement s =
+        c.prepareStatement(
+            "select pg_catalog.age(xmin) >= pg_catalog.age(?::text::xid8::xid) from pg_catalog.pg_class"
+                + " where oid = pg_catalog.to_regclass(?)")) {
+      s.setString(1, Long.toString(unit.xid()));
+      s.setString(2, table.sql());
+      try (ResultSet r = s.executeQuery()) {
+        return r.next() && r.getBoolean(1);
+      }
+    } finally {
+      Session.close(c);
+    }
+  }
+
   private static Unit without(Unit u, Predicate<RowChange> which) {
     return with(u, u.intent.changes().stream().filter(which.negate()).toList());
   }
@@ -1231,11 +1257,14 @@ public final class Replayer implements AutoCloseable {
    * The union of the units' keys, in the order of the primary's key columns.
    *
    * @param rekeyed gets the rows whose key was changed, by their new keys
+   * @param formerly gets the tables that have another key by now, or none, and the first unit that
+   *     has rows by the former one: there is no telling which rows those are
    */
   static Map<TableName, Map<List<String>, Boolean>> keys(
-      Convergence engine, List<Unit> units, List<Rekeyed> rekeyed)
+      Convergence engine, List<Unit> units, List<Rekeyed> rekeyed, Map<TableName, Unit> formerly)
       throws SQLException, ConvergenceException {
     Map<TableName, Map<List<String>, Boolean>> result = new TreeMap<>();
+    boolean anew = false;
     Connection c = null;
     try {
       for (Unit u : units) {
@@ -1250,15 +1279,14 @@ public final class Replayer implements AutoCloseable {
             c = Session.open(engine.primary());
           }
           Table table = engine.primaryTable(c, change.table());
-          if (!new HashSet<>(table.key()).equals(new HashSet<>(change.keyColumns()))) {
-            throw new ConvergenceException(
-                "the key of "
-                    + change.table()
-                    + " on the primary was "
-                    + change.keyColumns()
-                    + " and is "
-                    + table.key()
-                    + "; verify the table with repair, then skip the unit");
+          if (!anew && !keyedBy(table, change)) {
+            anew = true; // others may have given it that key since it was looked at
+            engine.primaryCatalog().invalidate();
+            table = engine.primaryTable(c, change.table());
+          }
+          if (!keyedBy(table, change)) {
+            formerly.putIfAbsent(change.table(), u);
+            continue;
           }
           Map<List<String>, Boolean> of =
               result.computeIfAbsent(change.table(), t -> new LinkedHashMap<>());
@@ -1295,6 +1323,10 @@ public final class Replayer implements AutoCloseable {
       Session.close(c);
     }
     return result;
+  }
+
+  private static boolean keyedBy(Table table, RowChange change) {
+    return new HashSet<>(table.key()).equals(new HashSet<>(change.keyColumns()));
   }
 
   /**

@@ -175,7 +175,7 @@ class PreviewTest {
   /** A doubt across a crash, a TRUNCATE, a statement: what becomes of their tables. */
   @Test
   void whatEndsInSuspects() throws Exception {
-    f.with("create table t(id int primary key, v text)", "create table k(a int)");
+    f.with("create table t(id int, v text primary key)", "create table k(a int)");
     Intent doubt =
         new Intent(f.journal.nextSequence(), 0, 0, "of another life", 5, 1, List.of(insert("1")));
     f.journal.append(doubt);
@@ -206,6 +206,8 @@ class PreviewTest {
             "insert into fresh values (1,'a')",
             Outcome.COMMITTED,
             upsert("fresh", IV, row("1", "a")));
+    Intent former =
+        pending("insert into t values (1,'a')", Outcome.COMMITTED, upsert("t", IV, row("1", "a")));
     List<TableName> k = List.of(table("k"));
     List<Verdict> got = preview();
     assertEquals(new Verdict(doubt.sequence(), Fate.WRITES, true, 0, 0, 0, 0, k, ""), got.get(0));
@@ -221,6 +223,9 @@ class PreviewTest {
     assertTrue(
         got.get(4).why().startsWith("for the statements of unit " + statement.sequence()),
         got.get(4).why());
+    assertEquals(
+        new Verdict(former.sequence(), Fate.WRITES, false, 0, 0, 0, 0, List.of(table("t")), ""),
+        got.get(5));
     assertEquals(List.of(), f.journal.suspects());
   }
 }

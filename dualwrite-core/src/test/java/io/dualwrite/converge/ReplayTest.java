@@ -45,6 +45,8 @@ import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 class ReplayTest {
 
@@ -1410,6 +1412,41 @@ class ReplayTest {
     assertEquals(
         List.of(RowChange.NO_TABLE), f.journal.suspects().stream().map(Suspect::table).toList());
     f.assertEqual("k");
+  }
+
+  /** One that has the name now may be another one, and the rows be where no name leads to. */
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "alter table t drop constraint p, add primary key (id, v) | public.t",
+        "alter table t drop constraint p | public.t",
+        "alter table t rename id to n | public.t",
+        "alter table t rename to former; create table t(n int primary key) | *.*",
+        "alter table t rename to former; alter table other rename to t | *.*"
+      })
+  void rowsThatWereWrittenUnderAnotherKeyParkNothing(String change, String suspect)
+      throws Exception {
+    f.with(
+        "create table other(n int primary key)",
+        "create table t(id int not null, v text, constraint p primary key (id))",
+        "insert into t values (1, 'a'), (2, 'b'), (3, 'c')");
+    pending("insert into t values (4, 'd')", Outcome.COMMITTED, upsert("t", IV, row("4", "d")));
+    pending("delete from t where id = 2", Outcome.COMMITTED, delete("t", "id", "2"));
+    pending(
+        "update t set id = 5 where id = 3",
+        Outcome.COMMITTED,
+        change(Kind.REKEY, "t", List.of("id", "id", "v"), List.of("id"), row("3", "5", "c")));
+    try (Connection p = f.pair.source()) {
+      f.primaryCatalog.table(p, table("t")); // as it was before another process changed it
+    }
+    f.with(change);
+    drain();
+    assertEquals(List.of(), f.journal.parked());
+    assertEquals(
+        List.of(suspect), f.journal.suspects().stream().map(s -> s.table().toString()).toList());
+    assertEquals(1, new Reconcile(f.engine, f.journal).run());
+    f.assertEqual(suspect.equals("*.*") ? "former" : "t", "t");
   }
 
   @Test
