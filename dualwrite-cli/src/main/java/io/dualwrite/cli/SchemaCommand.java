@@ -234,7 +234,8 @@ final class SchemaCommand implements Callable<Integer> {
       header = "Restores a dumped schema on the target.",
       description = {
         "",
-        "One transaction: if anything fails, the target is as it was. With TimescaleDB, between"
+        "One transaction: if anything fails, the target is as it was, but for roles that it lacked;"
+            + " those that exist stay as they are. With TimescaleDB, between"
             + " timescaledb_pre_restore() and timescaledb_post_restore(), which want a superuser or"
             + " the service's administrator.",
       },
