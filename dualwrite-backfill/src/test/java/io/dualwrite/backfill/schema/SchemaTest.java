@@ -28,6 +28,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.concurrent.CompletableFuture;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -238,6 +239,44 @@ class SchemaTest {
       pair.executeTarget("drop table b");
       assertTrue(move.restore(pair, files).already().isEmpty());
       assertEquals("t", value(t, "select to_regclass('a') is not null"));
+    }
+  }
+
+  /** A psql whose caller died goes on, and the next one meets what it commits. */
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("moves")
+  void whatAnotherRestoredMeanwhileIsRestored(Move move, @TempDir Path dir) throws Exception {
+    try (PgPair pair = move.begin();
+        Connection t = pair.target();
+        Connection other = pair.target()) {
+      pair.executeSource("create table a(id int primary key)");
+      SchemaFiles files = move.dump(pair, dir).files();
+      pair.executeTarget(
+          "create schema dualwrite; create table dualwrite.schema_restore (digest text primary key, restored timestamptz not null default now(), finished boolean not null default false)");
+      other.setAutoCommit(false);
+      try (Statement s = other.createStatement()) {
+        s.execute("create table a(id int primary key)");
+        s.execute("insert into dualwrite.schema_restore(digest) values ('" + files.digest() + "')");
+      }
+      CompletableFuture<SchemaRestore.Result> restore =
+          CompletableFuture.supplyAsync(
+              () -> {
+                try {
+                  return move.restore(pair, files);
+                } catch (SQLException e) {
+                  throw new IllegalStateException(e);
+                }
+              });
+      while (!restore.isDone()
+          && value(
+                  t,
+                  "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()")
+              .equals("0")) {
+        Thread.sleep(20);
+      }
+      other.commit();
+      assertTrue(restore.get().already().isEmpty());
+      assertEquals("t", value(t, "select bool_and(finished) from dualwrite.schema_restore"));
     }
   }
 
