@@ -96,6 +96,13 @@ final class SchemaCommand implements Callable<Integer> {
     }
   }
 
+  /** Whoever ends it leaves no program at work, and no file that was to be temporary. */
+  private static int interruptibly(Callable<Integer> work) throws Exception {
+    try (Interruption interruption = Interruption.stops(Thread.currentThread()::interrupt)) {
+      return interruption.exitCode(work.call());
+    }
+  }
+
   private static SchemaDump.Result dump(
       Databases databases, int targetMajor, Path directory, Common common) throws SQLException {
     try (Connection c = databases.dataSource(Side.SOURCE).getConnection()) {
@@ -201,7 +208,11 @@ final class SchemaCommand implements Callable<Integer> {
     private Path output;
 
     @Override
-    public Integer call() throws SQLException, IOException {
+    public Integer call() throws Exception {
+      return interruptibly(this::run);
+    }
+
+    private int run() throws SQLException, IOException {
       if (common.sqlOnly) {
         Path temporary = Files.createTempDirectory("dualwrite-schema");
         try {
@@ -234,7 +245,8 @@ final class SchemaCommand implements Callable<Integer> {
       header = "Restores a dumped schema on the target.",
       description = {
         "",
-        "One transaction: if anything fails, the target is as it was. With TimescaleDB, between"
+        "One transaction: if anything fails, the target is as it was, but for roles that it lacked;"
+            + " those that exist stay as they are. With TimescaleDB, between"
             + " timescaledb_pre_restore() and timescaledb_post_restore(), which want a superuser or"
             + " the service's administrator.",
       },
@@ -256,7 +268,11 @@ final class SchemaCommand implements Callable<Integer> {
     private Path input;
 
     @Override
-    public Integer call() throws SQLException, IOException {
+    public Integer call() throws Exception {
+      return interruptibly(this::run);
+    }
+
+    private int run() throws SQLException, IOException {
       SchemaFiles files = SchemaFiles.read(input);
       if (common.sqlOnly) {
         script(files, common);
@@ -292,7 +308,11 @@ final class SchemaCommand implements Callable<Integer> {
     private Path output;
 
     @Override
-    public Integer call() throws SQLException, IOException {
+    public Integer call() throws Exception {
+      return interruptibly(this::run);
+    }
+
+    private int run() throws SQLException, IOException {
       Terminal terminal = Terminal.standard();
       int major;
       try (Connection c = databases.dataSource(Side.TARGET).getConnection()) {

@@ -26,6 +26,7 @@ import java.sql.Statement;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -78,12 +79,14 @@ class OperatorCommandsTest {
   /**
    * The command as a process of its own, in a locale without UTF-8; all that it says goes there.
    */
-  private static Process start(Path said, List<String> arguments) throws IOException {
+  private static Process start(Path said, Path temporary, List<String> arguments)
+      throws IOException {
     List<String> command =
         new ArrayList<>(
             List.of(
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                 "-XX:TieredStopAtLevel=1",
+                "-Djava.io.tmpdir=" + temporary,
                 "-cp",
                 System.getProperty("java.class.path"),
                 "io.dualwrite.cli.Main"));
@@ -189,31 +192,75 @@ class OperatorCommandsTest {
   @Test
   void namesAreThemselvesInALocaleWithoutUtf8(@TempDir Path dir) throws Exception {
     try (PgPair pair = local();
-        Connection t = pair.target();
-        Statement st = t.createStatement()) {
+        Connection t = pair.target()) {
       pair.executeSource(
           "create schema \"größe\"; create table \"größe\".\"表\"(id serial, v text);"
               + "insert into \"größe\".\"表\"(v) values ('x')");
       Path said = dir.resolve("said");
-      Process p = start(said, arguments(pair, pair.database(), "schema", "migrate", "--no-roles"));
+      Process p =
+          start(said, dir, arguments(pair, pair.database(), "schema", "migrate", "--no-roles"));
       assertEquals(ExitCode.DONE, p.waitFor(), () -> text(said));
-      try (ResultSet r =
-          st.executeQuery(
-              "select (select count(*) from \"größe\".\"表\") || ' ' || (select is_called from \"größe\".\"表_id_seq\")")) {
-        r.next();
-        assertEquals("0 false", r.getString(1)); // definitions, and no row
-      }
-      p = start(said, arguments(pair, pair.database(), "doctor", "--json"));
+      assertEquals( // definitions, and no row
+          "0 false",
+          value(
+              t,
+              "select (select count(*) from \"größe\".\"表\") || ' ' || (select is_called from \"größe\".\"表_id_seq\")"));
+      p = start(said, dir, arguments(pair, pair.database(), "doctor", "--json"));
       assertEquals(ExitCode.DONE, p.waitFor(), () -> text(said));
       assertTrue(text(said).contains("größe.表"), text(said));
 
       String database = pair.database() + "_größe";
       pair.executeSource("create database \"" + database + "\"");
-      p = start(said, arguments(pair, database.replace("öß", "%C3%B6%C3%9F"), "schema", "migrate"));
+      p =
+          start(
+              said,
+              dir,
+              arguments(pair, database.replace("öß", "%C3%B6%C3%9F"), "schema", "migrate"));
       assertEquals(ExitCode.FAILED, p.waitFor(), () -> text(said));
       assertTrue(text(said).contains("PGDATABASE cannot be told to pg_dump"), text(said));
       assertEquals(1, text(said).lines().count(), text(said));
       pair.executeSource("drop database \"" + database + "\"");
+    }
+  }
+
+  @Test
+  void whoEndsSchemaLeavesNothingBehind(@TempDir Path dir) throws Exception {
+    try (PgPair pair = local();
+        Connection t = pair.target();
+        Statement st = t.createStatement()) {
+      pair.executeSource("create schema zz");
+      t.setAutoCommit(false);
+      st.execute("create schema zz"); // psql waits for what becomes of it
+      Path temporary = Files.createDirectory(dir.resolve("tmp"));
+      Path said = dir.resolve("said");
+      Process p = start(said, temporary, arguments(pair, pair.database(), "schema", "migrate"));
+      String waiting =
+          "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()";
+      try (Connection c = pair.target()) {
+        while (!value(c, waiting).equals("1")) {
+          assertTrue(p.isAlive(), () -> text(said));
+          Thread.sleep(20);
+        }
+        List<ProcessHandle> programs = p.descendants().toList();
+        assertEquals(1, programs.size());
+        p.destroy(); // SIGTERM
+        assertEquals(ExitCode.INTERRUPTED, p.waitFor(), () -> text(said));
+        assertFalse(programs.get(0).isAlive());
+        try (Stream<Path> files = Files.list(temporary)) {
+          assertEquals(List.of(), files.toList());
+        }
+        t.rollback();
+        assertEquals(ExitCode.DONE, run(pair, "schema", "migrate"), said());
+        assertEquals("1", value(c, "select count(*) from pg_namespace where nspname = 'zz'"));
+      }
+    }
+  }
+
+  private static String value(Connection c, String sql) throws SQLException {
+    try (Statement s = c.createStatement();
+        ResultSet r = s.executeQuery(sql)) {
+      r.next();
+      return r.getString(1);
     }
   }
 
@@ -226,7 +273,7 @@ class OperatorCommandsTest {
   }
 
   @Test
-  void outputThatCannotBeWrittenIsAFailure() throws Exception {
+  void outputThatCannotBeWrittenIsAFailure(@TempDir Path dir) throws Exception {
     Path full = Path.of("/dev/full");
     assumeTrue(Files.exists(full), "skipped: this system has no /dev/full");
     try (PgPair pair = local()) {
@@ -237,7 +284,8 @@ class OperatorCommandsTest {
               List.of("doctor", "--json"),
               List.of("doctor"),
               List.of("schema", "dump", "--sql-only"))) {
-        Process p = start(full, arguments(pair, pair.database(), command.toArray(new String[0])));
+        Process p =
+            start(full, dir, arguments(pair, pair.database(), command.toArray(new String[0])));
         String errors = new String(p.getErrorStream().readAllBytes(), StandardCharsets.UTF_8);
         assertEquals(ExitCode.FAILED, p.waitFor(), command + ": " + errors);
         assertTrue(errors.contains("standard output could not be written"), errors);

@@ -2,6 +2,7 @@ package io.dualwrite.backfill.schema;
 
 import io.dualwrite.backfill.BackfillException;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.charset.Charset;
 import java.nio.charset.StandardCharsets;
@@ -16,6 +17,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -165,7 +167,7 @@ public record PgTools(Path bin, int major) {
   }
 
   /**
-   * Runs a program to its end.
+   * Runs a program to its end, or to that of the waiting thread: an interruption ends it.
    *
    * @param environment how it connects; nothing secret is on the command line, where others see it
    * @return what it wrote to its standard output
@@ -191,12 +193,14 @@ public record PgTools(Path bin, int major) {
       errors = Files.createTempFile("dualwrite", ".err");
       p = b.redirectError(errors.toFile()).redirectInput(ProcessBuilder.Redirect.PIPE).start();
       p.getOutputStream().close();
-      String out = new String(p.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+      InputStream out = p.getInputStream();
+      // read beside it, as reading cannot be interrupted
+      CompletableFuture<String> said = CompletableFuture.supplyAsync(() -> text(out));
       int code = p.waitFor();
       if (code != 0) {
-        throw new BackfillException(name + " failed: " + first(Files.readAllLines(errors), code));
+        throw new BackfillException(name + " failed: " + first(errors, code));
       }
-      return out;
+      return said.join();
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     } catch (InterruptedException e) {
@@ -205,14 +209,9 @@ public record PgTools(Path bin, int major) {
     } finally {
       if (p != null && p.isAlive()) {
         p.destroy();
-        try {
-          if (!p.waitFor(10, TimeUnit.SECONDS)) {
-            p.destroyForcibly();
-          }
-        } catch (InterruptedException e) {
-          p.destroyForcibly();
-          Thread.currentThread().interrupt();
-        }
+        // whoever was interrupted waits too: it must not work on, nor write files
+        p.onExit().completeOnTimeout(p, 10, TimeUnit.SECONDS).join();
+        p.destroyForcibly();
       }
       if (errors != null) {
         try {
@@ -221,6 +220,14 @@ public record PgTools(Path bin, int major) {
           // a temporary file: the operating system's business from here on
         }
       }
+    }
+  }
+
+  private static String text(InputStream in) {
+    try {
+      return new String(in.readAllBytes(), StandardCharsets.UTF_8);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
     }
   }
 
@@ -241,9 +248,11 @@ public record PgTools(Path bin, int major) {
   }
 
   /** The first error and what belongs to it, without the program's name and the file's path. */
-  private static String first(List<String> lines, int code) {
+  private static String first(Path errors, int code) throws IOException {
     List<String> said =
-        lines.stream()
+        // a server's messages may be in another encoding
+        new String(Files.readAllBytes(errors), StandardCharsets.UTF_8)
+            .lines()
             .map(String::strip)
             .filter(l -> !l.isEmpty())
             .map(l -> l.replaceFirst("^psql:\\S*?:(\\d+): ", "line $1: "))

@@ -324,7 +324,10 @@ public final class SchemaDump {
                 "--encoding=UTF8",
                 "--quote-all-identifiers",
                 "--no-password",
-                "--database=" + connection.getCatalog()));
+                // what has a = in it would be read as a connection string
+                "--database=dbname='"
+                    + connection.getCatalog().replaceAll("['\\\\]", "\\\\$0")
+                    + "'"));
     if (!options.passwords()) {
       arguments.add("--no-role-passwords");
     }
@@ -335,9 +338,7 @@ public final class SchemaDump {
     StringBuilder text = new StringBuilder();
     roles.statements().forEach(s -> text.append(s).append(";\n"));
     SchemaFiles.writePrivately(files.roles(), text.toString());
-    for (String n : roles.notes()) {
-      notes.add("role " + n + ", which the target does not give it");
-    }
+    notes.addAll(roles.notes());
     if (!options.passwords() && !roles.statements().isEmpty()) {
       notes.add("roles have no passwords on the target; set them there, or use --role-passwords");
     }

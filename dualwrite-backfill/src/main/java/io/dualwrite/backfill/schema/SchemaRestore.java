@@ -14,6 +14,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.sql.Connection;
 import java.sql.SQLException;
+import java.sql.SQLWarning;
 import java.sql.Statement;
 import java.util.ArrayList;
 import java.util.List;
@@ -205,20 +206,33 @@ public final class SchemaRestore {
   private static void roles(Connection c, SchemaFiles files, List<String> notes)
       throws IOException, SQLException {
     String sql = Files.readString(files.roles());
+    List<String> stay = new ArrayList<>();
     for (StatementInfo s : Sql.analyze(sql).statements()) {
       String one = sql.substring(s.start(), s.end()).strip();
       if (one.isEmpty() || one.equals(";")) {
         continue;
       }
-      try {
-        execute(c, one);
+      try (Statement st = c.createStatement()) {
+        st.execute(one);
+        for (SQLWarning w = st.getWarnings(); w != null; w = w.getNextWarning()) {
+          if (w.getMessage().startsWith(Roles.STAYS)) {
+            stay.add(w.getMessage().substring(Roles.STAYS.length()));
+          } else if ("01000".equals(w.getSQLState())) { // no notice
+            notes.add(line(w));
+          }
+        }
       } catch (SQLException e) {
         // its text may hold a password; what the server says of it does not
-        notes.add(
-            "a role was not set up completely: "
-                + e.getMessage().strip().replaceAll("\\s*\\R\\s*", "; "));
+        notes.add("a role was not set up completely: " + line(e));
       }
     }
+    if (!stay.isEmpty()) {
+      notes.add("roles that exist on the target stay as they are: " + String.join(", ", stay));
+    }
+  }
+
+  private static String line(SQLException e) {
+    return e.getMessage().strip().replaceAll("\\s*\\R\\s*", "; ");
   }
 
   private interface Step {
@@ -328,11 +342,16 @@ public final class SchemaRestore {
     try {
       tools.run(LibpqEnvironment.of(uri), "psql", arguments);
     } catch (BackfillException e) {
+      // it may have lost its connection after the commit, or met what an earlier one left behind
+      // that went on when its caller had died
+      if (SchemaDump.is(c, "exists (select from dualwrite.schema_restore)")) {
+        return;
+      }
       throw new BackfillException(
           "the schema was not restored: "
               + e.getMessage()
               + (whole
-                  ? ". The target is as it was before. Empty it (or create the database anew) if something of it is there already; 'dualwrite doctor' shows where both sides differ"
+                  ? ". The target is as it was before, but for roles that it lacked. Empty it (or create the database anew) if something of it is there already; 'dualwrite doctor' shows where both sides differ"
                   : ". What was created stays: create the target's database anew before the next attempt, or raise max_locks_per_transaction there"),
           e);
     }

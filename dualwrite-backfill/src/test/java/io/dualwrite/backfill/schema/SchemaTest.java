@@ -28,6 +28,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.concurrent.CompletableFuture;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -241,6 +242,44 @@ class SchemaTest {
     }
   }
 
+  /** A psql whose caller died goes on, and the next one meets what it commits. */
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("moves")
+  void whatAnotherRestoredMeanwhileIsRestored(Move move, @TempDir Path dir) throws Exception {
+    try (PgPair pair = move.begin();
+        Connection t = pair.target();
+        Connection other = pair.target()) {
+      pair.executeSource("create table a(id int primary key)");
+      SchemaFiles files = move.dump(pair, dir).files();
+      pair.executeTarget(
+          "create schema dualwrite; create table dualwrite.schema_restore (digest text primary key, restored timestamptz not null default now(), finished boolean not null default false)");
+      other.setAutoCommit(false);
+      try (Statement s = other.createStatement()) {
+        s.execute("create table a(id int primary key)");
+        s.execute("insert into dualwrite.schema_restore(digest) values ('" + files.digest() + "')");
+      }
+      CompletableFuture<SchemaRestore.Result> restore =
+          CompletableFuture.supplyAsync(
+              () -> {
+                try {
+                  return move.restore(pair, files);
+                } catch (SQLException e) {
+                  throw new IllegalStateException(e);
+                }
+              });
+      while (!restore.isDone()
+          && value(
+                  t,
+                  "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()")
+              .equals("0")) {
+        Thread.sleep(20);
+      }
+      other.commit();
+      assertTrue(restore.get().already().isEmpty());
+      assertEquals("t", value(t, "select bool_and(finished) from dualwrite.schema_restore"));
+    }
+  }
+
   @ParameterizedTest(name = "{0}")
   @MethodSource("moves")
   void rolesComeOverOnce(Move move, @TempDir Path dir) throws SQLException, IOException {
@@ -254,7 +293,8 @@ class SchemaTest {
       SchemaDump.Result d = move.dump(pair, dir);
       assertFalse(Files.readString(d.files().roles()).contains("SCRAM"), "a password was dumped");
       assertTrue(d.notes().stream().anyMatch(n -> n.contains(role + " had SUPERUSER")));
-      assertEquals(List.of(), move.restore(pair, d.files()).notes());
+      SchemaRestore.Result r = move.restore(pair, d.files());
+      assertTrue(r.notes().stream().noneMatch(n -> n.contains(role)), r.notes().toString());
       assertEquals(
           "f t t",
           value(
@@ -264,6 +304,77 @@ class SchemaTest {
                   + "'"));
       pair.executeTarget("drop role " + role);
       pair.executeSource("drop role " + role);
+    }
+  }
+
+  /** Those of who restores, too; and what two have granted is what both have. */
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("moves")
+  void rolesThatExistStayAsTheyAre(Move move, @TempDir Path dir) throws SQLException {
+    try (PgPair pair = move.begin();
+        Connection t = pair.target()) {
+      String dba = "dba_of_" + pair.database();
+      String team = "team_of_" + pair.database();
+      String rds = "rdsapp_of_" + pair.database();
+      pair.executeSource(
+          """
+          create role $d login password 'src'; create role $t; create role $r;
+          comment on role $t is E'a\\n\\\\b\\n\\\\restrict c'; $grant;
+          create table a(id int primary key); alter table a enable row level security; create policy p on a to $r"""
+              .replace(
+                  "$grant",
+                  move.source < 16
+                      ? "grant $t to $d with admin option"
+                      : "grant $t to $d with admin true, inherit false, set false; set role $d;"
+                          + "grant $t to $d with inherit true, set true; reset role")
+              .replace("$d", dba)
+              .replace("$t", team)
+              .replace("$r", rds));
+      pair.executeTarget(
+          "create role $d login createrole createdb password 'tgt'; grant create on database $b to $d; alter schema public owner to $d"
+              .replace("$d", dba)
+              .replace("$b", pair.database()));
+      SchemaOptions options = new SchemaOptions(Optional.of(move.tools.bin()), true, true, false);
+      PGSimpleDataSource as = target(pair);
+      as.setUser(dba);
+      as.setPassword("tgt");
+      SchemaRestore.Result r;
+      try (Connection s = pair.source()) {
+        SchemaFiles files =
+            SchemaDump.dump(s, uri(pair.sourceServer(), pair), move.target, dir, options).files();
+        r =
+            SchemaRestore.restore(
+                as, uri(pair.targetServer(), pair).withCredentials(dba, "tgt"), files, options);
+      }
+      assertTrue(
+          r.notes().stream()
+              .anyMatch(
+                  n ->
+                      n.matches(
+                          "roles that exist on the target stay as they are:.* " + dba + "(,.*)?")),
+          r.notes().toString());
+      assertTrue(
+          r.notes().stream().noneMatch(n -> n.contains("\"" + team) || n.contains("\"" + dba)),
+          r.notes().toString());
+      assertEquals(
+          "t t",
+          value(
+              t,
+              "select concat_ws(' ', rolcreaterole, rolcreatedb) from pg_roles where rolname = '"
+                  + dba
+                  + "'"));
+      try (Connection c = as.getConnection()) { // by the password that it had
+        assertEquals(
+            "a\n\\b\n\\restrict c",
+            value(c, "select shobj_description('" + team + "'::regrole, 'pg_authid')"));
+        assertEquals(
+            "t", value(c, "select pg_has_role('" + team + "', 'member with admin option')"));
+        try (Statement st = c.createStatement()) {
+          st.execute("set role " + team);
+        }
+      }
+      pair.executeTarget("reassign owned by $d to postgres; drop owned by $d".replace("$d", dba));
+      pair.execute("drop table a; drop role " + String.join(", ", team, rds, dba));
     }
   }
 
@@ -375,9 +486,9 @@ class SchemaTest {
   void namesOfASourceInAnotherEncodingComeOver(Move move, @TempDir Path dir) throws SQLException {
     try (PgPair pair = move.begin();
         Connection t = pair.target()) {
-      String database = pair.database() + "_latin1";
+      String database = pair.database() + "_latin=1";
       pair.executeSource(
-          "create database " + database + " encoding latin1 template template0 locale 'C'");
+          "create database \"" + database + "\" encoding latin1 template template0 locale 'C'");
       String role = "rôle_of_" + pair.database();
       PgUri uri =
           PgUri.parse(pair.sourceServer().url(database))
@@ -399,7 +510,7 @@ class SchemaTest {
               "select concat_ws(' ', c.relname, pg_get_expr(d.adbin, d.adrelid), obj_description(c.oid))"
                   + " from pg_class c join pg_attrdef d on d.adrelid = c.oid where c.relname = 'größe'"));
       pair.executeTarget("drop role \"" + role + "\""); // it is there
-      pair.executeSource("drop database " + database);
+      pair.executeSource("drop database \"" + database + "\"");
     }
   }
 
