@@ -157,7 +157,8 @@ final class Stager {
   private String began() throws SQLException {
     return Sql.value(target, "select pg_catalog.to_regclass('dualwrite.writer')") == null
         ? null
-        : Sql.value(target, "select min(started)::text from dualwrite.writer");
+        : Sql.value(
+            target, "select min(started)::text from dualwrite.writer where isfinite(started)");
   }
 
   StageResult stage(StageOptions options) throws SQLException {

@@ -350,7 +350,7 @@ class StageTest {
         ControlSchema.install(t);
       }
       pair.executeTarget(
-          "insert into dualwrite.writer(writer, started) values (gen_random_uuid(), '2001-03-01 00:00:01Z')");
+          "insert into dualwrite.writer(writer, started) values (gen_random_uuid(), '2001-03-01 00:00:01Z'), (gen_random_uuid(), 'infinity')");
       warnings = b.stage(early).warnings();
       assertEquals(1, warnings.size(), warnings.toString());
       contains(warnings.get(0), "before the first writer began");

@@ -17,6 +17,11 @@ public record Roles(long epoch) {
     return primary().other();
   }
 
+  /** Those of a later epoch with the same primary, if this is one; else these. */
+  public Roles orLater(long other) {
+    return other > epoch && new Roles(other).primary() == primary() ? new Roles(other) : this;
+  }
+
   /** The roles exchanged. */
   public Roles flipped() {
     return new Roles(epoch + 1);

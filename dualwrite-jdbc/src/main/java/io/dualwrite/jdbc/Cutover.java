@@ -113,11 +113,15 @@ final class Cutover {
         boolean forth = old.roles().primary() == Side.SOURCE;
         Connection from = forth ? source : target;
         Connection to = forth ? target : source;
-        begin(source, start);
-        begin(target, start);
         try {
+          // for a process that starts without the target, should this one die between the commits
+          leaving(source, true);
+          begin(source, start);
+          begin(target, start);
           nobodyRepairs(target);
-          writer.holdControlRow(target);
+          writer.holdControlRows(source, target);
+          noOtherWriter(source); // some may have begun since the checks
+          noOtherWriter(target);
           sequences = sequences(from, to, start);
           steps.add("set " + sequences + " sequences on the " + old.roles().mirror());
           exchangeTriggers(from, to, start);
@@ -128,6 +132,9 @@ final class Cutover {
         } finally {
           end(source);
           end(target);
+          if (writer.now().roles().equals(old.roles()) && !writer.isHalted()) {
+            stay(source);
+          }
           writer.catalogChanged(); // what was known of triggers is from before the exchange
         }
       }
@@ -170,9 +177,27 @@ final class Cutover {
     return late;
   }
 
+  private static void leaving(Connection source, boolean now) throws SQLException {
+    try (Statement s = source.createStatement()) {
+      s.execute("update dualwrite.control set paused = " + now);
+    }
+  }
+
+  private static void stay(Connection source) {
+    try {
+      leaving(source, false);
+    } catch (SQLException e) {
+      // who can reach the target when it starts does it
+    }
+  }
+
   /** One transaction on each side: before they commit, nothing has changed on either. */
   private void begin(Connection c, long start) throws SQLException {
     c.setAutoCommit(false);
+    try (Statement s = c.createStatement()) {
+      s.execute(
+          "set transaction isolation level read committed"); // to see who came while it waited
+    }
     bound(c, start);
   }
 
@@ -242,6 +267,10 @@ final class Cutover {
     boolean staged = false;
     try (Connection t = writer.target().engine()) {
       nobodyRepairs(t);
+      Optional<ControlSchema.Row> there = ControlSchema.row(t);
+      if (there.isPresent()) {
+        writer.mirroredByAll(there.get());
+      }
     }
     try (Connection m = old.mirror().engine();
         Statement s = m.createStatement()) {
@@ -273,6 +302,9 @@ final class Cutover {
                 + old.roles().primary()
                 + ", which is mirror afterwards: "
                 + e.getMessage());
+      }
+      try (Connection p = old.primary().engine()) {
+        noOtherWriter(p); // one that could reach only this
       }
     }
     return staged;

@@ -211,9 +211,10 @@ public final class DualWriteDataSource implements DataSource, AutoCloseable {
   }
 
   /**
-   * Changes the phase between {@code off}, {@code dual-write} and {@code shadow}; returns when
-   * every transaction that began before has ended, so that from then on every commit is
-   * dual-written.
+   * Changes the phase of this process between {@code off}, {@code dual-write} and {@code shadow},
+   * or {@code target-primary} and {@code target-only}; returns when every transaction that began
+   * before has ended, so that from then on every commit is dual-written. After a phase that does
+   * not mirror, be it another process's, every table is suspect.
    *
    * @throws SQLException if the phase needs the roles exchanged, or old transactions do not end
    *     within 30 s; the message says which

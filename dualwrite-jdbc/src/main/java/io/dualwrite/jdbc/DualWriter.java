@@ -99,6 +99,9 @@ final class DualWriter implements AutoCloseable {
   private static final Duration CATALOG_RETRY = Duration.ofSeconds(2);
   private static final Duration PREPARED = Duration.ofSeconds(30);
 
+  /** A role that may not write there, or a server that takes no writes. */
+  private static final Set<String> MAY_NOT = Set.of("42501", "25006", "0A000");
+
   /** How often the control row is looked at. */
   private static final Duration LOOK = Duration.ofSeconds(5);
 
@@ -143,6 +146,9 @@ final class DualWriter implements AutoCloseable {
 
   /** Whether the replayer of these roles runs. */
   private final AtomicBoolean started = new AtomicBoolean();
+
+  /** Where others can see that this process writes: see {@link #register}. */
+  private final Set<Side> registered = ConcurrentHashMap.newKeySet();
 
   /** The roles whose primary has been looked at: see {@link #preparePrimary}. */
   private volatile Roles servable;
@@ -198,7 +204,8 @@ final class DualWriter implements AutoCloseable {
     pool.allowCoreThreadTimeOut(true);
     commits = pool;
     Optional<RolesFile> before = RolesFile.read(directory);
-    Roles roles = readRoles(before);
+    OptionalLong word = epochOf(target);
+    Roles roles = readRoles(before, word);
     Phase phase = beginWith(roles, before);
     mirrored = phase.mirrors() || before.isPresent() && before.get().mirrored();
     if (phase.mirrors() && before.isPresent() && before.get().phase() != null) {
@@ -212,17 +219,32 @@ final class DualWriter implements AutoCloseable {
         throw new JournalException(e.getMessage(), e);
       }
     }
+    epoch = epoch(roles, phase);
+    if (word.isPresent()) {
+      enter();
+    }
     shadow =
         new ShadowReads(
             new Connections(() -> now().primary().engine()),
             new Connections(() -> now().mirror().engine()),
             settings,
             this::caughtUp);
-    epoch = epoch(roles, phase);
     checker = new Thread(this::prepareMirror, "dualwrite-mirror-check");
     checker.setDaemon(true);
     checker.start();
     healer = new Healer(this, settings.choice(Setting.RECONCILE).equals("auto"));
+  }
+
+  /** Before anything is written. */
+  private void enter() {
+    try (Connection c = target.engine()) {
+      register(epoch, target, c);
+    } catch (SQLException e) {
+      if (halted != null || "55P03".equals(e.getSQLState())) {
+        throw new JournalException(e.getMessage(), e);
+      }
+      log.debug("the target is not told yet that this process writes", e);
+    }
   }
 
   Epoch now() {
@@ -1022,12 +1044,81 @@ final class DualWriter implements AutoCloseable {
     preparing.lock();
     try {
       if (!e.roles().equals(servable)) {
-        compareEpochs(e, e.primary(), primary);
+        register(e, e.primary(), primary);
         triggersOn(primary);
         servable = e.roles();
       }
     } finally {
       preparing.unlock();
+    }
+  }
+
+  /**
+   * Says on a side, where it has the tables for it, that this process writes, before it does: who
+   * exchanges the roles holds the control row of either side, so that this one finds the roles
+   * exchanged, or is seen and in the way. Also tells the side what it does not know: of an exchange
+   * whose commit failed there, or, being another target than before, of those that were.
+   */
+  private void register(Epoch e, Database side, Connection c) throws SQLException {
+    boolean auto = c.getAutoCommit();
+    c.setAutoCommit(false);
+    try {
+      Optional<ControlSchema.Row> there = ControlSchema.row(c);
+      c.rollback();
+      if (there.isEmpty()) {
+        return;
+      }
+      compareEpochs(e, side, there.get().epoch());
+      try (Statement s = c.createStatement()) {
+        s.execute("set transaction read write; set local lock_timeout = '30s'");
+      }
+      ControlSchema.Row held = ControlSchema.hold(c).orElseThrow();
+      compareEpochs(e, side, held.epoch());
+      if (held.paused() && !registered.contains(Side.TARGET)) {
+        throw new SQLException(
+            "whether the roles were exchanged when a process ended is not known, and the target, which knows, cannot be reached",
+            "55000");
+      }
+      ControlSchema.register(c, journal.writer(), e.capturing());
+      if (held.epoch() < e.roles().epoch() || held.paused()) {
+        record(c, e.roles(), e.phase());
+      }
+      if (side == target) {
+        agree(c, held.phase(), e.phase());
+      }
+      c.commit();
+      registered.add(side.side);
+    } catch (SQLException x) {
+      c.rollback();
+      if ("55P03".equals(x.getSQLState())) {
+        throw new SQLException(
+            "another process exchanges the roles just now; try again when it is over", "55P03", x);
+      }
+      if (!MAY_NOT.contains(x.getSQLState())) {
+        throw x;
+      }
+      log.debug("the {} cannot be told that this process writes", side.side, x);
+    } finally {
+      c.setAutoCommit(auto);
+    }
+  }
+
+  /**
+   * The control row's phase is one that does not mirror from when the first process writes in one
+   * until somebody has made everything suspect: no cutover before that.
+   */
+  private void agree(Connection target, Phase there, Phase here) throws SQLException {
+    if (here.mirrors() && !there.mirrors()) {
+      suspectAfter(there, true);
+    }
+    if (here.mirrors() ? !there.mirrors() : owes(here, mirrored)) {
+      setPhase(target, here);
+    }
+  }
+
+  private static void setPhase(Connection target, Phase phase) throws SQLException {
+    try (Statement s = target.createStatement()) {
+      s.execute("update dualwrite.control set phase = '" + phase + "'");
     }
   }
 
@@ -1086,6 +1177,7 @@ final class DualWriter implements AutoCloseable {
   private void prepareMirror(Epoch e) throws SQLException {
     try (Connection mirror = e.mirror().engine()) {
       ControlSchema.install(mirror);
+      register(e, e.mirror(), mirror);
       triggersOff(mirror);
     }
     if (!started.getAndSet(true)) {
@@ -1110,17 +1202,16 @@ final class DualWriter implements AutoCloseable {
   }
 
   private void look(Database side) throws SQLException {
-    long there;
     try (Connection c = side.engine()) {
-      there = ControlSchema.epoch(c);
-    }
-    if (there >= 0 && there != now().roles().epoch()) {
-      changing.lock(); // unless it is this process that exchanges them just now
-      try (Connection c = side.engine()) {
-        compareEpochs(now(), side, c);
-      } finally {
-        changing.unlock();
+      if (registered.contains(side.side) && ControlSchema.epoch(c) == now().roles().epoch()) {
+        return;
       }
+    }
+    changing.lock(); // unless it is this process that exchanges them just now
+    try (Connection c = side.engine()) {
+      register(now(), side, c);
+    } finally {
+      changing.unlock();
     }
   }
 
@@ -1275,6 +1366,7 @@ final class DualWriter implements AutoCloseable {
     try {
       Epoch old = serving();
       if (old.phase() == to) {
+        phaseRow(to, to, old.roles()); // another process may have set another one
         return;
       }
       boolean targetPrimary = old.roles().primary() == Side.TARGET;
@@ -1340,16 +1432,23 @@ final class DualWriter implements AutoCloseable {
   /** For the other processes, and for those to come. */
   private void phaseRow(Phase from, Phase to, Roles roles) throws SQLException {
     try (Connection c = target.engine()) {
-      if (ControlSchema.epoch(c) >= 0) {
-        try (PreparedStatement s =
-            c.prepareStatement("update dualwrite.control set phase = ? where epoch = ?")) {
-          s.setString(1, to.toString());
-          s.setLong(2, roles.epoch());
-          s.executeUpdate();
+      c.setAutoCommit(false);
+      try {
+        Optional<ControlSchema.Row> there = ControlSchema.hold(c);
+        if (there.isPresent() && there.get().epoch() == roles.epoch()) {
+          if (to.mirrors() && !there.get().phase().mirrors()) {
+            suspectAfter(there.get().phase(), true);
+          }
+          setPhase(c, to);
         }
+        c.commit();
+      } finally {
+        c.rollback(); // nothing, if it has committed
+        c.setAutoCommit(true);
       }
+      healer.wake();
     } catch (SQLException e) {
-      if (from == Phase.TARGET_ONLY || to == Phase.TARGET_ONLY) {
+      if (from != to && (from == Phase.TARGET_ONLY || to == Phase.TARGET_ONLY)) {
         throw e; // whoever starts next has to know whether there is a way back
       }
       log.debug("the phase is not in the target's control row", e);
@@ -1422,12 +1521,13 @@ final class DualWriter implements AutoCloseable {
       Epoch e = serving();
       try (Connection m = e.mirror().engine();
           Connection p = e.primary().engine()) {
-        Optional<Boolean> heard = ControlSchema.heard(m, lost);
-        if (heard.orElse(false) || lost.equals(journal.writer())) {
-          throw new SQLException("the writer " + lost + " is running; stop it first", "55000");
-        }
-        if (heard.isEmpty() && ControlSchema.heard(p, lost).isEmpty()) {
+        Optional<Boolean> there = ControlSchema.heard(m, lost);
+        Optional<Boolean> here = ControlSchema.heard(p, lost);
+        if (there.or(() -> here).isEmpty()) {
           throw new SQLException("there is no writer " + lost, "02000");
+        }
+        if (there.orElse(false) || here.orElse(false) || lost.equals(journal.writer())) {
+          throw new SQLException("the writer " + lost + " is running; stop it first", "55000");
         }
         // first: whatever happens now, nothing is lost in silence
         journal.suspect(
@@ -1451,15 +1551,26 @@ final class DualWriter implements AutoCloseable {
     return healer.without(patience, work);
   }
 
-  /** One cutover at a time, of all processes. */
-  void holdControlRow(Connection target) throws SQLException {
-    long there;
-    try (Statement s = target.createStatement();
-        ResultSet r = s.executeQuery("select epoch from dualwrite.control for update")) {
-      there = r.next() ? r.getLong(1) : -1;
-    }
-    if (there != now().roles().epoch()) {
+  /** One cutover at a time, of all processes; and none that begins to write meanwhile. */
+  void holdControlRows(Connection source, Connection target) throws SQLException {
+    Optional<ControlSchema.Row> there = ControlSchema.hold(target);
+    if (there.isEmpty() || there.get().epoch() != now().roles().epoch()) {
       throw exchangedElsewhere();
+    }
+    mirroredByAll(there.get());
+    ControlSchema.hold(source);
+  }
+
+  /** Not if a process writes, or wrote, what is not mirrored, and nobody has made up for it. */
+  void mirroredByAll(ControlSchema.Row target) throws SQLException {
+    if (!target.phase().mirrors()) {
+      throw new SQLException(
+          "no change of roles: another process set the phase to "
+              + target.phase()
+              + ", and what it wrote then the mirror does not have. When it has ended, DualWriteDataSource.phase("
+              + now().phase()
+              + ") makes all tables suspect, and they are made equal",
+          "55000");
     }
   }
 
@@ -1554,11 +1665,11 @@ final class DualWriter implements AutoCloseable {
     throw unanswered;
   }
 
-  /** On the source, which is all that a process without the target can ask. */
-  private static void record(Connection source, Roles roles, Phase phase) throws SQLException {
+  /** On the source, too, which is all that a process without the target can ask. */
+  private static void record(Connection side, Roles roles, Phase phase) throws SQLException {
     try (PreparedStatement s =
-        source.prepareStatement(
-            "update dualwrite.control set epoch = ?, phase = ?, changed = now()")) {
+        side.prepareStatement(
+            "update dualwrite.control set epoch = ?, phase = ?, paused = false, changed = now()")) {
       s.setLong(1, roles.epoch());
       s.setString(2, phase.toString());
       s.executeUpdate();
@@ -1584,14 +1695,15 @@ final class DualWriter implements AutoCloseable {
    * The roles to begin with. The target's word holds; where it cannot be reached, the source's, and
    * what the journal's directory knows.
    */
-  private Roles readRoles(Optional<RolesFile> file) {
+  private Roles readRoles(Optional<RolesFile> file, OptionalLong word) {
     long local = file.map(f -> f.roles().epoch()).orElse(0L);
-    OptionalLong word = epochOf(target);
     Roles roles;
     if (word.isPresent()) {
       roles = new Roles(Math.max(0, word.getAsLong()));
-      if (roles.epoch() < local && roles.primary() == new Roles(local).primary()) {
-        roles = new Roles(local); // another target than before
+      // another target than before
+      roles = roles.orLater(local);
+      if (roles.primary() == Side.SOURCE) {
+        roles = roles.orLater(epochOf(source).orElse(-1));
       }
     } else if (file.isPresent() && file.get().leaving()) {
       throw new JournalException(
@@ -1647,7 +1759,7 @@ final class DualWriter implements AutoCloseable {
    * suspect. Not if nothing has been mirrored before: then it is the backfill's.
    */
   private void suspectAfter(Phase phase, boolean mirroredBefore) {
-    if (phase == Phase.TARGET_ONLY || (phase == Phase.OFF && mirroredBefore)) {
+    if (owes(phase, mirroredBefore)) {
       journal.suspect(
           new Suspect(
               RowChange.NO_TABLE,
@@ -1656,6 +1768,10 @@ final class DualWriter implements AutoCloseable {
               "",
               0));
     }
+  }
+
+  private static boolean owes(Phase phase, boolean mirroredBefore) {
+    return phase == Phase.TARGET_ONLY || (phase == Phase.OFF && mirroredBefore);
   }
 
   /** What the side's control row says: -1 if it has none, empty if it cannot be asked. */
@@ -1705,8 +1821,7 @@ final class DualWriter implements AutoCloseable {
   }
 
   /** Stops if a side's control row knows of an exchange that this process does not know of. */
-  private void compareEpochs(Epoch e, Database side, Connection c) throws SQLException {
-    long there = ControlSchema.epoch(c);
+  private void compareEpochs(Epoch e, Database side, long there) throws SQLException {
     Roles here = e.roles();
     if (there > here.epoch()
         || (side == target && there >= 0 && new Roles(there).primary() != here.primary())) {
@@ -1763,17 +1878,21 @@ final class DualWriter implements AutoCloseable {
    * wonder.
    */
   private void goodbye() {
-    if (!prepared || halted != null || !caughtUp()) {
+    if (registered.isEmpty() || halted != null || !caughtUp()) {
       return;
     }
-    Replayer replayer = now().replayer();
+    Epoch last = now();
     Thread t =
         new Thread(
             () -> {
               try {
-                replayer.heartbeat(true);
+                if (last.capturing()) {
+                  last.replayer().heartbeat(true);
+                } else if (journal.parked().isEmpty() && journal.suspects().isEmpty()) {
+                  leave(last.phase());
+                }
               } catch (SQLException | RuntimeException e) {
-                log.debug("the mirror was not told that this writer has ended", e);
+                log.debug("it is not known on both sides that this writer has ended", e);
               }
             },
             "dualwrite-goodbye");
@@ -1783,6 +1902,23 @@ final class DualWriter implements AutoCloseable {
       t.join(flushTimeout.toMillis() * 2);
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
+    }
+  }
+
+  /** A goodbye of one whose last writes were not mirrored. */
+  private void leave(Phase phase) throws SQLException {
+    try (Connection c = target.engine()) {
+      c.setAutoCommit(false);
+      Optional<ControlSchema.Row> there = ControlSchema.hold(c);
+      if (there.isPresent()) {
+        agree(c, there.get().phase(), phase);
+        ControlSchema.goodbye(c, journal.writer());
+      }
+      c.commit();
+      c.setAutoCommit(true);
+    }
+    try (Connection c = source.engine()) {
+      ControlSchema.goodbye(c, journal.writer());
     }
   }
 

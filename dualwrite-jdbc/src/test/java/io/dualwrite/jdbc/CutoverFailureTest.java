@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.dualwrite.catalog.Catalog;
 import io.dualwrite.config.Setting;
 import io.dualwrite.control.Direction;
+import io.dualwrite.control.Phase;
 import io.dualwrite.control.RolesHold;
 import io.dualwrite.control.Side;
 import io.dualwrite.converge.Convergence;
@@ -24,6 +25,8 @@ import java.sql.Connection;
 import java.sql.SQLException;
 import java.sql.Statement;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.UUID;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
@@ -33,6 +36,8 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import javax.sql.DataSource;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.postgresql.ds.PGSimpleDataSource;
 
 /** A change of roles that fails half way, and what each side is like afterwards. */
@@ -134,6 +139,7 @@ class CutoverFailureTest {
       thread.shutdown();
       assertEquals("O", enabled(f.pair.source()));
       assertEquals("D", enabled(f.pair.target()));
+      assertEquals("f", onSource(f, "select paused from dualwrite.control"));
       assertEquals(Side.TARGET, f.ds.cutover(Duration.ofSeconds(20)).roles().primary());
       f.assertEqual();
     }
@@ -162,10 +168,23 @@ class CutoverFailureTest {
       target.setUrl(f.pair.targetUrl());
       target.setUser("postgres");
       target.setPassword("postgres");
-      f.open(b -> b.target(losing(target, lost))).ready();
+      List<String> told = new ArrayList<>();
+      f.open(
+              b ->
+                  b.target(
+                      losing(
+                          target,
+                          lost,
+                          c -> {
+                            told.add(onSource(f, "select paused from dualwrite.control"));
+                            c.commit();
+                          })))
+          .ready();
       f.execute("insert into watched values (1)");
       assertEquals(Side.TARGET, f.ds.cutover(Duration.ofSeconds(10)).roles().primary());
       assertTrue(lost.get());
+      assertEquals(List.of("t"), told, "should it die now, the source knows that it does not know");
+      assertEquals("1 false", onSource(f, "select epoch || ' ' || paused from dualwrite.control"));
       f.execute("insert into watched values (2)");
       assertEquals("2", onTarget(f, "select count(*) from watched"));
       f.open(b -> {}).ready();
@@ -174,19 +193,67 @@ class CutoverFailureTest {
     }
   }
 
-  /** Connections that lose the answer to the commit of an exchange, once. */
-  private static DataSource losing(DataSource of, AtomicBoolean lost) {
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void theSourceIsToldOfTheExchangeThoughItsOwnCommitFailed(boolean back) throws Exception {
+    try (Fixture f = Fixture.shared(WATCHED).ready()) {
+      if (back) {
+        f.ds.cutover(Duration.ofSeconds(10));
+      }
+      AtomicBoolean lost = new AtomicBoolean();
+      f.open(b -> b.source(losing((PGSimpleDataSource) data(f.pair.sourceUrl()), lost, c -> {})))
+          .ready();
+      exchange(f.ds, back);
+      assertTrue(lost.get());
+      f.execute("insert into other values (1)");
+      f.assertEqual();
+      Fixture.await(
+          "the source knows",
+          () ->
+              onSource(f, "select epoch || ' ' || phase || ' ' || paused from dualwrite.control")
+                  .equals(back ? "2 dual-write false" : "1 target-primary false"));
+      assertEquals(back ? "O" : "D", enabled(f.pair.source()));
+    }
+  }
+
+  /** Who starts without the target, and with another journal, must not write to the source. */
+  @Test
+  void aCutoverThatDiedBetweenTheCommitsIsInDoubtForTheSource() throws Exception {
+    try (Fixture f = Fixture.shared(WATCHED).ready()) {
+      f.ds.cutover(Duration.ofSeconds(10));
+      f.ds.cutoverBack(Duration.ofSeconds(10));
+      f.ds.close();
+      f.pair.executeSource("update dualwrite.control set paused = true");
+      Path journal = Files.createTempDirectory("dualwrite-journal");
+      try (DualWriteDataSource ds = second(f, journal, "jdbc:postgresql://localhost:1/nowhere")) {
+        SQLException e =
+            assertThrows(SQLException.class, () -> execute(ds, "insert into other values (1)"));
+        assertTrue(e.getMessage().contains("is not known"), e.getMessage());
+      }
+      try (DualWriteDataSource ds = second(f, journal, f.pair.targetUrl())) {
+        execute(ds, "insert into other values (1)");
+      }
+      assertEquals("f", onSource(f, "select paused from dualwrite.control"));
+    }
+  }
+
+  /** Connections that are lost at the commit of an exchange, once. */
+  private static DataSource losing(DataSource of, AtomicBoolean lost, Losing before) {
     return (DataSource)
         Proxy.newProxyInstance(
             DataSource.class.getClassLoader(),
             new Class<?>[] {DataSource.class},
             (p, m, args) -> {
               Object result = call(of, m, args);
-              return result instanceof Connection c ? losing(c, lost) : result;
+              return result instanceof Connection c ? losing(c, lost, before) : result;
             });
   }
 
-  private static Connection losing(Connection of, AtomicBoolean lost) {
+  private interface Losing {
+    void at(Connection c) throws SQLException;
+  }
+
+  private static Connection losing(Connection of, AtomicBoolean lost, Losing before) {
     AtomicBoolean exchanges = new AtomicBoolean();
     return (Connection)
         Proxy.newProxyInstance(
@@ -197,14 +264,14 @@ class CutoverFailureTest {
                   && ((String) args[0]).startsWith("update dualwrite.control")) {
                 exchanges.set(true);
               }
-              Object result = call(of, m, args);
               if (m.getName().equals("commit")
                   && exchanges.get()
                   && lost.compareAndSet(false, true)) {
+                before.at(of);
                 of.close();
-                throw new SQLException("the answer was lost", "08006");
+                throw new SQLException("the connection was lost", "08006");
               }
-              return result;
+              return call(of, m, args);
             });
   }
 
@@ -344,6 +411,105 @@ class CutoverFailureTest {
     }
   }
 
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void whatAnotherProcessDidNotMirrorKeepsTheRoles(boolean back) throws Exception {
+    try (Fixture f = Fixture.shared(WATCHED).ready()) {
+      f.execute("insert into other values (1)");
+      if (back) {
+        f.ds.cutover(Duration.ofSeconds(10));
+      }
+      Phase without = back ? Phase.TARGET_ONLY : Phase.OFF;
+      Phase with = back ? Phase.TARGET_PRIMARY : Phase.DUAL_WRITE;
+      Path journal = Files.createTempDirectory("dualwrite-journal");
+      try (DualWriteDataSource second = second(f, journal, f.pair.targetUrl())) {
+        Fixture.await("ready", () -> second.writer().ready());
+        f.ds.phase(without);
+        f.execute("insert into other values (2)");
+        second.phase(with); // too early: the first one goes on without
+        second.reconcile();
+        f.execute("insert into other values (3)");
+        f.ds.close();
+        String why = "set the phase to " + without;
+        SQLException e = assertThrows(SQLException.class, () -> exchange(second, back));
+        assertTrue(e.getMessage().contains(why), e.getMessage());
+        second.phase(with);
+        e = assertThrows(SQLException.class, () -> exchange(second, back));
+        assertTrue(e.getMessage().contains("*.* is suspect"), e.getMessage());
+        second.reconcile();
+        assertEquals(back ? Side.SOURCE : Side.TARGET, exchange(second, back).roles().primary());
+        f.assertEqualNow();
+      }
+    }
+  }
+
+  private static CutoverReport exchange(DualWriteDataSource ds, boolean back) throws SQLException {
+    return back ? ds.cutoverBack(Duration.ofSeconds(10)) : ds.cutover(Duration.ofSeconds(10));
+  }
+
+  @Test
+  void aProcessThatStartsInTheMidstIsInTheWay() throws Exception {
+    try (Fixture f = Fixture.shared(WATCHED).ready();
+        Connection c = f.connect()) {
+      c.setAutoCommit(false);
+      try (Statement s = c.createStatement()) {
+        s.execute("insert into other values (1)");
+      }
+      ExecutorService thread = Executors.newSingleThreadExecutor();
+      Future<CutoverReport> cutover = thread.submit(() -> f.ds.cutover(Duration.ofSeconds(60)));
+      Fixture.await("the pause", () -> f.ds.writer().gate.isShut());
+      Path journal = Files.createTempDirectory("dualwrite-journal");
+      try (DualWriteDataSource late = second(f, journal, f.pair.targetUrl())) {
+        execute(late, "insert into other values (2)");
+        assertTrue(late.drain(Duration.ofSeconds(30)));
+        c.commit();
+        ExecutionException e = assertThrows(ExecutionException.class, cutover::get);
+        assertTrue(e.getMessage().contains("is running"), e.getMessage());
+      }
+      thread.shutdown();
+      assertEquals(Side.SOURCE, f.ds.status().roles().primary());
+      assertEquals(Side.TARGET, f.ds.cutover(Duration.ofSeconds(10)).roles().primary());
+      f.assertEqual();
+    }
+  }
+
+  /** Or it waits for the exchange, and begins nothing with the roles of before. */
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void aProcessThatStartsWaitsForTheExchange(boolean withoutTarget) throws Exception {
+    try (Fixture f = Fixture.shared(WATCHED).ready();
+        Connection c = withoutTarget ? f.pair.source() : f.pair.target();
+        Statement s = c.createStatement()) {
+      f.ds.cutover(Duration.ofSeconds(10));
+      f.ds.cutoverBack(Duration.ofSeconds(10)); // now the source has the row, too
+      f.ds.close();
+      Path journal = Files.createTempDirectory("dualwrite-journal");
+      c.setAutoCommit(false);
+      s.execute("update dualwrite.control set epoch = 3"); // another one's exchange
+      ExecutorService thread = Executors.newSingleThreadExecutor();
+      Future<Boolean> late =
+          thread.submit(
+              () -> {
+                String target = withoutTarget ? "jdbc:postgresql://localhost:1/nowhere" : null;
+                try (DualWriteDataSource ds =
+                    second(f, journal, target == null ? f.pair.targetUrl() : target)) {
+                  execute(ds, "insert into other values (2)");
+                  return true;
+                }
+              });
+      String waiting =
+          "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()";
+      Fixture.await(
+          "it waits",
+          () -> (withoutTarget ? onSource(f, waiting) : onTarget(f, waiting)).equals("1"));
+      c.commit();
+      ExecutionException e = assertThrows(ExecutionException.class, late::get);
+      thread.shutdown();
+      assertTrue(e.getMessage().contains("has exchanged the roles"), e.getMessage());
+      assertEquals("0", onSource(f, "select count(*) from other"));
+    }
+  }
+
   private static DualWriteDataSource second(Fixture f, Path journal, String target) {
     return DualWriteDataSource.builder()
         .source(f.pair.sourceUrl(), "postgres", "postgres")
@@ -379,6 +545,25 @@ class CutoverFailureTest {
       assertEquals("0", onSource(f, "select count(*) from other"));
       f.pair.targetServer().restart();
       f.ready().execute("insert into other values (2)");
+      f.assertEqual();
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void anotherTargetCanBeCutOverTo(boolean newJournal) throws Exception {
+    try (Fixture f = Fixture.shared(WATCHED).ready()) {
+      f.execute("insert into other values (1)");
+      f.ds.cutover(Duration.ofSeconds(10));
+      f.ds.cutoverBack(Duration.ofSeconds(10));
+      f.ds.close();
+      f.pair.executeTarget("drop schema dualwrite cascade");
+      Path other = Files.createTempDirectory("dualwrite-journal");
+      f.open(b -> b.journal(newJournal ? other : f.journal)).ready();
+      f.execute("insert into other values (2)");
+      assertEquals(3, f.ds.cutover(Duration.ofSeconds(10)).roles().epoch());
+      f.execute("insert into other values (3)");
+      assertEquals(4, f.ds.cutoverBack(Duration.ofSeconds(10)).roles().epoch());
       f.assertEqual();
     }
   }

@@ -298,7 +298,7 @@ final class ObjectChecks {
     return target.exists("dualwrite.writer")
         && target.is("has_schema_privilege('dualwrite', 'USAGE')")
         && target.is("has_table_privilege('dualwrite.writer', 'SELECT')")
-        && target.is("exists (select from dualwrite.writer)");
+        && target.is("exists (select from dualwrite.writer where isfinite(started))");
   }
 
   static String literal(String value) {
