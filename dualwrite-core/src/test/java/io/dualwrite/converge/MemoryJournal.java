@@ -11,6 +11,7 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.UUID;
+import java.util.concurrent.atomic.AtomicInteger;
 
 /** A journal that forgets everything with the process. */
 final class MemoryJournal implements Journal {
@@ -25,6 +26,9 @@ final class MemoryJournal implements Journal {
 
   /** How many units were asked for last. */
   volatile int asked;
+
+  /** How often units were asked for. */
+  final AtomicInteger rounds = new AtomicInteger();
 
   @Override
   public UUID writer() {
@@ -58,6 +62,7 @@ final class MemoryJournal implements Journal {
   @Override
   public synchronized List<Pending> pending(long after, int limit) {
     asked = limit;
+    rounds.incrementAndGet();
     return released.entrySet().stream()
         .filter(e -> e.getKey() > after && !parked.containsKey(e.getKey()))
         .limit(limit)
