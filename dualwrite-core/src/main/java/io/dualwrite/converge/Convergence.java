@@ -605,18 +605,6 @@ public final class Convergence {
     }
   }
 
-  private static boolean hasChildren(Connection c, Table table) throws SQLException {
-    try (PreparedStatement s =
-        c.prepareStatement(
-            "select exists (select from pg_catalog.pg_inherits where inhparent = ?::oid)")) {
-      s.setLong(1, table.oid());
-      try (ResultSet r = s.executeQuery()) {
-        r.next();
-        return r.getBoolean(1);
-      }
-    }
-  }
-
   private RecopyResult recopyLeaf(TableName leaf, String predicate) throws SQLException {
     for (int n = 1; ; n++) {
       Connection m = Session.open(mirror);
@@ -754,10 +742,6 @@ public final class Convergence {
       throw new SQLException(
           "the mirror's table " + table + " is partitioned; recopy its partitions one by one",
           "0A000");
-    }
-    if (m.kind() == Table.Kind.INHERITED && hasChildren(mirrorConnection, m)) {
-      throw new SQLException(
-          "the mirror's table " + table + " has children; recopy them one by one", "0A000");
     }
     try (PreparedStatement s =
         mirrorConnection.prepareStatement(
@@ -1032,7 +1016,7 @@ public final class Convergence {
             "copy (select "
                 + names
                 + " from "
-                + from.name().sql()
+                + from.own()
                 + " where "
                 + where
                 + ") to stdout"

@@ -712,6 +712,9 @@ public final class Replayer implements AutoCloseable {
     // contention and outages are not the unit's fault: tried again for as long as it takes
     boolean own = kind != Failure.CONTENTION && kind != Failure.DOWN;
     int attempts = before.attempts + (own ? 1 : 0);
+    if (attempts >= options.attempts() && waitsForSuspect(r, unit, error)) {
+      attempts = before.attempts;
+    }
     if (attempts >= options.attempts()) {
       LOG.warn("unit of work {} is parked: {}", unit, brief(error));
       journal.park(unit, error.getMessage());
@@ -728,6 +731,73 @@ public final class Replayer implements AutoCloseable {
       failed.put(unit, new Failed(attempts, System.nanoTime() + delay));
       r.open = Math.min(r.open, unit);
       r.notYet++;
+    }
+  }
+
+  /**
+   * Whether a constraint of the mirror may be violated by rows that a suspect stands for: they go
+   * when it is closed. A replay by hand ends without that, and the unit is parked.
+   */
+  private boolean waitsForSuspect(Round r, long unit, Throwable error) {
+    Throwable cause = error instanceof ConvergenceException ? error.getCause() : error;
+    if (!(cause instanceof SQLException e)
+        || e.getSQLState() == null
+        || !e.getSQLState().startsWith("23")
+        || !background()) {
+      return false;
+    }
+    List<Suspect> suspects = journal.suspects();
+    List<Pending> its = journal.pending(unit - 1, 1);
+    if (suspects.isEmpty() || its.isEmpty()) {
+      return false;
+    }
+    Set<TableName> linked = new LinkedHashSet<>();
+    Connection m = null;
+    try {
+      m = Session.open(r.engine.mirror());
+      for (RowChange c : its.get(0).intent().changes()) {
+        link(r.engine, m, c.table(), linked);
+      }
+      for (Suspect s : suspects) {
+        Optional<Table> t = r.engine.mirrorCatalog().table(m, s.table());
+        if (s.table().equals(RowChange.NO_TABLE)
+            || linked.contains(t.flatMap(Table::root).orElse(s.table()))) {
+          return true;
+        }
+      }
+      return false;
+    } catch (SQLException gone) {
+      return true; // it is asked again
+    } finally {
+      Session.close(m);
+    }
+  }
+
+  /** The table, and those whose rows foreign keys tie to its own, be it by others between. */
+  private static void link(Convergence engine, Connection m, TableName name, Set<TableName> to)
+      throws SQLException {
+    if (to.add(name)) {
+      Optional<Table> t = engine.mirrorCatalog().table(m, name);
+      if (t.isPresent()) {
+        if (t.get().root().isPresent()) {
+          link(engine, m, t.get().root().get(), to);
+        }
+        for (ForeignKey f : t.get().references()) {
+          link(engine, m, f.parent(), to);
+        }
+        for (ForeignKey f : t.get().referencedBy()) {
+          link(engine, m, f.child(), to);
+        }
+      }
+    }
+  }
+
+  private boolean background() {
+    state.lock();
+    try {
+      return thread != null;
+    } finally {
+      state.unlock();
     }
   }
 

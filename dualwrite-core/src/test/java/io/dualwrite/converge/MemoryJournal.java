@@ -12,6 +12,7 @@ import java.util.NavigableSet;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.UUID;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Collectors;
 
 /** A journal that forgets everything with the process. */
@@ -29,6 +30,9 @@ final class MemoryJournal implements Journal {
 
   /** How many units were asked for last. */
   volatile int asked;
+
+  /** How often units were asked for. */
+  final AtomicInteger rounds = new AtomicInteger();
 
   @Override
   public UUID writer() {
@@ -62,6 +66,7 @@ final class MemoryJournal implements Journal {
   @Override
   public synchronized List<Pending> pending(long after, int limit) {
     asked = limit;
+    rounds.incrementAndGet();
     return released.entrySet().stream()
         .filter(e -> e.getKey() > after && !parked.containsKey(e.getKey()))
         .limit(limit)

@@ -1384,6 +1384,84 @@ class ReplayTest {
     assertEquals(List.of(table("k")), f.journal.suspects().stream().map(Suspect::table).toList());
   }
 
+  /** A unit that is pending while a row of {@code c} is old on the mirror. */
+  private void behindASuspect(String suspect, String sql, RowChange... unit) throws Exception {
+    onPrimary("update c set ref = 8, u = null"); // did not reach the mirror
+    f.journal.suspect(
+        new Suspect(suspect.equals("*") ? RowChange.NO_TABLE : table(suspect), "test", 1, "", 0));
+    pending(sql, Outcome.COMMITTED, unit);
+    ReplayerOptions often = new ReplayerOptions(500, 3, Duration.ofMillis(1), Duration.ofMillis(5));
+    try (Replayer r = new Replayer(f.journal, () -> f.engine, often)) {
+      r.start();
+      int before = f.journal.rounds.get();
+      Fixture.await(
+          "many tries",
+          () -> f.journal.rounds.get() > before + 50 || f.journal.pendingCount() == 0);
+      if (suspect.equals("other")) {
+        assertEquals(1, f.journal.parked().size());
+        return;
+      }
+      assertEquals(List.of(), f.journal.parked());
+      assertEquals(1, f.journal.pendingCount());
+      assertEquals(1, new Reconcile(f.engine, f.journal).run());
+      Fixture.await("replayed", () -> f.journal.pendingCount() == 0);
+    }
+    assertEquals(List.of(), f.journal.parked());
+    f.assertEqual("p", "c", "d");
+  }
+
+  /** The old row is made new as a whole, by whoever closes the suspect. */
+  @ParameterizedTest
+  @CsvSource({
+    "set default, c", // the column then is null, which it may not be
+    "no action, c",
+    "no action, *",
+    "no action, other"
+  })
+  void anOldRowOfASuspectTableParksNoOtherTables(String action, String suspect) throws Exception {
+    f.with(
+        "create table p(id int primary key)",
+        "create table c(a int, ref int not null references p on delete " + action + ", u int)",
+        "create table d(id int primary key references p on delete cascade)",
+        "create table other(a int)",
+        "insert into p values (7), (8)",
+        "insert into d values (7)",
+        "insert into c values (1, 7, 1)");
+    behindASuspect(suspect, "delete from p where id = 7", delete("p", "id", "7"));
+  }
+
+  @Test
+  void anOldRowOfASuspectTableParksNoneOfItsOwn() throws Exception {
+    f.with(
+        "create table p(id int primary key)",
+        "create table c(a int, ref int references p, u int unique)",
+        "create table d(id int primary key)",
+        "insert into p values (7), (8)",
+        "insert into c values (1, 7, 2)");
+    behindASuspect(
+        "c",
+        "insert into c values (2, 8, 2)",
+        change(Kind.INSERT, "c", List.of("a", "ref", "u"), List.of(), row("2", "8", "2")));
+  }
+
+  /** The parent's own rows are copied, and its children's are left to them. */
+  @Test
+  void aTableWithChildrenIsMadeEqual() throws Exception {
+    f.with(
+        "create table k(a int, b text)",
+        "create table kid(c int) inherits (k)",
+        "insert into k values (1, 'x'), (2, 'x')",
+        "insert into kid values (1, 'x', 3)");
+    onPrimary("update only k set b = 'y' where a = 1");
+    f.pair.executeTarget("insert into kid values (9, 'this side alone', 9)");
+    f.journal.suspect(new Suspect(table("k"), "test", 1, "", 0));
+    assertEquals(1, new Reconcile(f.engine, f.journal).run());
+    f.assertEqual("only k");
+    f.journal.suspect(new Suspect(table("kid"), "test", 1, "", 0));
+    assertEquals(1, new Reconcile(f.engine, f.journal).run());
+    f.assertEqual("kid", "k");
+  }
+
   /** As is a unit that was parked, and is tried again by hand. */
   @Test
   void keylessRowsDoNotGoToALaterTableOfTheSameName() throws Exception {
