@@ -220,7 +220,7 @@ final class JournalStatus implements Callable<Integer> {
     ObjectNode o = Json.object("suspect").put("table", s.table().toString());
     o.put("since", Units.instant(s.sinceMicros()).toString());
     o.put("reason", s.reason());
-    o.put("transaction", s.xid() == 0 ? null : Long.toString(s.xid()));
+    o.put("transaction", s.xid() <= Suspect.NOBODY ? null : Long.toString(s.xid()));
     return o;
   }
 }

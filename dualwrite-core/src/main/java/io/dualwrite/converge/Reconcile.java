@@ -147,7 +147,7 @@ public final class Reconcile {
    * under way may have: a COMMIT whose process is dead may still wait for a replica.
    */
   private boolean ended(Suspect s) throws SQLException {
-    boolean ended = !Rules.on(Rules.Rule.SUSPECT_CARRIES_XID);
+    boolean ended = !Rules.on(Rules.Rule.SUSPECT_CARRIES_XID) || s.xid() == Suspect.NOBODY;
     long horizon = 0; // above the number of every transaction that had begun at the first look
     Set<String> running = null;
     long end = System.nanoTime() + PATIENCE;
@@ -259,7 +259,7 @@ public final class Reconcile {
   private void orphaned(TableName child) {
     orphaned.add(child);
     long micros = TimeUnit.MILLISECONDS.toMicros(System.currentTimeMillis());
-    journal.suspect(new Suspect(child, Replayer.ORPHANED, micros, "", 0));
+    journal.suspect(new Suspect(child, Replayer.ORPHANED, micros, "", Suspect.NOBODY));
   }
 
   private void everyKey(DataSource side, Table t, Catalog catalog, LongConsumer progress)

@@ -653,20 +653,15 @@ public final class Replayer implements AutoCloseable {
   }
 
   /**
-   * The units are done, unless a statement that may already have run on the primary when it was
-   * read last has yet to run here: then their keys are brought once more after it.
-   *
-   * @param keyed whether rows of the unit were read from the primary
+   * The unit is done, or is brought once more after a statement that has yet to run here, and may
+   * already have run on the primary when that was read last.
    */
-  private void done(Round r, List<Long> units, Predicate<Long> keyed) {
-    boolean last = barrier() == Long.MAX_VALUE;
-    for (long unit : units) {
-      if (last || !keyed.test(unit)) {
-        resolved(r, unit);
-      } else {
-        again = true;
-        r.notYet++;
-      }
+  private void done(Round r, long unit, boolean forGood) {
+    if (forGood) {
+      resolved(r, unit);
+    } else {
+      again = true;
+      r.notYet++;
     }
   }
 
@@ -879,7 +874,7 @@ public final class Replayer implements AutoCloseable {
     return result;
   }
 
-  private void applyAll(Round r, List<Unit> given, boolean again)
+  private void applyAll(Round r, List<Unit> given, boolean anew)
       throws SQLException, ConvergenceException {
     List<Unit> units = new ArrayList<>(given.size());
     for (Unit u : given) {
@@ -892,6 +887,7 @@ public final class Replayer implements AutoCloseable {
     units = keyedNow(r.engine, units);
     Set<TableName> suspects = new LinkedHashSet<>();
     List<Unsettled> unsettled = new ArrayList<>();
+    boolean whole = true;
     try {
       bring(r, units, suspects, unsettled);
     } catch (SQLException | ConvergenceException e) {
@@ -899,29 +895,28 @@ public final class Replayer implements AutoCloseable {
       boolean own = kind != Failure.DOWN && kind != Failure.CONTENTION;
       if (!own
           || given.size() > 1
-          || (kind == Failure.CATALOG && !again)
+          || (kind == Failure.CATALOG && !anew)
           || barrier() == Long.MAX_VALUE) {
         throw e;
       }
       // statements that come later may be all that is missing: a column, say
       r.error = message(e);
       inVain = true;
+      whole = false;
     }
     insert(r, units);
     for (TableName t : suspects) {
       suspect(Set.of(t), units.get(units.size() - 1).intent, ORPHANED);
     }
-    List<Long> all = units.stream().map(u -> u.intent.sequence()).toList();
-    if (unsettled.isEmpty() || barrier() < Long.MAX_VALUE) {
-      Set<Long> keyed = new HashSet<>();
-      for (Unit u : units) {
-        if (u.intent.changes().stream().anyMatch(Replayer::keyed)) {
-          keyed.add(u.intent.sequence());
-        }
-      }
-      done(r, all, keyed::contains);
-    } else {
-      waiting.add(new Waiting(all, unsettled));
+    // asked once: without it, what is not settled yet has to wait
+    boolean last = barrier() == Long.MAX_VALUE;
+    if (whole && last && !unsettled.isEmpty()) {
+      waiting.add(new Waiting(units.stream().map(u -> u.intent.sequence()).toList(), unsettled));
+      return;
+    }
+    for (Unit u : units) {
+      boolean keyed = u.intent.changes().stream().anyMatch(Replayer::keyed);
+      done(r, u.intent.sequence(), (whole && last) || !keyed);
     }
   }
 
@@ -1266,7 +1261,7 @@ public final class Replayer implements AutoCloseable {
 
   /** No transaction has to be waited for: the one that was the cause holds the table's lock. */
   private void orphaned(TableName child) {
-    journal.suspect(new Suspect(child, ORPHANED, now(), "", 0));
+    journal.suspect(new Suspect(child, ORPHANED, now(), "", Suspect.NOBODY));
   }
 
   private static long now() {
@@ -1298,7 +1293,8 @@ public final class Replayer implements AutoCloseable {
           more.addAll(r.engine.settle(u, this::orphaned));
         }
         if (more.isEmpty()) {
-          done(r, w.units, u -> true);
+          boolean last = barrier() == Long.MAX_VALUE;
+          w.units.forEach(u -> done(r, u, last));
         } else {
           waiting.add(new Waiting(w.units, more));
         }

@@ -63,8 +63,19 @@ final class Session {
     return schemas.isEmpty() ? "pg_catalog" : "pg_catalog, " + String.join(", ", schemas);
   }
 
+  /**
+   * A connection, in a transaction.
+   *
+   * @throws SQLException if there is none: always one of {@link Failure#DOWN}, as no unit of work
+   *     is to blame (42501 for CONNECT that was revoked, 55000 for a database that allows none)
+   */
   static Connection open(DataSource from) throws SQLException {
-    Connection c = from.getConnection();
+    Connection c;
+    try {
+      c = from.getConnection();
+    } catch (SQLException e) {
+      throw Failure.of(e) == Failure.DOWN ? e : new SQLException(e.getMessage(), "08001", e);
+    }
     try {
       c.setAutoCommit(false);
       return c;

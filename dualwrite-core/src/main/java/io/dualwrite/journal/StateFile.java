@@ -462,20 +462,19 @@ final class StateFile implements AutoCloseable {
         if (old != null) {
           since = Math.min(since, old.sinceMicros());
           // of two transactions' ends both are to be waited for, but not in an earlier incarnation
-          boolean olds =
-              xid == 0
-                  || old.xid() != 0
-                      && switch (Incarnation.order(incarnation, old.incarnation())) {
-                        case SAME -> old.xid() > xid;
-                        case EARLIER -> true;
-                        case LATER, UNKNOWN -> false;
-                      };
-          if (old.xid() != 0
-              && xid != 0
-              && Incarnation.order(incarnation, old.incarnation()) == Incarnation.Order.UNKNOWN) {
-            incarnation = ""; // then for all that is under way
-            xid = 0;
-          } else if (olds) {
+          boolean olds = xid == Suspect.NOBODY;
+          if (xid != Suspect.NOBODY && old.xid() != Suspect.NOBODY) {
+            Incarnation.Order order = Incarnation.order(incarnation, old.incarnation());
+            if (xid == 0 || old.xid() == 0 || order == Incarnation.Order.UNKNOWN) {
+              incarnation = ""; // then for all that is under way
+              xid = 0;
+            } else {
+              olds =
+                  order == Incarnation.Order.EARLIER
+                      || (order == Incarnation.Order.SAME && old.xid() > xid);
+            }
+          }
+          if (olds) {
             incarnation = old.incarnation();
             xid = old.xid();
           }

@@ -10,14 +10,18 @@ import io.dualwrite.catalog.TableName;
  * @param sinceMicros when it was opened first, microseconds since 1970
  * @param incarnation of the primary's server in which {@code xid} means something; empty if no
  *     transaction opened it
- * @param xid the highest primary transaction that opened it, 0 if none. Several may have: only a
- *     snapshot whose {@code pg_snapshot_xmin} is above it sees the end of all of them and may close
- *     it
+ * @param xid the highest primary transaction that opened it. Several may have: only a snapshot
+ *     whose {@code pg_snapshot_xmin} is above it sees the end of all of them and may close it. 0 if
+ *     it is not known which ones did: then all that are under way may have. {@link #NOBODY} if none
+ *     did
  * @param version tells this state of the suspect from a later one, to which was added: see {@link
  *     Journal#closeSuspect}. The journal sets it; 0 in one that is being opened
  */
 public record Suspect(
     TableName table, String reason, long sinceMicros, String incarnation, long xid, long version) {
+
+  /** No transaction has to be waited for: the number of one that has ended on every server. */
+  public static final long NOBODY = 1;
 
   /** One to be opened. */
   public Suspect(TableName table, String reason, long sinceMicros, String incarnation, long xid) {

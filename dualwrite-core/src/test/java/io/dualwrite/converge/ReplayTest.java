@@ -18,6 +18,7 @@ import io.dualwrite.catalog.TableName;
 import io.dualwrite.control.Incarnation;
 import io.dualwrite.converge.Rules.Rule;
 import io.dualwrite.embedded.PgPair;
+import io.dualwrite.embedded.PgServer;
 import io.dualwrite.journal.Intent;
 import io.dualwrite.journal.Outcome;
 import io.dualwrite.journal.RowChange;
@@ -42,11 +43,13 @@ import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
+import javax.sql.DataSource;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.postgresql.ds.PGSimpleDataSource;
 
 class ReplayTest {
 
@@ -414,13 +417,55 @@ class ReplayTest {
     f.assertEqual("t", "k");
   }
 
-  /** Parks what fails twice, and does not try for long. */
+  /** A database that allows no connections (55000), and a role that may not connect (42501). */
+  @Test
+  void aConnectionThatIsRefusedParksNothing() throws Exception {
+    f.with("create table t(id int primary key, v text)", "create table k(a int)");
+    pending("insert into t values (1, 'x')", Outcome.UNKNOWN, upsert("t", IV, row("1", "x")));
+    pending("insert into k values (1)", Outcome.COMMITTED, insert("k", "1"));
+    f.pair.execute("create role guest_" + f.pair.database() + " login password 'guest'");
+    for (boolean mirror : new boolean[] {true, false}) {
+      PgServer server = mirror ? f.pair.targetServer() : f.pair.sourceServer();
+      for (boolean role : new boolean[] {true, false}) {
+        PGSimpleDataSource refused = new PGSimpleDataSource();
+        refused.setUrl(server.url(f.pair.database()));
+        refused.setUser(role ? "guest_" + f.pair.database() : server.user());
+        refused.setPassword(role ? "guest" : server.password());
+        String on = " on database \"" + f.pair.database() + "\" ";
+        String allow = "alter database \"" + f.pair.database() + "\" allow_connections ";
+        try (Connection c = server.connect("postgres");
+            Statement s = c.createStatement()) {
+          s.execute(role ? "revoke connect" + on + "from public" : allow + "false");
+          try (Replayer r =
+              hasty(mirror ? f.engine.primary() : refused, mirror ? refused : f.engine.mirror())) {
+            for (int i = 0; i < 5; i++) {
+              assertEquals(
+                  "08001",
+                  assertThrows(SQLException.class, () -> r.replayOnce(10)).getSQLState(),
+                  role + " " + mirror);
+            }
+          } finally {
+            s.execute(role ? "grant connect" + on + "to public" : allow + "true");
+          }
+        }
+        assertEquals(List.of(), f.journal.parked());
+      }
+    }
+    drain();
+    f.assertEqual("t", "k");
+  }
+
   private Replayer hasty() {
+    return hasty(f.engine.primary(), f.engine.mirror());
+  }
+
+  /** Parks what fails twice, and does not try for long. */
+  private Replayer hasty(DataSource primary, DataSource mirror) {
     ConvergenceOptions o = ConvergenceOptions.DEFAULT;
     Convergence engine =
         new Convergence(
-            f.engine.primary(),
-            f.engine.mirror(),
+            primary,
+            mirror,
             f.primaryCatalog,
             f.mirrorCatalog,
             new ConvergenceOptions(

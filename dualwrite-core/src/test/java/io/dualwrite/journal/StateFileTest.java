@@ -171,6 +171,24 @@ final class StateFileTest {
     }
   }
 
+  /** What may have been written by anybody is not closed before everybody has ended. */
+  @Test
+  void aSuspectThatMayBeAnybodysStaysThat() throws IOException {
+    for (boolean unknownFirst : new boolean[] {true, false}) {
+      for (long xid : new long[] {0, Suspect.NOBODY}) {
+        try (StateFile s = open()) {
+          Suspect other = new Suspect(Intents.ORDERS, "a", 10, "", xid);
+          Suspect known = new Suspect(Intents.ORDERS, "b", 10, "1700000000.0/00000001/", 50);
+          s.open(List.of(unknownFirst ? other : known));
+          s.open(List.of(unknownFirst ? known : other));
+          assertEquals(xid == 0 ? 0 : 50, s.suspects().get(0).xid());
+          assertEquals(xid == 0 ? "" : known.incarnation(), s.suspects().get(0).incarnation());
+          s.close(s.suspects().get(0));
+        }
+      }
+    }
+  }
+
   @Test
   void lostSlotsAreNoticed() throws IOException {
     try (StateFile s = open()) {
