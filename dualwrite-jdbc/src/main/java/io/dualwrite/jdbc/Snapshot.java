@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.Reader;
 import java.math.BigDecimal;
+import java.math.BigInteger;
 import java.sql.Array;
 import java.sql.Clob;
 import java.sql.SQLException;
@@ -75,7 +76,7 @@ final class Snapshot {
       return x.toString(); // the driver takes it as that
     }
     if (x instanceof Number n
-        && !(x instanceof BigDecimal)
+        && !(x instanceof BigDecimal || x instanceof BigInteger)
         && !x.getClass().getName().startsWith("java.lang.")) {
       return new Now(n);
     }

@@ -51,7 +51,7 @@ class SameAsDriverTest {
       create table odd("Key" int primary key, "select" text, u uuid, j jsonb, ts timestamp, d date, b bytea, f real, g float8, arr int[], m mood, p positive,
         twice int generated always as ("Key" * 2) stored);
       create table nothing();
-      create table texts(a text, b text, c text, d text, e timestamp, f int, g numeric, h text);
+      create table texts(a text, b text, c text, d text, e timestamp, f int, g numeric, h text, i numeric);
       create table modified(id int primary key, c char(5), v varchar(3), n numeric(5,1), at timestamptz(0), p positive, r numeric);
       create function warned(n int) returns int stable language plpgsql as 'begin raise warning ''seen''; return n; end';
       create table part(id int, at date, v text, primary key (id, at)) partition by range (at);
@@ -1741,8 +1741,7 @@ class SameAsDriverTest {
         "texts that change after they were set",
         (c, seen) -> {
           try (PreparedStatement s =
-              c.prepareStatement(
-                  "insert into texts(a, b, c, d, e, f, g, h) values (?,?,?,?,?,?,?,?)")) {
+              c.prepareStatement("insert into texts values (?,?,?,?,?,?,?,?,?)")) {
             StringBuilder builder = new StringBuilder();
             java.io.StringWriter writer = new java.io.StringWriter();
             StringBuilder day = new StringBuilder("2001-01-01");
@@ -1765,6 +1764,7 @@ class SameAsDriverTest {
               s.setObject(6, number, Types.BIGINT);
               s.setObject(7, number);
               s.setObject(8, list, Types.DISTINCT);
+              s.setObject(9, java.math.BigInteger.valueOf(i), Types.NUMERIC);
               s.addBatch();
             }
             seen.add(Arrays.toString(s.executeBatch()));
