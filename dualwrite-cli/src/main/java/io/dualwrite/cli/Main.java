@@ -2,6 +2,7 @@ package io.dualwrite.cli;
 
 import io.dualwrite.backfill.BackfillException;
 import io.dualwrite.cli.demo.DemoCommand;
+import io.dualwrite.config.PgUri;
 import io.dualwrite.journal.JournalException;
 import java.io.BufferedOutputStream;
 import java.io.FileDescriptor;
@@ -10,6 +11,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.PrintStream;
 import java.io.PrintWriter;
+import java.io.StringWriter;
 import java.io.UncheckedIOException;
 import java.nio.charset.Charset;
 import java.nio.charset.StandardCharsets;
@@ -17,6 +19,8 @@ import java.sql.SQLException;
 import java.util.List;
 import java.util.Properties;
 import java.util.concurrent.Callable;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.IVersionProvider;
@@ -80,6 +84,12 @@ public final class Main implements Callable<Integer> {
 
   @Spec private CommandSpec spec;
 
+  private static final Pattern URI = Pattern.compile("(?is)(?:jdbc:\\w+:|\\w+://).*");
+
+  /** An option, or a part of a connection string in libpq's other form. */
+  private static final Pattern SECRET =
+      Pattern.compile("(?is)(?:password|secret|token)[^\\s=]*(?:\\s*=\\s*(.+))?");
+
   /** The process was told to end. */
   private static volatile boolean stopping;
 
@@ -116,9 +126,13 @@ public final class Main implements Callable<Integer> {
           if (stopping) {
             return ExitCode.INTERRUPTED; // what fails now fails because of that
           }
-          err.println(command.getColorScheme().errorText("dualwrite: " + sentence(e)));
+          err.println(
+              command.getColorScheme().errorText("dualwrite: " + masked(sentence(e), args)));
           if (main.verbose) {
-            e.printStackTrace(err);
+            StringWriter trace = new StringWriter();
+            e.printStackTrace(new PrintWriter(trace, true));
+            err.print(masked(trace.toString(), args));
+            err.flush();
           } else if (!expected(e)) {
             err.println("(--verbose shows where that comes from)");
           }
@@ -129,7 +143,8 @@ public final class Main implements Callable<Integer> {
           CommandLine command = e.getCommandLine();
           command
               .getErr()
-              .println(command.getColorScheme().errorText("dualwrite: " + e.getMessage()));
+              .println(
+                  command.getColorScheme().errorText("dualwrite: " + masked(e.getMessage(), args)));
           CommandLine.UnmatchedArgumentException.printSuggestions(e, command.getErr());
           command.getErr().println("Try: " + command.getCommandSpec().qualifiedName() + " --help");
           return ExitCode.USAGE;
@@ -176,6 +191,29 @@ public final class Main implements Callable<Integer> {
       }
     }
     return false;
+  }
+
+  /**
+   * What is wrong with an argument is told with it, also where it is a password in a wrong place.
+   */
+  private static String masked(String message, String... args) {
+    String result = message;
+    for (int i = 0; i < args.length; i++) {
+      Matcher uri = URI.matcher(args[i]);
+      Matcher secret = SECRET.matcher(args[i]);
+      if (uri.find()) {
+        String text = uri.group();
+        String instead = PgUri.mask(text);
+        result = result.replace(text, instead).replace(text.replace("//", "/"), instead); // a path
+      } else if (secret.find()) {
+        if (secret.group(1) != null) {
+          result = result.replace(secret.group(1), "***");
+        } else if (i + 1 < args.length) { // the next one is its value
+          result = result.replace("'" + args[i + 1] + "'", "'***'");
+        }
+      }
+    }
+    return result;
   }
 
   private static boolean expected(Throwable e) {

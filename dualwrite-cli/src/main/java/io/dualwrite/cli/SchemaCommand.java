@@ -188,8 +188,8 @@ final class SchemaCommand implements Callable<Integer> {
       header = "Writes the source's schema into a directory, for reading and changing.",
       description = {
         "",
-        "The directory gets schema.sql, roles.sql (readable by you alone) and schema.properties."
-            + " Rows of the users' tables are left out; they are the backfill's. The source is only"
+        "The directory gets schema.sql and roles.sql (readable by you alone, as passwords may be in"
+            + " them: of roles, of user mappings) and schema.properties. Rows of the users' tables are left out; they are the backfill's. The source is only"
             + " read.",
       },
       optionListHeading = "%nOptions:%n",

@@ -42,7 +42,7 @@ final class ObjectChecks {
                 Severity.WARN,
                 "foreign-tables",
                 "Foreign tables are neither copied nor mirrored; their rows live elsewhere.",
-                "Let the target reach that server too; user mappings and passwords are not in a dump of the schema's definition alone.",
+                "Let the target reach that server too. Servers and user mappings come over with the schema, with the passwords that the role which dumps it may read.",
                 relations("f")));
     out.step(
         OBJECTS,

@@ -252,6 +252,7 @@ public final class SchemaDump {
     } catch (NoSuchAlgorithmException e) {
       throw new IllegalStateException(e);
     }
+    SchemaFiles.createPrivately(to); // user mappings may have passwords
     boolean header = true;
     try (BufferedReader in = Files.newBufferedReader(from, StandardCharsets.UTF_8);
         BufferedWriter out = Files.newBufferedWriter(to, StandardCharsets.UTF_8)) {
@@ -337,7 +338,8 @@ public final class SchemaDump {
     Roles roles = Roles.clean(dumped, superuser);
     StringBuilder text = new StringBuilder();
     roles.statements().forEach(s -> text.append(s).append(";\n"));
-    SchemaFiles.writePrivately(files.roles(), text.toString());
+    SchemaFiles.createPrivately(files.roles());
+    Files.writeString(files.roles(), text.toString());
     notes.addAll(roles.notes());
     if (!options.passwords() && !roles.statements().isEmpty()) {
       notes.add("roles have no passwords on the target; set them there, or use --role-passwords");

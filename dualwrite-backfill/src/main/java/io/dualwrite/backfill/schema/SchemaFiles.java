@@ -5,7 +5,6 @@ import java.io.IOException;
 import java.io.Reader;
 import java.io.UncheckedIOException;
 import java.io.Writer;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
@@ -110,13 +109,12 @@ public record SchemaFiles(
     }
   }
 
-  /** Writes a file that only its owner may read: it may hold passwords. */
-  static void writePrivately(Path file, String text) throws IOException {
+  /** Makes an empty file that only its owner may read: it may hold passwords. */
+  static void createPrivately(Path file) throws IOException {
     Files.deleteIfExists(file);
     if (file.getFileSystem().supportedFileAttributeViews().contains("posix")) {
       Files.createFile(
           file, PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------")));
     }
-    Files.writeString(file, text, StandardCharsets.UTF_8);
   }
 }
