@@ -98,6 +98,9 @@ public final class RolesHold implements Direction, AutoCloseable {
       if (!r.getBoolean(1)) {
         throw new SQLException("a cutover is under way; try again when it is over", "55000");
       }
+    } catch (SQLException e) {
+      drop(); // what is kept has the lock
+      throw e;
     }
     compare();
   }

@@ -460,18 +460,20 @@ final class Cutover {
       String any = "select exists (select from " + t.own() + ")";
       return any(from, any) && !any(to, any);
     }
-    String key = t.key().stream().map(TableName::quote).collect(Collectors.joining(", "));
+    // qualified: a bare name in ORDER BY would be the output column, a text
+    String key =
+        t.key().stream().map(k -> "t." + TableName.quote(k)).collect(Collectors.joining(", "));
     List<List<String>> first = new ArrayList<>();
     try (Statement s = from.createStatement();
         ResultSet r =
             s.executeQuery(
                 "select "
                     + t.key().stream()
-                        .map(k -> TableName.quote(k) + "::text")
+                        .map(k -> "t." + TableName.quote(k) + "::text")
                         .collect(Collectors.joining(", "))
                     + " from "
                     + t.own()
-                    + " order by "
+                    + " t order by "
                     + key
                     + " limit 10")) {
       while (r.next()) {

@@ -579,6 +579,20 @@ class CutoverFailureTest {
             "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and mode = 'ShareLock' and database = (select oid from pg_database where datname = current_database())");
         hold.check(); // taken again
         assertThrows(SQLException.class, () -> f.ds.cutover(Duration.ofSeconds(10)));
+        try (Connection cutover = f.pair.target()) {
+          cutover.setAutoCommit(false);
+          f.pair.executeTarget(
+              "select pg_terminate_backend(pid, 10000) from pg_locks where locktype = 'advisory' and mode = 'ShareLock' and database = (select oid from pg_database where datname = current_database())");
+          assertTrue(RolesHold.nobodys(cutover));
+          for (int i = 0; i < 2; i++) { // not only the first time
+            SQLException under = assertThrows(SQLException.class, hold::check);
+            assertTrue(under.getMessage().contains("a cutover is under way"), under.getMessage());
+          }
+          cutover.rollback();
+          hold.check();
+          assertFalse(RolesHold.nobodys(cutover));
+          cutover.rollback();
+        }
       }
       try (RolesHold late = RolesHold.of(data(f.pair.targetUrl()), Side.SOURCE)) {
         f.pair.executeTarget(

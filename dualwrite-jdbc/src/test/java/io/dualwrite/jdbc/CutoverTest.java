@@ -365,6 +365,12 @@ class CutoverTest {
       f.pair.executeTarget("alter table line set logged");
       assertRefused(f, "public.line has rows that are missing");
       f.pair.executeTarget("insert into line values (1, 1)");
+      // the lowest as numbers, not as texts
+      f.pair.execute("create table numbers as select g::int as id from generate_series(1, 30) g");
+      f.pair.execute("alter table numbers add primary key (id)");
+      f.pair.executeTarget("delete from numbers where id = 5");
+      assertRefused(f, "public.numbers has rows that are missing");
+      f.pair.executeTarget("insert into numbers values (5)");
       CutoverReport report = f.ds.cutover(Duration.ofSeconds(10));
       assertTrue(report.steps().get(0).contains("no backfill was staged"), report::toString);
       f.assertEqual();
