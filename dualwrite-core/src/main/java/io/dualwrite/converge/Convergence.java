@@ -605,6 +605,18 @@ public final class Convergence {
     }
   }
 
+  private static boolean hasChildren(Connection c, Table table) throws SQLException {
+    try (PreparedStatement s =
+        c.prepareStatement(
+            "select exists (select from pg_catalog.pg_inherits where inhparent = ?::oid)")) {
+      s.setLong(1, table.oid());
+      try (ResultSet r = s.executeQuery()) {
+        r.next();
+        return r.getBoolean(1);
+      }
+    }
+  }
+
   private RecopyResult recopyLeaf(TableName leaf, String predicate) throws SQLException {
     for (int n = 1; ; n++) {
       Connection m = Session.open(mirror);
@@ -1016,7 +1028,8 @@ public final class Convergence {
             "copy (select "
                 + names
                 + " from "
-                + from.own()
+                // a hypertable's chunk has compressed rows that are nobody's own
+                + (hasChildren(p, from) ? from.own() : from.name().sql())
                 + " where "
                 + where
                 + ") to stdout"

@@ -67,7 +67,7 @@ class ResyncTest {
         resync(
             "t", IntStream.rangeClosed(1, 8000).mapToObj(Integer::toString).toArray(String[]::new));
     assertEquals(
-        new ResyncResult(8000, 5000, 3000, java.util.Set.of(), java.util.Set.of(table("big"))), r);
+        new ResyncResult(8000, 5000, 3000, java.util.Set.of(), java.util.Set.of(table("t"))), r);
     f.assertEqual("t");
     resync("t", "1", "9999"); // again, and a key that nobody has
     f.assertEqual("t");
