@@ -3,6 +3,7 @@ package io.dualwrite.converge;
 import io.dualwrite.catalog.Catalog;
 import io.dualwrite.catalog.Chunks;
 import io.dualwrite.catalog.Column;
+import io.dualwrite.catalog.ForeignKey;
 import io.dualwrite.catalog.Table;
 import io.dualwrite.catalog.TableName;
 import io.dualwrite.control.Direction;
@@ -454,7 +455,7 @@ public final class Convergence {
     if (visited.add(t)) {
       Optional<Table> table = primaryCatalog.table(p, t);
       if (table.isPresent()) {
-        for (io.dualwrite.catalog.ForeignKey f : table.get().references()) {
+        for (ForeignKey f : table.get().references()) {
           visit(p, f.parent(), of, visited, result);
         }
       }
@@ -479,11 +480,26 @@ public final class Convergence {
    * @param table its name on both sides
    * @param predicate a condition over the table's columns that means the same on both sides, under
    *     TimeZone UTC and a search path of {@code pg_catalog}; {@code true} for all
+   *     <p>A table that has a unique index but no key, and that others refer to by it, is not
+   *     replaced as a whole: rows that they may refer to are updated, and deleted only if the
+   *     primary has none.
    * @return of several leaves: the sum of rows and the earliest snapshot
-   * @throws SQLException if a database fails, or the range has rows and cannot be replaced because
-   *     other tables refer to it (SQLSTATE 0A000): resync its keys instead
+   * @throws SQLException if a database fails, or the range cannot be replaced because other tables
+   *     refer to it (SQLSTATE 0A000): by its key, which is to be resynced instead, or so that rows
+   *     of theirs would go along
    */
   public RecopyResult recopy(TableName table, String predicate) throws SQLException {
+    return recopy(table, predicate, null);
+  }
+
+  /**
+   * The same.
+   *
+   * @param orphaned told of each table whose rows may go with a row that they refer to, before the
+   *     mirror commits that; null if none may
+   */
+  RecopyResult recopy(TableName table, String predicate, Consumer<TableName> orphaned)
+      throws SQLException {
     List<TableName> leaves;
     Connection m = Session.open(mirror);
     try {
@@ -497,7 +513,7 @@ public final class Convergence {
     }
     RecopyResult total = null;
     for (TableName leaf : leaves) {
-      RecopyResult r = recopyLeaf(leaf, predicate);
+      RecopyResult r = recopyLeaf(leaf, predicate, orphaned);
       total =
           total == null
               ? r
@@ -617,21 +633,29 @@ public final class Convergence {
     }
   }
 
-  private RecopyResult recopyLeaf(TableName leaf, String predicate) throws SQLException {
+  private RecopyResult recopyLeaf(TableName leaf, String predicate, Consumer<TableName> orphaned)
+      throws SQLException {
     for (int n = 1; ; n++) {
       Connection m = Session.open(mirror);
+      Connection p = Session.open(primary);
       try {
         try (Statement s = m.createStatement()) {
           s.execute("set transaction isolation level read committed");
         }
-        RecopyResult r = recopy(m, leaf, predicate);
+        SQLException[] refused = new SQLException[1];
+        Refused later = e -> refused[0] = e;
+        RecopyResult r = recopy(p, m, leaf, predicate, null, bytes -> {}, null, orphaned, later);
         MirrorWriter.commit(m);
+        if (refused[0] != null) {
+          throw refused[0]; // rows that refer to those may move by now to rows that are there
+        }
         return r;
       } catch (SQLException e) {
         if (Failure.of(e) != Failure.CONTENTION || n >= options.attempts()) {
           throw e;
         }
       } finally {
+        Session.close(p);
         Session.close(m);
       }
       pause(Math.min(1000, 20L << Math.min(n, 6)));
@@ -689,7 +713,8 @@ public final class Convergence {
       TableName from,
       IntConsumer passing)
       throws SQLException {
-    return recopy(p, mirrorConnection, table, predicate, from, passing, null);
+    return recopy(
+        p, mirrorConnection, table, predicate, from, passing, null, null, Convergence::refuse);
   }
 
   /** How a range's rows come to the mirror. */
@@ -712,7 +737,18 @@ public final class Convergence {
   public RecopyResult recopy(
       Connection p, Connection mirrorConnection, TableName table, TableName from, Transfer transfer)
       throws SQLException {
-    return recopy(p, mirrorConnection, table, "true", from, bytes -> {}, transfer);
+    return recopy(
+        p, mirrorConnection, table, "true", from, bytes -> {}, transfer, null, Convergence::refuse);
+  }
+
+  /** What becomes of an error that says that others refer to rows which are to go. */
+  @FunctionalInterface
+  private interface Refused {
+    void by(SQLException e) throws SQLException;
+  }
+
+  private static void refuse(SQLException e) throws SQLException {
+    throw e;
   }
 
   /** A DELETE of a large table answers late: only the peer's death ends it. */
@@ -723,14 +759,17 @@ public final class Convergence {
       String predicate,
       TableName from,
       IntConsumer passing,
-      Transfer transfer)
+      Transfer transfer,
+      Consumer<TableName> orphaned,
+      Refused refused)
       throws SQLException {
     int primaryTimeout = p.getNetworkTimeout();
     int mirrorTimeout = mirrorConnection.getNetworkTimeout();
     try {
       p.setNetworkTimeout(Runnable::run, 0);
       mirrorConnection.setNetworkTimeout(Runnable::run, 0);
-      return replace(p, mirrorConnection, table, predicate, from, passing, transfer);
+      return replace(
+          p, mirrorConnection, table, predicate, from, passing, transfer, orphaned, refused);
     } finally {
       Session.networkTimeout(p, primaryTimeout);
       Session.networkTimeout(mirrorConnection, mirrorTimeout);
@@ -744,7 +783,9 @@ public final class Convergence {
       String predicate,
       TableName from,
       IntConsumer passing,
-      Transfer transfer)
+      Transfer transfer,
+      Consumer<TableName> orphaned,
+      Refused refused)
       throws SQLException {
     check();
     Table m = mirrorTable(mirrorConnection, table);
@@ -753,6 +794,19 @@ public final class Convergence {
     if (m.kind() == Table.Kind.PARTITIONED) {
       throw new SQLException(
           "the mirror's table " + table + " is partitioned; recopy its partitions one by one",
+          "0A000");
+    }
+    List<ForeignKey> references = m.referencedBy();
+    if (references.isEmpty() && m.root().isPresent()) {
+      references = mirrorTable(mirrorConnection, m.root().get()).referencedBy();
+    }
+    if (!references.isEmpty() && (m.keyed() || transfer != null)) {
+      throw new SQLException(
+          "the mirror's table "
+              + table
+              + " cannot be replaced as a whole because "
+              + references.get(0).child()
+              + " refers to it; resync its keys instead",
           "0A000");
     }
     try (PreparedStatement s =
@@ -785,21 +839,26 @@ public final class Convergence {
       // on the primary too and is in the snapshot; what they bring later waits for this lock
       s.execute("lock table " + only + m.name().sql() + " in share row exclusive mode");
       at(Step.RECOPY_LOCKED);
-      if (m.referencedBy().isEmpty()) {
+      if (references.isEmpty()) {
         s.execute("delete from " + only + m.name().sql() + " where (" + predicate + ")");
-      } else {
-        requireEmpty(s, m, only, predicate); // a delete would take the others' rows along
       }
     }
     if (snapshot == null) {
       snapshot = snapshot(p, m, read);
     }
+    Merge merge = references.isEmpty() ? null : new Merge(m, only, predicate, references);
     Set<String> partly = transfer == null ? Chunks.partly(p, read) : Set.of();
     at(Step.RECOPY_SNAPSHOT);
     long rows =
         transfer != null
             ? transfer.rows(p)
-            : copy(p, mirrorConnection, m, place, predicate, from, passing);
+            : copy(p, mirrorConnection, m, place, predicate, from, passing, merge);
+    if (merge != null) {
+      SQLException e = merge.run(mirrorConnection, orphaned);
+      if (e != null) {
+        refused.by(e);
+      }
+    }
     if (!partly.isEmpty()) {
       // what is in no batch yet takes no lock that ours would keep out to get into one, and is
       // where a chunk that is wholly compressed by now is not looked for
@@ -821,29 +880,6 @@ public final class Convergence {
         snapshot.incarnation());
     at(Step.RECOPY_COPIED);
     return new RecopyResult(rows, snapshot.text(), snapshot.incarnation());
-  }
-
-  private static void requireEmpty(Statement s, Table m, String only, String predicate)
-      throws SQLException {
-    try (ResultSet r =
-        s.executeQuery(
-            "select exists (select from "
-                + only
-                + m.name().sql()
-                + " where ("
-                + predicate
-                + "))")) {
-      r.next();
-      if (r.getBoolean(1)) {
-        throw new SQLException(
-            "the mirror's table "
-                + m.name()
-                + " has rows already and cannot be replaced as a whole because "
-                + m.referencedBy().get(0).child()
-                + " refers to it; resync its keys instead",
-            "0A000");
-      }
-    }
   }
 
   /**
@@ -990,7 +1026,8 @@ public final class Convergence {
       Place place,
       String predicate,
       TableName told,
-      IntConsumer passing)
+      IntConsumer passing,
+      Merge merge)
       throws SQLException {
     Optional<Table> same = primaryCatalog.table(p, leaf.name());
     Table from;
@@ -1036,7 +1073,7 @@ public final class Convergence {
                 + format,
             m,
             "copy "
-                + Chunks.entry(m, leaf).sql()
+                + (merge == null ? Chunks.entry(m, leaf).sql() : merge.into(m, columns))
                 + (names.isEmpty() ? "" : " (" + names + ")")
                 + " from stdin"
                 + format,

@@ -234,8 +234,8 @@ public final class Reconcile {
     }
     progress.at(suspect, t.name(), 0);
     try {
-      if (!t.keyed()) {
-        convergence.recopy(t.name(), "true");
+      if (!t.keyed() || !keyedThere(t)) {
+        convergence.recopy(t.name(), "true", this::orphaned);
         return;
       }
       // LIST_AFTER_INFLIGHT: a row that is on its way to the mirror is in no list of keys yet
@@ -253,6 +253,21 @@ public final class Reconcile {
       everyKey(convergence.mirror(), t, convergence.mirrorCatalog(), more);
     } catch (ConvergenceException e) {
       throw new SQLException(t.name() + " cannot be made equal: " + e.getMessage(), "55000", e);
+    }
+  }
+
+  /** The statement that gives the mirror's table its key may wait for what is healed here. */
+  private boolean keyedThere(Table t) throws SQLException {
+    try (Connection c = convergence.mirror().getConnection()) {
+      for (boolean anew : List.of(false, true)) {
+        if (anew) {
+          convergence.mirrorCatalog().invalidate();
+        }
+        if (Dml.unique(convergence.mirrorTable(c, t), t.key())) {
+          return true;
+        }
+      }
+      return false;
     }
   }
 

@@ -109,7 +109,7 @@ final class Recapture {
       }
     }
     try (Statement s = raw.createStatement()) {
-      s.execute(Observation.PINS + operators(now));
+      s.execute(Observation.PINS + "; set local search_path = pg_catalog" + operators(now));
     }
     List<List<String>> all = new ArrayList<>(keys);
     for (int i = 0; i < all.size(); i += KEYS_AT_ONCE) {
