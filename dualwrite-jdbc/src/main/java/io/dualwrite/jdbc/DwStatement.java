@@ -277,6 +277,12 @@ final class DwStatement extends AbstractStatement {
   }
 
   @Override
+  public ResultSet getResultSet() throws SQLException {
+    state.checkOpen();
+    return batched ? null : super.getResultSet();
+  }
+
+  @Override
   public long getLargeUpdateCount() throws SQLException {
     state.checkOpen();
     return batched ? -1 : super.getLargeUpdateCount();

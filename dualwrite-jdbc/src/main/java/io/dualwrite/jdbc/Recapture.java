@@ -120,10 +120,9 @@ final class Recapture {
   /** The schemas of the key's types, whose operators compare keys. */
   private static String operators(Table t) {
     return t.key().stream()
-        .map(k -> t.column(k).orElseThrow().type())
-        .filter(type -> type.indexOf('.') >= 0)
-        .map(type -> ", " + TableName.quote(TableName.parse(type).schema()))
+        .flatMap(k -> t.column(k).orElseThrow().operators().stream())
         .distinct()
+        .map(schema -> ", " + schema)
         .collect(Collectors.joining());
   }
 
