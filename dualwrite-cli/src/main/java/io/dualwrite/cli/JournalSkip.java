@@ -51,6 +51,14 @@ final class JournalSkip implements Callable<Integer> {
 
   @Mixin private Selection selection;
 
+  @Option(
+      names = "--statements",
+      order = 19,
+      description =
+          "Instead of units: what stands for statements (DDL) that the journal could not record. You"
+              + " have done them on the target; all tables are to be compared then.")
+  private boolean statements;
+
   @Option(names = "--yes", order = 20, description = "Do it.")
   private boolean yes;
 
@@ -77,11 +85,11 @@ final class JournalSkip implements Callable<Integer> {
   @Override
   public Integer call() throws SQLException {
     terminal = Terminal.standard();
-    if (!selection.any()) {
+    if (selection.any() == statements) {
       throw new ParameterException(
           spec.commandLine(),
           "which units? Name their sequences, as 'journal list' shows them, or a filter such as"
-              + " --parked");
+              + " --parked, or else --statements");
     }
     List<Path> journals = selection.journals(null);
     if (journals.size() > 1 && selection.sequences()) {
@@ -145,9 +153,13 @@ final class JournalSkip implements Callable<Integer> {
       String why =
           "a unit of work that wrote to it was skipped by the operator"
               + (reason == null ? "" : ": " + reason);
-      c.tables.forEach(
-          (t, i) -> reader.journal().suspect(new Suspect(t, why, now, i.incarnation(), i.xid())));
-      c.sequences.build().forEach(reader.journal()::resolved);
+      if (statements) {
+        reader.journal().statementsDone();
+      } else {
+        c.tables.forEach(
+            (t, i) -> reader.journal().suspect(new Suspect(t, why, now, i.incarnation(), i.xid())));
+        c.sequences.build().forEach(reader.journal()::resolved);
+      }
       say(directory, c, true);
       return c.units;
     }
@@ -155,6 +167,18 @@ final class JournalSkip implements Callable<Integer> {
 
   private Chosen choose(JournalReader reader) {
     Chosen c = new Chosen();
+    if (statements) {
+      for (Suspect s : reader.suspects()) {
+        if (s.statements()) {
+          c.units++;
+          c.tables.put(RowChange.NO_TABLE, null);
+          if (!json.wanted()) {
+            Units.print(terminal, "suspect", s.table().name(), s.reason());
+          }
+        }
+      }
+      return c;
+    }
     reader.units(
         false,
         u -> {

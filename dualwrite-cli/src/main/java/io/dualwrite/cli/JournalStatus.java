@@ -162,6 +162,9 @@ final class JournalStatus implements Callable<Integer> {
       if (!reader.suspects().isEmpty()) {
         next.add("      reconcile() there makes suspect tables equal");
       }
+      if (reader.suspects().stream().anyMatch(Suspect::statements)) {
+        next.add("      do on the target what the suspects say, then statementsDone() closes them");
+      }
       return next;
     }
     if (sum.pending > 0 || !reader.damage().isEmpty()) {

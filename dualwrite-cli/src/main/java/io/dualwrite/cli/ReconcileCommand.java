@@ -285,6 +285,14 @@ final class ReconcileCommand implements Callable<Integer> {
         break;
       }
       say("suspect", directory, s.table(), s.reason());
+      if (s.statements()) {
+        say(
+            "left",
+            directory,
+            s.table(),
+            "do it there, then 'dualwrite journal skip --statements " + directory + "'");
+        continue;
+      }
       try {
         int n =
             reconcile.run(

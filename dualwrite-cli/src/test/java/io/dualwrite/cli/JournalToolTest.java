@@ -340,6 +340,27 @@ class JournalToolTest {
     assertTrue(out().contains("every table"), "who knows what a statement did");
   }
 
+  /** Their suspects are closed by whoever has done them, and by nothing else. */
+  @Test
+  void statementsThatWereDoneByHand() {
+    try (ChronicleJournal j =
+        ChronicleJournal.open(journal, JournalOptions.builder().minFreeBytes(1L << 60).build())) {
+      RowChange c = RowChange.statement("create view v as\n select 1", "public", null, false);
+      assertFalse(j.append(new Intent(j.nextSequence(), 0, 0, "i", 7, 42, List.of(c))));
+    }
+    assertEquals(ExitCode.FAILED, run("status", journal), said());
+    assertTrue(out().contains("create view v as  select 1;"), said());
+    assertEquals(ExitCode.USAGE, run("skip", journal, 1, "--statements"), said());
+    assertEquals(ExitCode.USAGE, run("skip", journal, "--statements"), said());
+    assertTrue(out().contains("create view v as  select 1;"), said());
+    assertEquals(ExitCode.DONE, run("skip", journal, "--statements", "--yes"), said());
+    try (JournalReader r = JournalReader.readOnly(journal)) {
+      assertEquals(
+          List.of(RowChange.NO_TABLE), r.suspects().stream().map(Suspect::table).toList());
+    }
+    assertEquals(ExitCode.FAILED, run("skip", journal, "--statements", "--yes"), said());
+  }
+
   /** What only looks works beside the owner; what changes something is refused and names it. */
   @Test
   void aJournalInUse() throws IOException {

@@ -92,7 +92,7 @@ public final class Reconcile {
     SQLException failed = null;
     for (Suspect s : journal.suspects()) {
       try {
-        if (which.test(s) && journal.barriers().isEmpty() && ended(s)) {
+        if (which.test(s) && !s.statements() && journal.barriers().isEmpty() && ended(s)) {
           heal(s, progress);
           // one that was added to meanwhile stays
           closed += journal.closeSuspect(s) ? 1 : 0;

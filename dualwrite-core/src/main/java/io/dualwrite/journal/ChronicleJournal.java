@@ -415,20 +415,28 @@ public final class ChronicleJournal implements Journal {
         IntentReader.Found f = reads.read(segments.get(Segment.ordinal(location)), location, seq);
         if (f.damage() != null) {
           suspects.addAll(f.damage().suspects(now));
-        } else if (f.intent().keyless()) {
-          suspects.addAll(
-              suspects(
-                  f.intent(),
-                  "the journal was moved or copied, or lost its sequences, while it held rows of"
-                      + " this table that must not be inserted twice"));
         } else {
-          if (f.intent().statements()) {
+          boolean statements = f.intent().statements();
+          if (f.intent().keyless()) {
+            for (Suspect s :
+                suspects(
+                    f.intent(),
+                    "the journal was moved or copied, or lost its sequences, while it held rows of"
+                        + " this table that must not be inserted twice")) {
+              if (!s.statements()) { // these are not gone
+                suspects.add(s);
+              }
+            }
+          }
+          if (statements) {
             index.state(seq, Scan.parked(index.state(seq)));
             parkErrors.put(seq, MOVED);
             barrier(seq);
             halted.add(seq);
           }
-          continue;
+          if (statements || !f.intent().keyless()) {
+            continue;
+          }
         }
         gone.add(seq);
       }
@@ -930,11 +938,31 @@ public final class ChronicleJournal implements Journal {
     }
   }
 
+  /**
+   * What stands for an intent that is not kept. Statements are nothing that could be made equal:
+   * their text is left for people, as far as there is room.
+   */
   private static List<Suspect> suspects(Intent intent, String reason) {
     List<Suspect> list = new ArrayList<>();
     long now = nowMicros();
     for (TableName t : tables(intent)) {
       list.add(new Suspect(t, reason, now, intent.incarnation(), intent.xid()));
+    }
+    if (intent.statements()) {
+      list.removeIf(s -> s.table().equals(RowChange.NO_TABLE));
+      StringBuilder texts = new StringBuilder(reason).append("; to be done on the target:");
+      for (RowChange c : intent.changes()) {
+        if (c.kind() == RowChange.Kind.STATEMENT) {
+          texts.append(' ').append(c.rows()[0][0].strip().replace('\n', ' ')).append(';');
+        }
+      }
+      list.add(
+          new Suspect(
+              Suspect.statements(intent.sequence()),
+              texts.toString(),
+              now,
+              intent.incarnation(),
+              intent.xid()));
     }
     return list;
   }

@@ -110,6 +110,28 @@ public interface Journal extends AutoCloseable {
    */
   boolean closeSuspect(Suspect suspect);
 
+  /**
+   * Closes the suspects that stand for statements ({@link Suspect#statements()}), as people have
+   * done these on the mirror. Every table is suspect then: what they did to its rows there nobody
+   * can tell.
+   *
+   * @return how many were closed
+   */
+  default int statementsDone() {
+    List<Suspect> these = suspects().stream().filter(Suspect::statements).toList();
+    if (!these.isEmpty()) { // in this order: nothing is forgotten in between
+      suspect(
+          new Suspect(
+              RowChange.NO_TABLE,
+              "statements (DDL) were done by hand",
+              System.currentTimeMillis() * 1000,
+              "",
+              0));
+      these.forEach(this::closeSuspect);
+    }
+    return these.size();
+  }
+
   /** Sets a pending intent aside after it failed for good: {@link #pending} passes it over. */
   void park(long sequence, String error);
 

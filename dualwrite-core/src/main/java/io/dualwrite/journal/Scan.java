@@ -43,10 +43,16 @@ final class Scan {
     List<Suspect> suspects(long sinceMicros) {
       List<Suspect> list = new ArrayList<>();
       for (TableName t : tables) {
+        boolean statements = sequence >= 0 && t.equals(RowChange.NO_TABLE);
         list.add(
             new Suspect(
-                t,
-                "a journal record was damaged on disk (" + segment + " at " + position + ")",
+                statements ? Suspect.statements(sequence) : t,
+                "a journal record was damaged on disk ("
+                    + segment
+                    + " at "
+                    + position
+                    + ")"
+                    + (statements ? "; compare the schemas" : ""),
                 sinceMicros,
                 incarnation,
                 xid));

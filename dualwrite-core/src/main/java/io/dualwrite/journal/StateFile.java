@@ -452,6 +452,9 @@ final class StateFile implements AutoCloseable {
     try {
       for (Suspect given : suspects) {
         TableName place = place(given.table());
+        if (given.statements() && place.equals(given.table()) && free.size() < SLOTS / 8) {
+          place = Suspect.statements(0); // room is left for tables
+        }
         String reason =
             place.equals(given.table()) ? given.reason() : given.table() + ": " + given.reason();
         Slot s = slot(place);

@@ -23,6 +23,23 @@ public record Suspect(
   /** No transaction has to be waited for: the number of one that has ended on every server. */
   public static final long NOBODY = 1;
 
+  private static final String STATEMENTS = "statements of unit ";
+
+  /**
+   * Stands for the statements (DDL) of a unit of which no record is left: whether the mirror has
+   * what they do only people can tell, and nothing but they close the suspect.
+   *
+   * @param unit its sequence; 0 for several units
+   */
+  public static TableName statements(long unit) {
+    return new TableName("*", STATEMENTS + (unit == 0 ? "…" : unit));
+  }
+
+  /** Whether it stands for statements: see {@link #statements(long)}. */
+  public boolean statements() {
+    return table.schema().equals("*") && table.name().startsWith(STATEMENTS);
+  }
+
   /** One to be opened. */
   public Suspect(TableName table, String reason, long sinceMicros, String incarnation, long xid) {
     this(table, reason, sinceMicros, incarnation, xid, 0);

@@ -15,6 +15,7 @@ import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.nio.file.attribute.UserPrincipal;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
@@ -23,6 +24,8 @@ import java.util.zip.CRC32C;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /**
  * Whose journal it is, of which version, and who may have it: directories that were meddled with.
@@ -79,19 +82,31 @@ final class JournalIdentityTest {
   }
 
   /** Only people can tell whether the mirror has done what they say. */
-  @Test
-  void statementsOfACopyWaitForPeople() {
+  @ParameterizedTest
+  @CsvSource({"false,false", "true,false", "true,true"})
+  void statementsOfACopyWaitForPeople(boolean keyless, boolean stateLost) throws IOException {
     long seq;
     try (ChronicleJournal j = open()) {
       seq = j.nextSequence();
-      RowChange drop = RowChange.statement("drop table t", "public", null, false);
-      assertTrue(j.append(new Intent(seq, 0, 0, "1.5/1/2.5", 7, 4711, List.of(drop))));
+      List<RowChange> changes = new ArrayList<>();
+      changes.add(RowChange.statement("drop table t", "public", null, false));
+      if (keyless) {
+        changes.addAll(Intents.keyless(seq, Intents.EVENTS).changes());
+      }
+      assertTrue(j.append(new Intent(seq, 0, 0, "1.5/1/2.5", 7, 4711, changes)));
       j.release(seq, Outcome.COMMITTED);
+    }
+    if (stateLost) {
+      Files.delete(dir.resolve("journal.state"));
     }
     for (int i = 0; i < 2; i++) {
       try (ChronicleJournal j = ChronicleJournal.open(dir, SMALL.machineId("there").build())) {
         assertEquals(Set.of(), Intents.sequences(j));
         assertEquals(List.of(seq), j.parked().stream().map(Journal.Parked::sequence).toList());
+        assertEquals(Set.of(), j.barriers());
+        Set<TableName> suspected = new HashSet<>(suspected(j));
+        assertEquals(keyless, suspected.remove(Intents.EVENTS));
+        assertEquals(stateLost ? Set.of(StateFile.ALL) : Set.of(), suspected);
         j.letGo();
       }
     }

@@ -259,6 +259,24 @@ final class StateFileTest {
     }
   }
 
+  /** However many there are, they do not end up in what stands for tables and is made equal. */
+  @Test
+  void statementsStayStatements() throws IOException {
+    List<Suspect> many = new ArrayList<>();
+    for (int i = 1; i < 4200; i++) {
+      many.add(suspect(Suspect.statements(i), "text", 1, 0));
+    }
+    many.add(suspect(Intents.ORDERS, "a", 1, 0));
+    try (StateFile s = open()) {
+      s.open(many);
+      List<Suspect> all = s.suspects();
+      assertEquals(
+          List.of(Intents.ORDERS),
+          all.stream().filter(x -> !x.statements()).map(Suspect::table).toList());
+      assertTrue(all.size() > 3000);
+    }
+  }
+
   @Test
   void tablesWrittenLeaveSlotsForSuspects() throws IOException {
     Set<TableName> many = new HashSet<>();

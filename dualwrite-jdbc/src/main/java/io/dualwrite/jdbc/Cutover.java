@@ -245,7 +245,10 @@ final class Cutover {
           suspects.get(0).table()
               + " is suspect ("
               + suspects.get(0).reason()
-              + "); DualWriteDataSource.reconcile() makes it equal and closes it");
+              + "); "
+              + (suspects.get(0).statements()
+                  ? "do it there, then call DualWriteDataSource.statementsDone()"
+                  : "DualWriteDataSource.reconcile() makes it equal and closes it"));
     }
     List<Journal.Parked> parked = writer.journal.parked();
     if (!parked.isEmpty()) {

@@ -266,6 +266,18 @@ public final class DualWriteDataSource implements DataSource, AutoCloseable {
   }
 
   /**
+   * Closes the suspects that stand for statements (DDL) which neither the target nor the journal
+   * got, as {@link #status()} shows them ({@code Suspect.statements()}): to be called once somebody
+   * has done them on the target. Every table is compared then, as what they did to its rows there
+   * nobody can tell.
+   *
+   * @return how many were closed
+   */
+  public int statementsDone() {
+    return writer.statementsDone();
+  }
+
+  /**
    * Makes the target primary: checks, pauses new transactions, lets open ones end, drains the
    * journal, sets the target's sequences past the source's, exchanges the roles and goes on. The
    * source goes on getting every write.

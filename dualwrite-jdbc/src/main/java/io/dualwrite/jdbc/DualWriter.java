@@ -487,8 +487,11 @@ final class DualWriter implements AutoCloseable {
       if (flushed != null) {
         flushed.rollback();
       }
+      Optional<Outcome> outcome = outcome(primary, e);
       if (recorded) {
-        ended(epoch, List.of(sequence), outcome(primary, e));
+        ended(epoch, List.of(sequence), outcome);
+      } else if (outcome.isEmpty()) {
+        notLacking(sequence);
       }
       throw e;
     }
@@ -579,6 +582,8 @@ final class DualWriter implements AutoCloseable {
       counters.direct.increment();
       if (recorded) {
         resolved(sequence);
+      } else {
+        notLacking(sequence);
       }
       steps.at(CommitStep.RESOLVED_APPENDED);
     } catch (SQLException e) {
@@ -643,6 +648,19 @@ final class DualWriter implements AutoCloseable {
       journal.resolved(sequence);
     } catch (JournalException e) {
       log.debug("an intent stays pending that is resolved", e);
+    }
+  }
+
+  /** The mirror has the statements of a unit that the journal could not record, if there were any. */
+  private void notLacking(long sequence) {
+    try {
+      for (Suspect s : journal.suspects()) {
+        if (s.table().equals(Suspect.statements(sequence))) {
+          journal.closeSuspect(s);
+        }
+      }
+    } catch (JournalException e) {
+      log.debug("a suspect stays open that stands for nothing", e);
     }
   }
 
@@ -1506,6 +1524,13 @@ final class DualWriter implements AutoCloseable {
       now().replayer().wake();
     }
     return parked.size();
+  }
+
+  /** See {@link DualWriteDataSource#statementsDone}. */
+  int statementsDone() {
+    int n = journal.statementsDone();
+    healer.wake();
+    return n;
   }
 
   /** Makes every suspect table equal and closes its suspect. */

@@ -1008,6 +1008,45 @@ class NeverSilentlyTest {
     }
   }
 
+  /** Rows can be made equal, statements are for people: until they have been there nothing is. */
+  @Test
+  void statementsThatAFullJournalRefusesStaySuspect() throws Exception {
+    try (Fixture f = Fixture.shared("create table t(id int primary key, a int, b int)")) {
+      f.execute("insert into t values (1, 1, 2)");
+      f.assertEqual();
+      f.openTo(
+          "jdbc:postgresql://localhost:1/nowhere",
+          b -> b.set(Setting.JOURNAL_MIN_FREE_BYTES, "1000TB"));
+      List<String> lost =
+          List.of(
+              "create view seen as select * from t",
+              "alter table t rename a to c",
+              "alter table t rename b to a",
+              "alter table t rename c to b");
+      for (String sql : lost) {
+        f.execute(sql);
+      }
+      f.execute("insert into t values (2, 3, 4)");
+      f.open(b -> b.set(Setting.JOURNAL_MIN_FREE_BYTES, "1000TB")).ready();
+      Fixture.await("the table is equal", () -> f.ds.status().suspects().size() == lost.size());
+      assertEquals(0, f.ds.reconcile());
+      String reasons = f.ds.status().suspects().toString();
+      for (String sql : lost) {
+        assertTrue(reasons.contains(sql), reasons);
+      }
+      for (String sql : lost) {
+        f.pair.executeTarget(sql);
+      }
+      assertEquals(lost.size(), f.ds.statementsDone());
+      Fixture.await("all is equal", () -> f.ds.status().suspects().isEmpty());
+      f.assertEqual();
+      // what reaches the target at once needs no record
+      f.execute("create table direct(id int primary key)");
+      Fixture.await("there at once", () -> f.ds.status().suspects().isEmpty());
+      f.assertEqual();
+    }
+  }
+
   /** What made it may still be on its way from another process. */
   @ParameterizedTest
   @ValueSource(booleans = {true, false})
