@@ -63,7 +63,7 @@ final class SchemaCommand implements Callable<Integer> {
         spec.commandLine(), "which command? 'dualwrite schema --help' lists them");
   }
 
-  /** What all three have. */
+  /** What all three commands have. */
   static final class Common {
 
     @Option(
@@ -77,6 +77,17 @@ final class SchemaCommand implements Callable<Integer> {
     @Option(names = "--no-roles", description = "Leave roles out.")
     private boolean noRoles;
 
+    @Option(names = "--sql-only", description = "Only print the SQL; nothing is changed.")
+    private boolean sqlOnly;
+
+    private SchemaOptions options(boolean passwords, boolean owners) {
+      return new SchemaOptions(Optional.ofNullable(bin), !noRoles, passwords, owners);
+    }
+  }
+
+  /** What is decided when the schema is dumped. */
+  static final class Contents {
+
     @Option(
         names = "--role-passwords",
         description = "Roles keep their passwords; needs a superuser on the source.")
@@ -87,13 +98,6 @@ final class SchemaCommand implements Callable<Integer> {
         description =
             "Keep owners and privileges of objects (else all belongs to the role that restores).")
     private boolean owners;
-
-    @Option(names = "--sql-only", description = "Only print the SQL; nothing is changed.")
-    private boolean sqlOnly;
-
-    private SchemaOptions options() {
-      return new SchemaOptions(Optional.ofNullable(bin), !noRoles, passwords, owners);
-    }
   }
 
   /** Whoever ends it leaves no program at work, and no file that was to be temporary. */
@@ -104,16 +108,23 @@ final class SchemaCommand implements Callable<Integer> {
   }
 
   private static SchemaDump.Result dump(
-      Databases databases, int targetMajor, Path directory, Common common) throws SQLException {
+      Databases databases, int targetMajor, Path directory, Common common, Contents contents)
+      throws SQLException {
     try (Connection c = databases.dataSource(Side.SOURCE).getConnection()) {
       int major = targetMajor > 0 ? targetMajor : c.getMetaData().getDatabaseMajorVersion();
-      return SchemaDump.dump(c, databases.uri(Side.SOURCE), major, directory, common.options());
+      return SchemaDump.dump(
+          c,
+          databases.uri(Side.SOURCE),
+          major,
+          directory,
+          common.options(contents.passwords, contents.owners));
     }
   }
 
-  private static void script(SchemaFiles files, Common common) throws IOException {
+  private static void script(SchemaFiles files, Common common, List<String> notes)
+      throws IOException {
     PrintWriter out = new PrintWriter(System.out, false, StandardCharsets.UTF_8);
-    SchemaRestore.script(files, common.options(), out);
+    SchemaRestore.script(files, common.options(false, false), notes, out);
     out.flush();
   }
 
@@ -142,7 +153,8 @@ final class SchemaCommand implements Callable<Integer> {
       throws SQLException {
     DataSource target = databases.dataSource(Side.TARGET);
     SchemaRestore.Result r =
-        SchemaRestore.restore(target, databases.uri(Side.TARGET), files, common.options());
+        SchemaRestore.restore(
+            target, databases.uri(Side.TARGET), files, common.options(false, false));
     notes(terminal, r.notes());
     if (r.already().isPresent()) {
       terminal.println("the schema was restored on " + r.already().get() + "; nothing was changed");
@@ -199,6 +211,7 @@ final class SchemaCommand implements Callable<Integer> {
 
     @Mixin private Databases databases;
     @Mixin private Common common;
+    @Mixin private Contents contents;
 
     @Option(
         names = {"-o", "--output"},
@@ -216,14 +229,15 @@ final class SchemaCommand implements Callable<Integer> {
       if (common.sqlOnly) {
         Path temporary = Files.createTempDirectory("dualwrite-schema");
         try {
-          script(dump(databases, 0, temporary, common).files(), common);
+          SchemaDump.Result result = dump(databases, 0, temporary, common, contents);
+          script(result.files(), common, result.notes());
         } finally {
           SchemaDump.delete(temporary);
         }
         return ExitCode.DONE;
       }
       Terminal terminal = Terminal.standard();
-      SchemaDump.Result result = dump(databases, 0, output, common);
+      SchemaDump.Result result = dump(databases, 0, output, common, contents);
       notes(terminal, result.notes());
       dumped(terminal, result);
       terminal.println(
@@ -275,7 +289,7 @@ final class SchemaCommand implements Callable<Integer> {
     private int run() throws SQLException, IOException {
       SchemaFiles files = SchemaFiles.read(input);
       if (common.sqlOnly) {
-        script(files, common);
+        script(files, common, List.of());
         return ExitCode.DONE;
       }
       return restore(Terminal.standard(), databases, files, common);
@@ -300,6 +314,7 @@ final class SchemaCommand implements Callable<Integer> {
 
     @Mixin private Databases databases;
     @Mixin private Common common;
+    @Mixin private Contents contents;
 
     @Option(
         names = {"-o", "--output"},
@@ -320,9 +335,9 @@ final class SchemaCommand implements Callable<Integer> {
       }
       Path directory = output == null ? Files.createTempDirectory("dualwrite-schema") : output;
       try {
-        SchemaDump.Result dumped = dump(databases, major, directory, common);
+        SchemaDump.Result dumped = dump(databases, major, directory, common, contents);
         if (common.sqlOnly) {
-          script(dumped.files(), common);
+          script(dumped.files(), common, dumped.notes());
           return ExitCode.DONE;
         }
         notes(terminal, dumped.notes());

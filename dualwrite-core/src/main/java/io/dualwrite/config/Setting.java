@@ -288,7 +288,7 @@ public enum Setting {
       "dualwrite.policy.copy",
       Type.CHOICE,
       "mirror",
-      "What becomes of COPY … FROM: its rows are read back and mirrored; or they run on the primary alone, which the mirror then lacks; or are refused.",
+      "What becomes of COPY … FROM: its rows are mirrored, as they are sent or, where these do not say what is stored, read back; or they run on the primary alone, which the mirror then lacks; or are refused.",
       "mirror",
       "primary-only",
       "reject"),
@@ -324,7 +324,7 @@ public enum Setting {
       "dualwrite.policy.form",
       Type.CHOICE,
       "mirror",
-      "What becomes of writes in a form that is not captured as it is (MERGE before PostgreSQL 17, SQL-level PREPARE, …): what they wrote is read back and mirrored; or they run on the primary alone, which the mirror then lacks; or are refused.",
+      "What becomes of writes in a form that is not captured as it is (MERGE before PostgreSQL 18, SQL-level PREPARE, …): what they wrote is read back and mirrored; or they run on the primary alone, which the mirror then lacks; or are refused.",
       "mirror",
       "primary-only",
       "reject");

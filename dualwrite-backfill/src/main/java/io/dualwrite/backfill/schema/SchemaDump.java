@@ -166,7 +166,7 @@ public final class SchemaDump {
       tools.run(Map.of(), "pg_restore", back);
 
       SchemaFiles nameless =
-          new SchemaFiles(directory, "", major, relations, timescale, extensions);
+          new SchemaFiles(directory, "", major, relations, timescale, extensions, options.owners());
       SchemaFiles files =
           new SchemaFiles(
               directory,
@@ -177,7 +177,8 @@ public final class SchemaDump {
               major,
               relations,
               timescale,
-              extensions);
+              extensions,
+              options.owners());
       Files.deleteIfExists(files.roles());
       if (options.roles()) {
         roles(connection, tools, environment, options, files, notes);

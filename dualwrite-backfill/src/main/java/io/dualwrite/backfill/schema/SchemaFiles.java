@@ -24,6 +24,7 @@ import java.util.Properties;
  * @param relations how many tables, indexes, … the restore creates
  * @param timescale TimescaleDB's version on the source
  * @param extensions the source's extensions
+ * @param owners whether owners and privileges of objects are in it
  */
 public record SchemaFiles(
     Path directory,
@@ -31,7 +32,8 @@ public record SchemaFiles(
     int sourceVersion,
     int relations,
     Optional<String> timescale,
-    List<Extension> extensions) {
+    List<Extension> extensions,
+    boolean owners) {
 
   /** An extension of the source. */
   public record Extension(String name, String version, String schema) {}
@@ -90,7 +92,8 @@ public record SchemaFiles(
         Integer.parseInt(p.getProperty("source.version")),
         Integer.parseInt(p.getProperty("relations")),
         Optional.ofNullable(p.getProperty("timescaledb")),
-        extensions);
+        extensions,
+        Boolean.parseBoolean(p.getProperty("owners")));
   }
 
   void write() throws IOException {
@@ -99,6 +102,7 @@ public record SchemaFiles(
     p.setProperty("digest", digest);
     p.setProperty("source.version", Integer.toString(sourceVersion));
     p.setProperty("relations", Integer.toString(relations));
+    p.setProperty("owners", Boolean.toString(owners));
     timescale.ifPresent(v -> p.setProperty("timescaledb", v));
     int i = 0;
     for (Extension e : extensions) {

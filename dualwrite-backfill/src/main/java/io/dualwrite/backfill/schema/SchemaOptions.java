@@ -8,9 +8,10 @@ import java.util.Optional;
  *
  * @param bin where PostgreSQL's client programs are; empty for the PATH and the usual places
  * @param roles whether roles come along
- * @param passwords whether their passwords do; needs a superuser on the source
+ * @param passwords whether their passwords do; needs a superuser on the source. A dump asks, a
+ *     restore has what was dumped
  * @param owners whether owners and privileges of objects come along; else everything belongs to the
- *     role that restores
+ *     role that restores. A dump asks, too
  */
 public record SchemaOptions(Optional<Path> bin, boolean roles, boolean passwords, boolean owners) {
 

@@ -91,11 +91,7 @@ public final class SchemaRestore {
       if (files.timescale().isPresent()) {
         jobs =
             withTimescale(
-                target,
-                files,
-                before.isPresent(),
-                options.owners(),
-                () -> psql(c, tools, uri, files, notes));
+                target, files, before.isPresent(), () -> psql(c, tools, uri, files, notes));
       } else if (before.isEmpty()) {
         psql(c, tools, uri, files, notes);
       }
@@ -112,10 +108,17 @@ public final class SchemaRestore {
     }
   }
 
-  /** The whole restore as a script for psql, for reading or for running by hand. */
-  public static void script(SchemaFiles files, SchemaOptions options, Writer out)
-      throws IOException {
+  /**
+   * The whole restore as a script for psql, for reading or for running by hand.
+   *
+   * @param notes what the dump left out; in comments
+   */
+  public static void script(
+      SchemaFiles files, SchemaOptions options, List<String> notes, Writer out) throws IOException {
     out.write("-- For psql with ON_ERROR_STOP, on the target.\n\\set ON_ERROR_STOP on\n");
+    for (String n : notes) {
+      out.write("-- Note: " + n.replaceAll("\\R", "\n--   ") + "\n");
+    }
     if (options.roles() && Files.isRegularFile(files.roles())) {
       out.write("\n-- Roles: those that exist stay.\n\n");
       out.write(Files.readString(files.roles()));
@@ -140,7 +143,7 @@ public final class SchemaRestore {
       out.write(
           "select " + TableName.quote(timescale.get().schema()) + ".timescaledb_post_restore();\n");
       out.write(Jobs.TABLE_SQL);
-      if (!options.owners()) {
+      if (!files.owners()) {
         out.write(Jobs.OWN_SQL);
       }
       out.write(Jobs.disableSql(timescale.get().schema()));
@@ -245,8 +248,7 @@ public final class SchemaRestore {
    * chunks.
    */
   private static int withTimescale(
-      DataSource target, SchemaFiles files, boolean restored, boolean owners, Step step)
-      throws SQLException {
+      DataSource target, SchemaFiles files, boolean restored, Step step) throws SQLException {
     SchemaFiles.Extension e =
         files.extensions().stream()
             .filter(x -> x.name().equals("timescaledb"))
@@ -281,7 +283,7 @@ public final class SchemaRestore {
         c.setAutoCommit(false);
         execute(c, "select " + TableName.quote(schema) + ".timescaledb_post_restore()");
         execute(c, Jobs.TABLE_SQL);
-        if (!owners) {
+        if (!files.owners()) {
           execute(c, Jobs.OWN_SQL);
         }
         execute(c, Jobs.disableSql(schema));

@@ -101,13 +101,18 @@ class JobsTest {
       new SchemaOptions(Installation.given(), true, false, false);
 
   private static SchemaFiles dump(PgPair pair, Path dir) throws SQLException {
+    return dump(pair, dir, OPTIONS);
+  }
+
+  private static SchemaFiles dump(PgPair pair, Path dir, SchemaOptions options)
+      throws SQLException {
     try (Connection c = pair.source()) {
       return SchemaDump.dump(
               c,
               uri(pair.sourceServer(), pair),
               c.getMetaData().getDatabaseMajorVersion(),
               dir,
-              OPTIONS)
+              options)
           .files();
     }
   }
@@ -238,7 +243,7 @@ class JobsTest {
       st.execute("select \"t s\".create_hypertable('m', 'ts')");
       st.execute("insert into m values (now(), 1)");
       StringWriter script = new StringWriter();
-      SchemaRestore.script(dump(pair, dir), OPTIONS, script);
+      SchemaRestore.script(dump(pair, dir), OPTIONS, List.of(), script);
       assertTrue(
           script
               .toString()
@@ -286,6 +291,33 @@ class JobsTest {
         String mine =
             "update _timescaledb_config.bgw_job set owner = current_user::regrole where id >= 1000;";
         pair.execute(mine + "drop role if exists jobs_owner");
+      }
+    }
+  }
+
+  /** What the dump says of owners is what the restore goes by. */
+  @Test
+  void jobsKeepTheOwnersThatWereDumped(@TempDir Path dir) throws SQLException {
+    try (PgPair pair = pair()) {
+      pair.executeSource(
+          "create role jobs_keeper; update _timescaledb_config.bgw_job set owner = 'jobs_keeper' where id >= 1000");
+      try {
+        dump(pair, dir, new SchemaOptions(Installation.given(), true, false, true));
+        SchemaRestore.restore(
+            database(pair.targetServer(), pair),
+            uri(pair.targetServer(), pair),
+            SchemaFiles.read(dir),
+            OPTIONS);
+        try (Connection t = pair.target()) {
+          assertEquals(
+              "jobs_keeper",
+              value(
+                  t,
+                  "select string_agg(distinct owner::text, ', ') from timescaledb_information.jobs where job_id >= 1000"));
+        }
+      } finally {
+        pair.execute(
+            "update _timescaledb_config.bgw_job set owner = current_user::regrole where id >= 1000; drop role if exists jobs_keeper");
       }
     }
   }

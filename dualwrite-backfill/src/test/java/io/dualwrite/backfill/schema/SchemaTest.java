@@ -389,7 +389,9 @@ class SchemaTest {
       pair.executeSource(SCHEMA);
       SchemaFiles files = move.dump(pair, dir).files();
       StringWriter text = new StringWriter();
-      SchemaRestore.script(files, SchemaOptions.defaults(), text);
+      SchemaRestore.script(
+          files, SchemaOptions.defaults(), List.of("one\ntwo; drop schema public"), text);
+      assertTrue(text.toString().contains("\n-- Note: one\n--   two"), text.toString());
       Path script = dir.resolve("all.sql");
       Files.writeString(script, text.toString());
       move.tools.run(
