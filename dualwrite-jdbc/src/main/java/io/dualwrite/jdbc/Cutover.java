@@ -36,6 +36,20 @@ final class Cutover {
 
   private static final Duration CATCH_UP = Duration.ofSeconds(30);
 
+  /** Each sequence; whether this role may read it, and something else. */
+  private static final String SEQUENCES =
+      "select n.nspname, c.relname, has_schema_privilege(n.oid, 'USAGE') and has_sequence_privilege(c.oid, 'SELECT'), %s"
+          + " from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
+          + " where c.relkind = 'S' and c.relpersistence <> 't' and n.nspname <> 'dualwrite'"
+          + " and not starts_with(n.nspname, '_timescaledb_') order by 1, 2";
+
+  /** Whether this role may draw from it; for an identity it need not have the sequence's leave. */
+  private static final String DRAWS =
+      "has_schema_privilege(n.oid, 'USAGE') and has_sequence_privilege(c.oid, 'USAGE, UPDATE')"
+          + " or exists (select from pg_catalog.pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid"
+          + " and d.refclassid = 'pg_class'::regclass and d.deptype = 'i' and has_schema_privilege(n.oid, 'USAGE')"
+          + " and has_any_column_privilege(d.refobjid, 'INSERT'))";
+
   private final DualWriter writer;
   private final Duration deadline;
   private final boolean back;
@@ -308,6 +322,7 @@ final class Cutover {
       }
       try (Connection p = old.primary().engine()) {
         noOtherWriter(p); // one that could reach only this
+        carried(p, m);
       }
     }
     return staged;
@@ -403,7 +418,8 @@ final class Cutover {
         ResultSet r =
             s.executeQuery(
                 "select oid::bigint from pg_catalog.pg_class where relkind in ('r', 'p')"
-                    + " and pg_catalog.has_table_privilege(oid, 'SELECT')")) {
+                    + " and pg_catalog.has_table_privilege(oid, 'SELECT')"
+                    + " and pg_catalog.has_schema_privilege(relnamespace, 'USAGE')")) {
       while (r.next()) {
         may.add(r.getLong(1));
       }
@@ -528,17 +544,7 @@ final class Cutover {
   private int sequences(Connection from, Connection to, long start) throws SQLException {
     record Sequence(TableName name, BigDecimal value, boolean called, boolean rising) {}
     List<Sequence> all = new ArrayList<>();
-    List<TableName> names = new ArrayList<>();
-    try (Statement s = from.createStatement();
-        ResultSet r =
-            s.executeQuery(
-                "select schemaname, sequencename from pg_catalog.pg_sequences where schemaname not in ('dualwrite')"
-                    + " and schemaname not like '\\_timescaledb\\_%' order by 1, 2")) {
-      while (r.next()) {
-        names.add(new TableName(r.getString(1), r.getString(2)));
-      }
-    }
-    for (TableName n : names) {
+    for (TableName n : carried(from, to)) {
       left(start);
       try (Statement s = from.createStatement();
           ResultSet r =
@@ -572,14 +578,54 @@ final class Cutover {
         try (ResultSet r = s.executeQuery()) {
           set += r.next() ? 1 : 0;
         }
-      } catch (SQLException e) {
-        if ("42P01".equals(e.getSQLState())) {
-          throw refuse("the sequence " + q.name + " is missing on the new primary; create it");
-        }
-        throw e;
       }
     }
     return set;
+  }
+
+  /**
+   * The old primary's sequences that this role may read: of the others it draws no value, but for
+   * those that it may use without reading them, and then it has to.
+   */
+  private static List<TableName> carried(Connection from, Connection to) throws SQLException {
+    Set<TableName> there = new HashSet<>();
+    Set<TableName> writable = new HashSet<>();
+    try (Statement s = to.createStatement();
+        ResultSet r =
+            s.executeQuery(SEQUENCES.formatted("has_sequence_privilege(c.oid, 'UPDATE')"))) {
+      while (r.next()) {
+        TableName name = new TableName(r.getString(1), r.getString(2));
+        there.add(name);
+        if (r.getBoolean(3) && r.getBoolean(4)) {
+          writable.add(name);
+        }
+      }
+    }
+    List<TableName> result = new ArrayList<>();
+    try (Statement s = from.createStatement();
+        ResultSet r = s.executeQuery(SEQUENCES.formatted(DRAWS))) {
+      while (r.next()) {
+        TableName name = new TableName(r.getString(1), r.getString(2));
+        if (r.getBoolean(3)) {
+          if (!there.contains(name)) {
+            throw refuse("the sequence " + name + " is missing on the new primary; create it");
+          }
+          if (!writable.contains(name)) {
+            throw refuse(
+                "the sequence "
+                    + name
+                    + " cannot be set on the new primary; GRANT ALL on it there");
+          }
+          result.add(name);
+        } else if (r.getBoolean(4)) {
+          throw refuse(
+              "the sequence "
+                  + name
+                  + " cannot be read, but values are drawn from it; GRANT SELECT on it, and USAGE on its schema");
+        }
+      }
+    }
+    return result;
   }
 
   private static SQLException refuse(String sentence) {

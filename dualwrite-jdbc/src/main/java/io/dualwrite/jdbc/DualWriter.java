@@ -1081,28 +1081,39 @@ final class DualWriter implements AutoCloseable {
     boolean auto = c.getAutoCommit();
     c.setAutoCommit(false);
     try {
-      Optional<ControlSchema.Row> there = ControlSchema.row(c);
-      c.rollback();
-      if (there.isEmpty()) {
-        return;
+      Optional<ControlSchema.Row> there;
+      try {
+        there = ControlSchema.row(c);
+      } finally {
+        c.rollback();
       }
-      compareEpochs(e, side, there.get().epoch());
+      if (there.isPresent()) {
+        compareEpochs(e, side, there.get().epoch());
+        tell(e, side, c);
+      }
+    } finally {
+      c.setAutoCommit(auto);
+    }
+  }
+
+  private void tell(Epoch e, Database side, Connection c) throws SQLException {
+    try {
       try (Statement s = c.createStatement()) {
         s.execute("set transaction read write; set local lock_timeout = '30s'");
       }
-      ControlSchema.Row held = ControlSchema.hold(c).orElseThrow();
-      compareEpochs(e, side, held.epoch());
-      if (held.paused() && !registered.contains(Side.TARGET)) {
+      ControlSchema.Row there = ControlSchema.hold(c).orElseThrow();
+      compareEpochs(e, side, there.epoch());
+      if (there.paused() && !registered.contains(Side.TARGET)) {
         throw new SQLException(
             "whether the roles were exchanged when a process ended is not known, and the target, which knows, cannot be reached",
             "55000");
       }
       ControlSchema.register(c, journal.writer(), e.capturing());
-      if (held.epoch() < e.roles().epoch() || held.paused()) {
+      if (there.epoch() < e.roles().epoch() || there.paused()) {
         record(c, e.roles(), e.phase());
       }
       if (side == target) {
-        agree(c, held.phase(), e.phase());
+        agree(c, there.phase(), e.phase());
       }
       c.commit();
       registered.add(side.side);
@@ -1116,8 +1127,6 @@ final class DualWriter implements AutoCloseable {
         throw x;
       }
       log.debug("the {} cannot be told that this process writes", side.side, x);
-    } finally {
-      c.setAutoCommit(auto);
     }
   }
 

@@ -378,6 +378,42 @@ class CutoverTest {
     }
   }
 
+  /** Nothing is drawn from what the role may not use; what it may use has to be carried. */
+  @Test
+  void sequencesThatTheRoleCannotRead() throws SQLException {
+    try (Fixture f = Fixture.shared("create role sequences_app login password 'x'").ready()) {
+      f.ds.close();
+      try {
+        f.pair.executeTarget("drop schema if exists dualwrite cascade");
+        f.pair.execute(
+            "grant create on database "
+                + f.pair.database()
+                + " to sequences_app; create schema app authorization sequences_app;"
+                + " create table app.t(id int primary key); alter table app.t owner to sequences_app;"
+                + " create schema hidden; create sequence hidden.s; create table hidden.t(id int);"
+                + " grant select on hidden.t to sequences_app;"
+                + " create sequence app.other; create sequence app.drawn; grant usage on sequence app.drawn to sequences_app;"
+                + " create table app.numbered(id int generated always as identity);"
+                + " grant insert, select on app.numbered to sequences_app");
+        f.open(
+                b ->
+                    b.source(f.pair.sourceUrl(), "sequences_app", "x")
+                        .target(f.pair.targetUrl(), "sequences_app", "x"))
+            .ready();
+        assertRefused(f, "app.drawn cannot be read");
+        f.pair.executeSource("grant select on sequence app.drawn to sequences_app");
+        assertRefused(f, "app.drawn cannot be set on the new primary");
+        f.pair.executeTarget("grant all on sequence app.drawn to sequences_app");
+        assertRefused(f, "app.numbered_id_seq cannot be read");
+        f.pair.execute("grant all on sequence app.numbered_id_seq to sequences_app");
+        assertEquals(Side.TARGET, f.ds.cutover(Duration.ofSeconds(10)).roles().primary());
+      } finally {
+        f.ds.close();
+        f.pair.execute("drop owned by sequences_app cascade; drop role sequences_app");
+      }
+    }
+  }
+
   @Test
   void aTableThatATransactionHasLockedIsNotWaitedFor() throws SQLException {
     try (Fixture f = Fixture.shared(DDL).ready();
