@@ -1,6 +1,7 @@
 package io.dualwrite.backfill;
 
 import io.dualwrite.catalog.Catalog;
+import io.dualwrite.config.PgUri;
 import io.dualwrite.control.ControlSchema;
 import io.dualwrite.control.Side;
 import java.sql.Connection;
@@ -8,6 +9,7 @@ import java.sql.SQLException;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.Set;
 import javax.sql.DataSource;
 import org.postgresql.ds.PGSimpleDataSource;
 
@@ -92,12 +94,13 @@ public final class Backfill {
       // a peer that is gone is found by keepalives; a query may be silent for as long as it takes
       d.setTcpKeepAlive(true);
       d.setSocketTimeout(0);
-      d.setUrl(url);
-      if (user != null) {
-        d.setUser(user);
+      PgUri uri = PgUri.parse(url).withCredentials(user, password);
+      d.setUrl(uri.jdbcUrlOfOurOwn(Set.of()));
+      if (uri.user() != null) {
+        d.setUser(uri.user());
       }
-      if (password != null) {
-        d.setPassword(password);
+      if (uri.password() != null) {
+        d.setPassword(uri.password());
       }
       return d;
     }

@@ -20,6 +20,7 @@ import java.sql.SQLException;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import javax.sql.DataSource;
 import org.postgresql.ds.PGSimpleDataSource;
@@ -165,7 +166,7 @@ final class Databases {
   DataSource dataSource(Side side) {
     PgUri uri = uri(side);
     PGSimpleDataSource d = new PGSimpleDataSource();
-    d.setUrl(uri.jdbcUrl());
+    d.setUrl(uri.jdbcUrlOfOurOwn(Set.of()));
     if (uri.user() != null) {
       d.setUser(uri.user());
     }

@@ -57,6 +57,31 @@ public final class PgUri {
   private static final Set<String> DROPPED =
       Set.of("keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout");
 
+  /**
+   * What an application may want for its statements, and ours are not to be sent by: one by one, in
+   * portions, with savepoints, for so long at most, or not at all where they write.
+   */
+  private static final Set<String> OF_STATEMENTS =
+      Set.of(
+          "adaptiveFetch",
+          "adaptiveFetchMaximum",
+          "adaptiveFetchMinimum",
+          "autosave",
+          "binaryTransfer",
+          "binaryTransferDisable",
+          "binaryTransferEnable",
+          "cleanupSavepoints",
+          "convertBooleanToNumeric",
+          "defaultRowFetchSize",
+          "maxResultBuffer",
+          "preferQueryMode",
+          "queryTimeout",
+          "readOnly",
+          "readOnlyMode",
+          "reWriteBatchedInserts",
+          "reWriteBatchedInsertsSize",
+          "stringtype");
+
   private final String jdbcUrl;
   private final String user;
   private final String password;
@@ -348,6 +373,35 @@ public final class PgUri {
   /** The JDBC URL. It has no user and no password, unless a JDBC URL was given that has them. */
   public String jdbcUrl() {
     return jdbcUrl;
+  }
+
+  /**
+   * The JDBC URL for connections on which no statement of the application's runs: without options
+   * of the driver's that say how its statements are sent. What a URL says goes before properties.
+   *
+   * @param more other parameters that it is to be without
+   */
+  public String jdbcUrlOfOurOwn(Set<String> more) {
+    int question = jdbcUrl.indexOf('?');
+    if (question < 0) {
+      return jdbcUrl;
+    }
+    StringJoiner rest = new StringJoiner("&", "?", "").setEmptyValue("");
+    for (String one : jdbcUrl.substring(question + 1).split("&", -1)) {
+      int eq = one.indexOf('=');
+      String name = eq < 0 ? one : one.substring(0, eq);
+      if (!more.contains(name) && !isOfStatements(name, eq < 0 ? "" : one.substring(eq + 1))) {
+        rest.add(one);
+      }
+    }
+    return jdbcUrl.substring(0, question) + rest;
+  }
+
+  /** Whether an option of the driver's says how the application's statements are sent. */
+  public static boolean isOfStatements(String name, String value) {
+    return OF_STATEMENTS.contains(name)
+        // 0 is for poolers between, -1 has all that the driver knows sent in binary form
+        || name.equals("prepareThreshold") && value.startsWith("-");
   }
 
   /** The user's name, or null. */

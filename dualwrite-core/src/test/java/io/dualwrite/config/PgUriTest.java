@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Properties;
+import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -72,6 +73,19 @@ class PgUriTest {
     assertEquals("u", p.user());
     assertEquals("p%", p.password());
     assertNull(PgUri.parse("jdbc:postgresql:d").user());
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "jdbc:postgresql://h/d?prepareThreshold=-1, jdbc:postgresql://h/d",
+    "jdbc:postgresql://h/d?prepareThreshold=0&autosave=always, jdbc:postgresql://h/d?prepareThreshold=0",
+    "jdbc:postgresql://h/d?readOnly=true&sslmode=require&x&password=%26readOnly%3D, jdbc:postgresql://h/d?sslmode=require&x&password=%26readOnly%3D",
+    "jdbc:postgresql://h/d?socketTimeout=9, jdbc:postgresql://h/d",
+    "jdbc:postgresql:d, jdbc:postgresql:d",
+    "postgres://u@h:1/d?preferQueryMode=simple&application_name=a, jdbc:postgresql://h:1/d?ApplicationName=a"
+  })
+  void withoutWhatIsForTheApplicationsStatements(String url, String ours) {
+    assertEquals(ours, PgUri.parse(url).jdbcUrlOfOurOwn(Set.of("socketTimeout")));
   }
 
   @ParameterizedTest

@@ -11,6 +11,7 @@ import io.dualwrite.converge.MirrorWriter;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.util.Properties;
+import java.util.Set;
 import java.util.concurrent.locks.ReentrantLock;
 import javax.sql.DataSource;
 
@@ -25,7 +26,7 @@ final class Database implements AutoCloseable {
   final MirrorWriter writer = new MirrorWriter(catalog);
 
   private final Settings settings;
-  private final String url;
+  private final PgUri uri;
   private final Properties properties;
   private final DataSource given;
   private final ReentrantLock lock = new ReentrantLock();
@@ -44,13 +45,12 @@ final class Database implements AutoCloseable {
     this.given = given;
     properties = new Properties();
     if (given == null) {
-      PgUri uri = side == Side.SOURCE ? settings.source() : settings.target();
-      url = uri.jdbcUrl();
+      uri = side == Side.SOURCE ? settings.source() : settings.target();
       autoCommit = true;
       properties.putAll(settings.driverProperties());
       properties.putAll(uri.credentials());
     } else {
-      url = null;
+      uri = null;
     }
   }
 
@@ -67,32 +67,52 @@ final class Database implements AutoCloseable {
       return c;
     }
     if (loginTimeout <= 0) {
-      return connect(properties);
+      return connect(uri.jdbcUrl(), properties);
     }
     Properties p = new Properties();
     p.putAll(properties);
     p.putIfAbsent("loginTimeout", Integer.toString(loginTimeout));
-    return connect(p);
+    return connect(uri.jdbcUrl(), p);
   }
 
   /**
    * A connection for the engine: deadlines of minutes, so that a dead peer is noticed in the end.
    */
   Connection engine() throws SQLException {
+    return given != null ? given() : patient(uri.jdbcUrlOfOurOwn(Set.of()), ours());
+  }
+
+  /** The same for statements of the application's own, which may need its options. */
+  Connection reader() throws SQLException {
     if (given != null) {
       return given();
     }
     Properties p = new Properties();
     p.putAll(properties);
+    return patient(uri.jdbcUrl(), p);
+  }
+
+  private Connection patient(String url, Properties p) throws SQLException {
     p.setProperty("tcpKeepAlive", "true");
     p.setProperty("ApplicationName", "dualwrite");
     p.putIfAbsent("connectTimeout", "5");
     p.putIfAbsent("loginTimeout", "5");
     p.putIfAbsent("socketTimeout", "120");
-    return connect(p);
+    return connect(url, p);
   }
 
-  private Connection connect(Properties p) throws SQLException {
+  /** Those for connections on which no statement of the application's runs. */
+  private Properties ours() {
+    Properties p = new Properties();
+    for (String name : properties.stringPropertyNames()) {
+      if (!PgUri.isOfStatements(name, properties.getProperty(name))) {
+        p.setProperty(name, properties.getProperty(name));
+      }
+    }
+    return p;
+  }
+
+  private Connection connect(String url, Properties p) throws SQLException {
     Connection c = new org.postgresql.Driver().connect(url, p);
     if (c == null) {
       throw new SQLException(
@@ -139,7 +159,6 @@ final class Database implements AutoCloseable {
         c.setInitializationFailTimeout(-1); // the mirror may be away when the application starts
         c.setAutoCommit(false);
         Properties p = new Properties();
-        p.putAll(properties);
         p.setProperty("tcpKeepAlive", "true");
         p.setProperty("ApplicationName", "dualwrite-mirror");
         p.setProperty("connectTimeout", "2");
@@ -147,10 +166,11 @@ final class Database implements AutoCloseable {
         // a mirror that takes the connection and never answers
         p.setProperty("socketTimeout", Long.toString(Math.max(1, (flushMillis + 999) / 1000)));
         p.setProperty("cancelSignalTimeout", "1");
+        String url = uri.jdbcUrlOfOurOwn(p.stringPropertyNames());
+        ours().forEach(p::putIfAbsent);
         // a wall between a unit's statements costs more than preparing them
-        p.setProperty("prepareThreshold", "3");
-        p.setProperty("raiseExceptionOnSilentRollback", "true");
-        c.setDataSource(new Plain(p));
+        p.putIfAbsent("prepareThreshold", "3");
+        c.setDataSource(new Connections(() -> connect(url, p)));
         mirrorPool = new HikariDataSource(c);
       }
       return mirrorPool;
@@ -167,12 +187,6 @@ final class Database implements AutoCloseable {
   /** The pooled connections as a DataSource. */
   DataSource mirrorDataSource() {
     return new Connections(this::mirror);
-  }
-
-  private final class Plain extends Connections {
-    Plain(Properties p) {
-      super(() -> connect(p));
-    }
   }
 
   @Override

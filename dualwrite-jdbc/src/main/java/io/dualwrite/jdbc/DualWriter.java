@@ -225,8 +225,8 @@ final class DualWriter implements AutoCloseable {
     }
     shadow =
         new ShadowReads(
-            new Connections(() -> now().primary().engine()),
-            new Connections(() -> now().mirror().engine()),
+            new Connections(() -> now().primary().reader()),
+            new Connections(() -> now().mirror().reader()),
             settings,
             this::caughtUp);
     checker = new Thread(this::prepareMirror, "dualwrite-mirror-check");

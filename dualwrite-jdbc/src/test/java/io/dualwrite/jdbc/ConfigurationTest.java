@@ -1,5 +1,6 @@
 package io.dualwrite.jdbc;
 
+import static java.util.stream.Collectors.joining;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
@@ -10,6 +11,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.dualwrite.config.Setting;
 import io.dualwrite.embedded.PgPair;
 import io.dualwrite.journal.JournalException;
+import io.dualwrite.journal.RowChange;
+import io.dualwrite.journal.Suspect;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
@@ -19,11 +22,15 @@ import java.sql.Connection;
 import java.sql.DriverManager;
 import java.sql.ResultSet;
 import java.sql.SQLException;
+import java.sql.SQLTransientConnectionException;
 import java.sql.Statement;
 import java.time.Duration;
 import java.util.Properties;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /**
  * The ways to configure it, and what is said when that is wrong: one sentence that names the
@@ -259,6 +266,72 @@ class ConfigurationTest {
       f.pair.executeTarget("alter table t add column v int");
       f.ds.retryParked();
       f.assertEqual();
+    }
+  }
+
+  /** What an application wants for its statements is not to change how ours are sent. */
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "prepareThreshold=-1",
+        "preferQueryMode=simple&prepareThreshold=0",
+        "readOnly=true&readOnlyMode=always",
+        "autosave=always&cleanupSavepoints=true&reWriteBatchedInserts=true&defaultRowFetchSize=1"
+            + "&adaptiveFetch=true&maxResultBuffer=2000&stringtype=unspecified&binaryTransfer=false"
+            + "&queryTimeout=60&socketTimeout=600&ApplicationName=app"
+      })
+  void optionsOfTheDriverAreForTheApplication(String options) throws SQLException {
+    String columns =
+        IntStream.rangeClosed(1, 15).mapToObj(i -> ", c" + i + " int").collect(joining());
+    try (Fixture f =
+        Fixture.shared(
+            "create table wide(id int primary key, v text"
+                + columns
+                + "); create table child(id int primary key, w int references wide on delete cascade on update cascade);"
+                + " create table nokey(a int, b text, at timestamptz);")) {
+      for (String mode : new String[] {"sync", "async"}) {
+        f.openTo(
+            f.pair.targetUrl() + "?" + options,
+            b ->
+                b.source(f.pair.sourceUrl() + "?" + options, "postgres", "postgres")
+                    .mirror(mode)
+                    .set(Setting.RECONCILE, "manual"));
+        Fixture.await(
+            "a connection that gives up soon",
+            () -> {
+              try (Connection m = f.ds.writer().target().mirror()) {
+                return m.getNetworkTimeout() == 1000; // dualwrite.mirror.flush-timeout
+              } catch (SQLTransientConnectionException e) {
+                return false; // a machine that is busy
+              }
+            });
+        try (Connection c = f.connect();
+            Statement s = c.createStatement()) {
+          c.setReadOnly(false);
+          for (int i = 0; i < 8; i++) {
+            c.setAutoCommit(i % 2 == 0);
+            s.executeUpdate(
+                "insert into wide(id, v) select coalesce(max(id), 0) + 1, now()::text from wide");
+            s.executeUpdate("insert into child select max(id), max(id) from wide");
+            s.executeUpdate("update wide set v = v || 'x', id = id + 1000 where id % 7 = 3");
+            s.executeUpdate("insert into nokey select g, 'x', now() from generate_series(1, 3) g");
+            s.executeUpdate("delete from wide where id % 5 = 4");
+            if (i % 2 == 1) {
+              c.commit();
+            }
+          }
+          c.setAutoCommit(true);
+          f.assertEqual();
+          s.executeUpdate("truncate nokey");
+          s.executeUpdate("insert into nokey values (1, 'y', now())");
+          f.ds.writer().journal.suspect(new Suspect(RowChange.NO_TABLE, "test", 1, "", 0));
+        }
+        f.assertDrained();
+        f.pair.executeTarget(
+            "delete from child; insert into wide(id) values (-1); insert into nokey values (9)");
+        assertEquals(f.ds.status().suspects().size(), f.ds.reconcile());
+        f.assertEqual();
+      }
     }
   }
 
