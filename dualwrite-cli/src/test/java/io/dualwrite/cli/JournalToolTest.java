@@ -355,8 +355,7 @@ class JournalToolTest {
     assertTrue(out().contains("create view v as  select 1;"), said());
     assertEquals(ExitCode.DONE, run("skip", journal, "--statements", "--yes"), said());
     try (JournalReader r = JournalReader.readOnly(journal)) {
-      assertEquals(
-          List.of(RowChange.NO_TABLE), r.suspects().stream().map(Suspect::table).toList());
+      assertEquals(List.of(RowChange.NO_TABLE), r.suspects().stream().map(Suspect::table).toList());
     }
     assertEquals(ExitCode.FAILED, run("skip", journal, "--statements", "--yes"), said());
   }

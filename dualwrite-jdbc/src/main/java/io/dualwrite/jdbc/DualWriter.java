@@ -651,7 +651,9 @@ final class DualWriter implements AutoCloseable {
     }
   }
 
-  /** The mirror has the statements of a unit that the journal could not record, if there were any. */
+  /**
+   * The mirror has the statements of a unit that the journal could not record, if there were any.
+   */
   private void notLacking(long sequence) {
     try {
       for (Suspect s : journal.suspects()) {
