@@ -10,6 +10,7 @@ import java.sql.Connection;
 import java.sql.SQLException;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -153,8 +154,8 @@ final class Copier {
   }
 
   /**
-   * Partitions that were made since then may hold rows that were staged as another's, which is gone
-   * or was divided.
+   * Where a partition that was staged is gone, one that was made since may hold rows of its. That
+   * it holds none is not looked for: to stage and copy it costs little.
    */
   private void requireStaged(Connection target) throws SQLException {
     TaskStore.Staged staged = TaskStore.staged(target).orElseThrow();
@@ -169,13 +170,19 @@ final class Copier {
         if (root.isEmpty() || root.get().kind() != Table.Kind.PARTITIONED) {
           continue;
         }
-        for (List<String> leaf :
+        List<List<String>> leaves =
             Sql.rows(
                 side,
                 "select n.nspname, c.relname, c.oid from pg_catalog.pg_partition_tree("
                     + Sql.literal(root.get().name().sql())
                     + ") p join pg_catalog.pg_class c on c.oid = p.relid join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
-                    + " where p.isleaf and c.relkind = 'r' order by 1, 2")) {
+                    + " where p.isleaf and c.relkind = 'r' order by 1, 2");
+        Set<Long> now = new HashSet<>();
+        leaves.forEach(leaf -> now.add(Long.valueOf(leaf.get(2))));
+        if (now.containsAll(parts.oids())) {
+          continue; // what came since holds what came since
+        }
+        for (List<String> leaf : leaves) {
           TableName name = new TableName(leaf.get(0), leaf.get(1));
           if (!parts.relations().contains(name)
               && !parts.oids().contains(Long.valueOf(leaf.get(2)))

@@ -226,8 +226,8 @@ class DeferredIndexTest {
               + " create table t_5 partition of t for values from (500) to (600) partition by range (id);"
               + " create table t_51 partition of t_5 for values from (500) to (550);"
               + " create table t_52 partition of t_5 for values from (550) to (600) partition by range (id);"
-              + " insert into t values (410, 'v'), (510, 'v');"
               + " drop table t_3; alter table t detach partition t_1; alter table t_22 rename to t_23");
+      pair.executeTarget("insert into t values (410, 'v'), (510, 'v')");
       assertTrue(b.copy(CopyOptions.defaults(), Progress.none()).complete());
       pair.executeTarget("create table t_6 partition of t for values from (600) to (700)");
       String parts = Check.target(pair, PARTS);

@@ -993,13 +993,20 @@ final class DualWriter implements AutoCloseable {
 
   // ---- routines that commit by themselves
 
-  /** The suspect that stands for every table, while a routine runs that commits by itself. */
-  record Everything(String incarnation, long xid) {}
+  /**
+   * The suspect that stands for every table while routines run that commit by themselves, as the
+   * last of them opened it; null if it stands for more. Guarded by {@link #routinesBegin}.
+   */
+  private Suspect everything;
 
-  Everything suspectEverything(Connection primary) throws SQLException {
+  private final ReentrantLock routinesBegin = new ReentrantLock();
+
+  void suspectEverything(Connection primary) throws SQLException {
     routines.incrementAndGet();
+    routinesBegin.lock();
     try {
       Xact x = xact(primary);
+      Optional<Suspect> before = suspectOfAll();
       journal.suspect(
           new Suspect(
               RowChange.NO_TABLE,
@@ -1007,15 +1014,18 @@ final class DualWriter implements AutoCloseable {
               System.currentTimeMillis() * 1000,
               x.incarnation,
               x.xid));
-      return new Everything(x.incarnation, x.xid);
+      everything =
+          before.isEmpty() || before.get().equals(everything) ? suspectOfAll().orElse(null) : null;
     } catch (SQLException | RuntimeException e) {
       routines.decrementAndGet();
       throw e;
+    } finally {
+      routinesBegin.unlock();
     }
   }
 
   /** It is over: only these tables are suspect. */
-  void suspectOnly(Everything all, Set<TableName> tables, Connection primary) throws SQLException {
+  void suspectOnly(Set<TableName> tables, Connection primary) throws SQLException {
     Xact x = xact(primary);
     for (TableName t : tables) {
       counters.suspects.increment();
@@ -1027,19 +1037,36 @@ final class DualWriter implements AutoCloseable {
               x.incarnation,
               x.xid));
     }
-    if (routines.get() == 1) { // no other one runs, for which it would stand too
-      for (Suspect s : journal.suspects()) {
-        if (s.table().equals(RowChange.NO_TABLE)
-            && s.xid() == all.xid
-            && s.incarnation().equals(all.incarnation)) {
-          journal.closeSuspect(s);
-        }
+    routinesBegin.lock();
+    try {
+      // no other one runs, for which it would stand too
+      if (routines.get() == 1 && everything != null) {
+        journal.closeSuspect(everything); // unless something was added to it
+        everything = null;
       }
+    } finally {
+      routinesBegin.unlock();
     }
   }
 
-  /** Whatever became of it. */
-  void routineEnded() {
+  private Optional<Suspect> suspectOfAll() {
+    return journal.suspects().stream().filter(s -> s.table().equals(RowChange.NO_TABLE)).findAny();
+  }
+
+  /**
+   * Whatever became of it.
+   *
+   * @param told whether {@link #suspectOnly} was called; else everything stays suspect
+   */
+  void routineEnded(boolean told) {
+    if (!told) {
+      routinesBegin.lock();
+      try {
+        everything = null;
+      } finally {
+        routinesBegin.unlock();
+      }
+    }
     routines.decrementAndGet();
     healer.wake();
   }

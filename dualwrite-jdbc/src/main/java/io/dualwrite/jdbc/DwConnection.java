@@ -877,18 +877,20 @@ final class DwConnection extends ForwardingConnection {
    * suspect, durably, before it begins; when it is over the primary tells which tables are.
    */
   private <T> T committingRoutine(Execution<T> x, Plan plan) throws SQLException {
-    DualWriter.Everything all = writer.suspectEverything(raw);
+    writer.suspectEverything(raw);
+    boolean told = false;
     try {
       Observation watch = Observation.watch(writer, raw);
       try {
         return x.pass(plan);
       } finally {
         if (!raw.isClosed()) { // else everything stays suspect
-          writer.suspectOnly(all, watch.touched(raw), raw);
+          writer.suspectOnly(watch.touched(raw), raw);
+          told = true;
         }
       }
     } finally {
-      writer.routineEnded();
+      writer.routineEnded(told);
     }
   }
 

@@ -7,8 +7,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.dualwrite.catalog.TableName;
 import io.dualwrite.config.Setting;
+import io.dualwrite.control.Incarnation;
 import io.dualwrite.control.Side;
 import io.dualwrite.embedded.PgServer;
+import io.dualwrite.journal.RowChange;
 import io.dualwrite.journal.Suspect;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
@@ -647,6 +649,32 @@ class NeverSilentlyTest {
       well.set(true);
       Fixture.await("reconciled", () -> f.ds.status().suspects().isEmpty());
       f.assertEqual();
+    }
+  }
+
+  /** The one that stands for the routine while it runs is opened where there is one already. */
+  @Test
+  void theEndOfARoutineClosesNoSuspectOfOthers() throws SQLException {
+    try (Fixture f =
+        Fixture.shared(
+            "create table t(id int primary key); create procedure p() language plpgsql as 'begin insert into t values (1); commit; end'")) {
+      f.open(b -> b.set(Setting.RECONCILE, "manual")).ready();
+      try (Connection source = f.pair.source();
+          Connection c = f.connect();
+          Statement s = c.createStatement()) {
+        s.execute("call p()");
+        List<Suspect> own = f.ds.status().suspects();
+        assertTrue(own.stream().noneMatch(x -> x.table().equals(RowChange.NO_TABLE)), "" + own);
+        f.ds.reconcile();
+        s.execute("delete from t");
+        f.ds
+            .writer()
+            .journal
+            .suspect(new Suspect(RowChange.NO_TABLE, "test", 1, Incarnation.of(source), 5));
+        s.execute("call p()");
+        List<Suspect> left = f.ds.status().suspects();
+        assertTrue(left.stream().anyMatch(x -> x.table().equals(RowChange.NO_TABLE)), "" + left);
+      }
     }
   }
 

@@ -125,6 +125,15 @@ final class TwoDatabases implements AutoCloseable {
   }
 
   /**
+   * Waits until the target has what was written: what is replayed after statements may be suspect.
+   */
+  void caughtUp() throws SQLException {
+    for (DualWriteDataSource w : writers) {
+      assertTrue(w.drain(Duration.ofSeconds(60)), () -> "not drained: " + w.status());
+    }
+  }
+
+  /**
    * Drains, asks for nothing left over, then compares every definition and every row: each write
    * was captured as it happened.
    */
