@@ -738,7 +738,9 @@ public final class Replayer implements AutoCloseable {
     if (!(cause instanceof SQLException e)
         || e.getSQLState() == null
         || !e.getSQLState().startsWith("23")
-        || !background()) {
+        || !background()
+        // no suspect is closed while statements are pending, which would wait for the unit
+        || !journal.barriers().isEmpty()) {
       return false;
     }
     List<Suspect> suspects = journal.suspects();

@@ -1553,6 +1553,31 @@ class ReplayTest {
         change(Kind.INSERT, "c", List.of("a", "ref", "u"), List.of(), row("2", "8", "2")));
   }
 
+  /** No suspect is closed before statements have run; these do not wait for it in their turn. */
+  @Test
+  void anOldRowOfASuspectTableKeepsNoStatementsWaiting() throws Exception {
+    f.with("create table c(a int, u int unique)", "insert into c values (1, 2)");
+    onPrimary("update c set u = null"); // did not reach the mirror
+    f.journal.suspect(new Suspect(table("c"), "test", 1, "", 0));
+    Intent row =
+        pending(
+            "insert into c values (2, 2)",
+            Outcome.COMMITTED,
+            change(Kind.INSERT, "c", List.of("a", "u"), List.of(), row("2", "2")));
+    statement("create table late(id int primary key)");
+    ReplayerOptions often = new ReplayerOptions(500, 3, Duration.ofMillis(1), Duration.ofMillis(5));
+    try (Replayer r = new Replayer(f.journal, () -> f.engine, often)) {
+      r.start();
+      Fixture.await("the statement has run", () -> f.journal.pendingCount() == 0);
+      assertEquals(1, f.journal.parked().size());
+      assertEquals(1, new Reconcile(f.engine, f.journal).run());
+      f.journal.unpark(row.sequence());
+      Fixture.await("replayed", () -> f.journal.pendingCount() == 0);
+    }
+    assertEquals(List.of(), f.journal.parked());
+    f.assertEqual("c", "late");
+  }
+
   /** The parent's own rows are copied, and its children's are left to them. */
   @Test
   void aTableWithChildrenIsMadeEqual() throws Exception {
