@@ -342,7 +342,9 @@ class HypertableWritesTest {
     assertAudited("b1", "b2", "d2"); // a chunk that is new
     fixture.execute("drop trigger d on metrics");
     fixture.execute("alter function audited() rename to watched");
-    fixture.execute("insert into metrics values ('2026-03-03Z', 3, 1)");
+    // what travels as text and writes rows, too, writes them without triggers there
+    fixture.execute(
+        "do $$ begin create table made(id int); insert into metrics values ('2026-03-03Z', 3, 1); end $$");
     assertAudited("b1", "b2", "b3", "d2");
     try (Connection t = fixture.pair.target()) {
       assertEquals("none", Fixture.value(t, TRIGGERS));
