@@ -22,8 +22,12 @@ final class EmbeddedServer extends PgServer {
   /** By major version: data to begin with, so that initdb runs once. */
   private static final Map<Integer, Path> TEMPLATES = new ConcurrentHashMap<>();
 
+  /** How long a server may take to write what it has in memory, on a disk that is busy. */
+  private static final Duration ORDERLY = Duration.ofMinutes(2);
+
   private final int major;
   private final Path data;
+  private final Path log;
   private final int port;
   private final String[] settings;
   private EmbeddedPostgres server;
@@ -35,6 +39,7 @@ final class EmbeddedServer extends PgServer {
     try {
       port = freePort();
       data = Files.createTempDirectory("dualwrite-pg");
+      log = Files.createTempFile("dualwrite-pg", ".log");
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
@@ -51,6 +56,7 @@ final class EmbeddedServer extends PgServer {
     try {
       port = freePort();
       data = Files.createTempDirectory("dualwrite-pg");
+      log = Files.createTempFile("dualwrite-pg", ".log");
       run(List.of("cp", "-a", primary.data + "/.", data.toString()));
       Files.createFile(data.resolve("standby.signal"));
       Files.writeString(
@@ -76,21 +82,30 @@ final class EmbeddedServer extends PgServer {
     try {
       Path template = Files.createTempDirectory("dualwrite-pg-template");
       Runtime.getRuntime().addShutdownHook(new Thread(() -> delete(template), "template-exit"));
-      builder(major, template, freePort()).start().close();
+      Path log = Files.createTempFile("dualwrite-pg-template", ".log");
+      try {
+        EmbeddedPostgres server = start(builder(major, template, freePort(), log), log);
+        List<ProcessHandle> all = processes(template);
+        server.close();
+        awaitEnd(all, ORDERLY);
+      } finally {
+        Files.deleteIfExists(log);
+      }
       return template;
-    } catch (IOException | IllegalStateException e) {
-      throw failed(e);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
     }
   }
 
-  private static EmbeddedPostgres.Builder builder(int major, Path data, int port) {
+  private static EmbeddedPostgres.Builder builder(int major, Path data, int port, Path log) {
     EmbeddedPostgres.Builder b =
         EmbeddedPostgres.builder()
             .setDataDirectory(data.toFile())
             .setCleanDataDirectory(false)
             .setRegisterShutdownHook(false)
             .setPort(port)
-            .setPGStartupWait(Duration.ofSeconds(60))
+            .setPGStartupWait(Duration.ofMinutes(2))
+            .setOutputRedirector(ProcessBuilder.Redirect.appendTo(log.toFile()))
             // the library's default loses acknowledged commits in a crash
             .setServerConfig("synchronous_commit", "on")
             .setServerConfig("max_connections", "200");
@@ -99,8 +114,23 @@ final class EmbeddedServer extends PgServer {
     return b;
   }
 
-  private static IllegalStateException failed(Exception e) {
-    return new IllegalStateException("the embedded PostgreSQL did not start: " + e.getMessage(), e);
+  private static EmbeddedPostgres start(EmbeddedPostgres.Builder builder, Path log) {
+    try {
+      return builder.start();
+    } catch (IOException | IllegalStateException e) {
+      throw new IllegalStateException(
+          "the embedded PostgreSQL did not start: " + e.getMessage() + "; it said: " + tail(log),
+          e);
+    }
+  }
+
+  private static String tail(Path log) {
+    try {
+      List<String> lines = Files.readAllLines(log);
+      return String.join("\n", lines.subList(Math.max(0, lines.size() - 20), lines.size()));
+    } catch (IOException e) {
+      return "(" + e + ")";
+    }
   }
 
   @Override
@@ -110,19 +140,19 @@ final class EmbeddedServer extends PgServer {
 
   @Override
   public void restart() {
-    try {
-      EmbeddedPostgres.Builder b = builder(major, data, port);
-      for (String s : settings) {
-        int eq = s.indexOf('=');
-        b.setServerConfig(s.substring(0, eq), s.substring(eq + 1));
-      }
-      server = b.start();
-    } catch (IOException | IllegalStateException e) {
-      throw failed(e);
+    EmbeddedPostgres.Builder b = builder(major, data, port, log);
+    for (String s : settings) {
+      int eq = s.indexOf('=');
+      b.setServerConfig(s.substring(0, eq), s.substring(eq + 1));
     }
+    server = start(b, log);
   }
 
   private List<ProcessHandle> processes() {
+    return processes(data);
+  }
+
+  private static List<ProcessHandle> processes(Path data) {
     try {
       String pid = Files.readAllLines(data.resolve("postmaster.pid")).get(0).trim();
       List<ProcessHandle> all = new ArrayList<>();
@@ -150,10 +180,18 @@ final class EmbeddedServer extends PgServer {
     signal("-STOP", processes().stream().limit(1).toList());
     List<ProcessHandle> all = processes();
     signal("-KILL", all);
-    long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(10);
-    while (all.stream().anyMatch(EmbeddedServer::runs) && System.nanoTime() - end < 0) {
+    awaitEnd(all, Duration.ofSeconds(10));
+  }
+
+  private static boolean awaitEnd(List<ProcessHandle> all, Duration patience) {
+    long end = System.nanoTime() + patience.toNanos();
+    while (all.stream().anyMatch(EmbeddedServer::runs)) {
+      if (System.nanoTime() - end > 0) {
+        return false;
+      }
       LockSupport.parkNanos(TimeUnit.MILLISECONDS.toNanos(2));
     }
+    return true;
   }
 
   /** One that has died, but that nobody has waited for, is there; it has no command any more. */
@@ -192,10 +230,16 @@ final class EmbeddedServer extends PgServer {
 
   @Override
   public void stop() {
+    List<ProcessHandle> all = processes();
     try {
       server.close();
     } catch (IOException e) {
       throw new UncheckedIOException(e);
+    }
+    // the library waits for five seconds and goes on, be the last checkpoint written or not
+    if (!awaitEnd(all, ORDERLY)) {
+      throw new IllegalStateException(
+          "the embedded PostgreSQL did not stop; it said: " + tail(log));
     }
   }
 
@@ -212,5 +256,6 @@ final class EmbeddedServer extends PgServer {
   private void destroy() {
     end();
     delete(data);
+    delete(log);
   }
 }

@@ -1,6 +1,7 @@
 package io.dualwrite.embedded;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -33,6 +34,45 @@ class PgServerTest {
         assertEquals(1, r.getInt(1));
       }
     }
+  }
+
+  /** As on a disk that is busy: the last checkpoint lasts longer than the library waits. */
+  @Test
+  void aServerThatIsSlowToStopHasStopped() throws Exception {
+    try (PgServer server = PgServer.embedded()) {
+      long checkpointer = checkpointer(server);
+      run("kill", "-STOP", checkpointer);
+      Thread later =
+          new Thread(
+              () -> {
+                try {
+                  Thread.sleep(6_000); // the fault itself, not a wait for anything
+                  run("kill", "-CONT", checkpointer);
+                } catch (Exception e) {
+                  throw new IllegalStateException(e);
+                }
+              });
+      later.start();
+      server.stop();
+      assertFalse(ProcessHandle.of(checkpointer).filter(ProcessHandle::isAlive).isPresent());
+      later.join();
+      server.restart();
+    }
+  }
+
+  private static long checkpointer(PgServer server) throws SQLException {
+    try (Connection c = server.connect("postgres");
+        Statement s = c.createStatement();
+        ResultSet r =
+            s.executeQuery(
+                "select pid from pg_stat_activity where backend_type = 'checkpointer'")) {
+      r.next();
+      return r.getLong(1);
+    }
+  }
+
+  private static void run(String program, String signal, long pid) throws Exception {
+    assertEquals(0, new ProcessBuilder(program, signal, Long.toString(pid)).start().waitFor());
   }
 
   @ParameterizedTest
