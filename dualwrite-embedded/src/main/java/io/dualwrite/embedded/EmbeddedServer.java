@@ -108,6 +108,8 @@ final class EmbeddedServer extends PgServer {
             .setOutputRedirector(ProcessBuilder.Redirect.appendTo(log.toFile()))
             // the library's default loses acknowledged commits in a crash
             .setServerConfig("synchronous_commit", "on")
+            // nothing of a killed server is in the way of one that gets the same port
+            .setServerConfig("unix_socket_directories", "")
             .setServerConfig("max_connections", "200");
     Optional<PgBinaryResolver> binaries = MajorBinaries.of(major);
     binaries.ifPresent(b::setPgBinaryResolver);
