@@ -374,7 +374,14 @@ final class BackfillRun implements AutoCloseable {
                 pipe(
                     "(select * from " + from + ")",
                     value(false, "select show_chunks('metrics')::text"))),
-        ours("dualwrite copy -p 1", "metrics", clear, 1));
+        ours("dualwrite copy -p 1", "metrics", clear, 1),
+        new Contender(
+            "dualwrite copy -p 1, staged with --defer-indexes",
+            () -> {
+              clear.run();
+              return dualwrite("stage", "--defer-indexes", "--filter", "metrics");
+            },
+            () -> dualwrite("copy", "-p", "1")));
   }
 
   private void compressed() throws SQLException, IOException, InterruptedException {

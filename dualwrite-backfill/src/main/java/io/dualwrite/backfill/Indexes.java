@@ -21,12 +21,13 @@ import java.util.regex.Pattern;
  * <p>Unique indexes stay, because the writers' rows are held to them; indexes under a foreign key
  * stay, because a delete of the parent would read the whole table without; so do those that are
  * more than their definition says (a comment, a tablespace, statistics, a replica identity), those
- * that a partition has for itself, and those of hypertables, whose chunks belong to the whole.
+ * that a partition has for itself, and those of continuous aggregates.
  *
  * <p>The index of a partitioned table is as many tasks as it has parts, those of the partitions
  * before the one that they are parts of. Nothing can build it at once while writers go on: each
  * partition's is built for itself, and they become parts of the whole in one short transaction,
- * that either happened or did not.
+ * that either happened or did not. That of a hypertable is one task: TimescaleDB has a build of its
+ * own, that holds up the writers of one chunk at a time.
  */
 final class Indexes {
 
@@ -34,6 +35,8 @@ final class Indexes {
   private static final String BODY =
       "substr(pg_catalog.pg_get_indexdef(i.indexrelid), 1 + length(pg_catalog.format('CREATE INDEX %I ON %s%s ', c.relname,"
           + " case c.relkind when 'I' then 'ONLY ' else '' end, i.indrelid::regclass)))";
+
+  private static final String BY_CHUNK = "timescaledb.transaction_per_chunk";
 
   private static final String IDENTIFIER = "(?:\"(?:[^\"]|\"\")*\"|[^\" .]+)";
 
@@ -52,12 +55,18 @@ final class Indexes {
             and (t.relkind = 'p' and not exists (select from pg_catalog.pg_partition_tree(t.oid) p
                 join pg_catalog.pg_class f on f.oid = p.relid where f.relkind = 'f')
               or t.relkind = 'r'
-                and not exists (select from pg_catalog.pg_inherits h where t.oid in (h.inhrelid, h.inhparent)))
+                and ($hypertable or not exists (select from pg_catalog.pg_inherits h where t.oid in (h.inhrelid, h.inhparent))))
         union all
         select tree.root, h.inhrelid, tree.level + 1 from tree join pg_catalog.pg_inherits h on h.inhparent = tree.index),
-      part as (select tree.root, tree.level, n.nspname, c.relname, pg_catalog.pg_get_indexdef(i.indexrelid) as definition,
+      part as (select tree.root, tree.level, n.nspname, c.relname,
+        case when not $hypertable then says.definition
+          when c.reloptions is null
+            then left(says.definition, length(says.definition) - length(says.suffix)) || ' WITH ($bychunk)' || says.suffix
+          else left(says.definition, length(says.definition) - length(says.suffix) - 1) || ', $bychunk)' || says.suffix
+          end as definition,
         $body as body,
-        i.indisvalid and not i.indisunique and not i.indisexclusion
+        (not $hypertable or right(says.definition, length(says.suffix)) = says.suffix)
+          and i.indisvalid and not i.indisunique and not i.indisexclusion
           and not i.indisreplident and not i.indisclustered
           and c.reltablespace = 0
           and not exists (select from pg_catalog.pg_attribute a where a.attrelid = c.oid and a.attstattarget >= 0)
@@ -71,14 +80,17 @@ final class Indexes {
         from tree
         join pg_catalog.pg_index i on i.indexrelid = tree.index
         join pg_catalog.pg_class c on c.oid = tree.index
-        join pg_catalog.pg_namespace n on n.oid = c.relnamespace)
+        join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+        cross join lateral (select pg_catalog.pg_get_indexdef(i.indexrelid) as definition,
+          coalesce(' WHERE ' || pg_catalog.pg_get_expr(i.indpred, i.indrelid), '') as suffix) says)
       select p.nspname, p.relname, p.definition, p.level
         from part p
         join part whole on whole.root = p.root and whole.level = 0
         where not exists (select from part o where o.root = p.root and not (o.deferrable and o.body = p.body))
         order by whole.nspname, whole.relname, p.level desc, p.nspname, p.relname
       """
-          .replace("$body", BODY);
+          .replace("$body", BODY)
+          .replace("$bychunk", BY_CHUNK);
 
   private final Connection connection;
   private final Duration lockTimeout;
@@ -91,21 +103,27 @@ final class Indexes {
   /**
    * Drops what can wait of the tables of these tasks, in the transaction of the connection.
    *
+   * @param hypertables those of the tables that are
    * @return a task for each; its level is 0 unless the index is a part of another
    */
-  static List<TaskStore.Draft> defer(Connection target, List<TaskStore.Draft> drafts)
+  static List<TaskStore.Draft> defer(
+      Connection target, List<TaskStore.Draft> drafts, Set<TableName> hypertables)
       throws SQLException {
     Sql.execute(target, Sessions.searchPath(null)); // definitions with every name qualified
     Set<TableName> tables = new LinkedHashSet<>();
     for (TaskStore.Draft d : drafts) {
-      if (d.kind() != Task.Kind.CHUNK) {
+      if (d.kind() != Task.Kind.CHUNK || hypertables.contains(d.table())) {
         tables.add(d.table());
       }
     }
     List<TaskStore.Draft> result = new ArrayList<>();
     for (TableName table : tables) {
       for (List<String> r :
-          Sql.rows(target, DEFERRABLE.replace("$table", Sql.literal(table.sql())))) {
+          Sql.rows(
+              target,
+              DEFERRABLE
+                  .replace("$hypertable", String.valueOf(hypertables.contains(table)))
+                  .replace("$table", Sql.literal(table.sql())))) {
         TableName index = new TableName(r.get(0), r.get(1));
         int level = Integer.parseInt(r.get(3));
         if (level == 0) { // its parts go with it
@@ -169,10 +187,13 @@ final class Indexes {
       whole(table, left + definition, body);
       return;
     }
+    boolean byChunk = definition.contains(BY_CHUNK);
     if (valid != null) { // a build was cut short
-      execute("drop index concurrently " + index.sql());
+      execute("drop index " + (byChunk ? "" : "concurrently ") + index.sql());
     }
-    if (!partOfWhole(table, body)) {
+    if (byChunk) {
+      execute(definition);
+    } else if (!partOfWhole(table, body)) {
       execute(definition.replaceFirst("^CREATE INDEX ", "CREATE INDEX CONCURRENTLY "));
     }
   }

@@ -302,6 +302,11 @@ final class Stager {
     places.forEach(this::makePlaces);
 
     TaskStore.install(target);
+    Set<TableName> hypertables =
+        scope.hypertables().values().stream()
+            .filter(h -> h.view() == null)
+            .map(h -> there.get(h.name()))
+            .collect(Collectors.toSet());
     List<TaskStore.Draft> indexes;
     target.setAutoCommit(false);
     try {
@@ -317,7 +322,7 @@ final class Stager {
           snapshot,
           Incarnation.of(source));
       TaskStore.add(target, drafts);
-      indexes = options.deferIndexes() ? Indexes.defer(target, drafts) : List.of();
+      indexes = options.deferIndexes() ? Indexes.defer(target, drafts, hypertables) : List.of();
       TaskStore.add(target, indexes);
       for (Map.Entry<TableName, Set<TableName>> e : order.after().entrySet()) {
         for (TableName parent : e.getValue()) {

@@ -100,6 +100,64 @@ class HypertableTest {
   }
 
   @Test
+  void indexesThatOnlyQueriesNeedAreBuiltWhenTheChunksAreThere() throws SQLException {
+    try (PgPair pair =
+        Timescale.pair(
+            List.of(
+                PgPair.CREATE_TIMESCALEDB,
+                "create table devices(id int primary key)",
+                "create table h(gone int, \"At\" timestamptz not null, id int not null, d int references devices, v float8, w text, primary key (id, \"At\"))",
+                "select create_hypertable('h', 'At', chunk_time_interval => interval '1 day')",
+                "alter table h drop gone",
+                "create index some_rows on h(v, \"At\" desc) where v > 0 and w <> ' WHERE $table'",
+                "create index \"Stored \"\"$hypertable\" on h(v) include (w) with (fillfactor = 70)",
+                "create index stored_too on h using brin (\"At\") with (pages_per_range = 8) where v > 0",
+                "create index expressions on h((v + 1), lower(w))",
+                "create index stays_for_its_key on h(d)",
+                "create index stays_for_its_comment on h(w, v)",
+                "comment on index stays_for_its_comment is 'for the report'",
+                "alter table h set (timescaledb.compress, timescaledb.compress_segmentby = 'd')",
+                "create materialized view sums with (timescaledb.continuous) as select time_bucket('1 day', \"At\") as day, d, sum(v) from h group by 1, 2 with no data"))) {
+      Timescale.run(
+          pair,
+          true,
+          List.of(
+              "insert into devices select generate_series(0, 2)",
+              "insert into h select '2024-01-01'::timestamptz + g * interval '1 hour', g, g % 3, g, 'w' from generate_series(1, 100) g",
+              "call refresh_continuous_aggregate('sums', null, null)",
+              "select compress_chunk(c) from show_chunks('h', older_than => '2024-01-03'::timestamptz) c"));
+      Backfill b = Check.backfill(pair);
+      StageResult staged = b.stage(ALL.withDeferIndexes(true));
+      assertEquals(
+          List.of("Stored \"$hypertable", "expressions", "h_At_idx", "some_rows", "stored_too"),
+          staged.indexes().stream().map(TableName::name).sorted().toList());
+      String indexes =
+          "select string_agg(pg_get_indexdef(indexrelid) || indisvalid, E'\n' order by indexrelid::regclass::text)"
+              + " from pg_index where indrelid = 'h'::regclass";
+      String ofChunks =
+          "select string_agg(n || ' ' || def, E'\n' order by def) from (select count(*) as n, def from (select"
+              + " regexp_replace(pg_get_indexdef(indexrelid), '^.* USING ', '') || indisvalid as def"
+              + " from pg_index i join show_chunks('h') c on i.indrelid = c) q group by def) q";
+      assertFalse(Check.target(pair, indexes).contains("some_rows"));
+      // a build that was cut short
+      Timescale.run(
+          pair,
+          false,
+          List.of(
+              "create index some_rows on h(v)",
+              "update pg_index set indisvalid = false where indexrelid = 'some_rows'::regclass"));
+      Timescale.copyAll(b);
+      assertEquals(Check.source(pair, indexes), Check.target(pair, indexes));
+      assertEquals(Check.source(pair, ofChunks), Check.target(pair, ofChunks));
+      Timescale.assertEqual(pair, "h", "sums");
+      // they belong to the whole, as before
+      Timescale.run(pair, false, List.of("drop index some_rows"));
+      assertFalse(Check.target(pair, ofChunks).contains("(v, "), Check.target(pair, ofChunks));
+      b.clean();
+    }
+  }
+
+  @Test
   void aHypertableThatNoUntilFitsIsAnErrorOrLeftOut() throws SQLException {
     try (PgPair pair = filled()) {
       Backfill b = Check.backfill(pair);

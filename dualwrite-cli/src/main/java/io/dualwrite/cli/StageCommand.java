@@ -110,8 +110,8 @@ final class StageCommand implements Callable<Integer> {
       names = "--defer-indexes",
       description =
           "Drop the target's indexes that only queries need, and build them again when their table"
-              + " is copied, which is faster. Those of plain and partitioned tables; not unique ones, nor those"
-              + " under a foreign key.")
+              + " is copied, which is faster. Not unique ones, nor those under a foreign key or of a"
+              + " continuous aggregate.")
   private boolean deferIndexes;
 
   @Override
