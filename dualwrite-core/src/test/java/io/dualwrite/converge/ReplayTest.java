@@ -1181,6 +1181,43 @@ class ReplayTest {
     }
   }
 
+  /** What is noted of them goes along with them, to be switched on again as the primary has it. */
+  @Test
+  void whatRestsOnTheMirrorMayBeRenamedAndSwitched() throws Exception {
+    f.with(
+        "create table t(id int primary key)",
+        "create table u(id int primary key)",
+        "create schema s",
+        "create table s.v(id int primary key)");
+    String states =
+        "select string_agg(concat_ws(' ', x.t, x.n, x.e), ', ' order by x.t::text, x.n) from (select tgrelid::regclass, tgname, tgenabled from pg_trigger"
+            + " where not tgisinternal union all select ev_class::regclass, rulename, ev_enabled from pg_rewrite where rulename <> '_RETURN'"
+            + " and ev_class::regclass::text in ('t', 'u', 'z.v')) x(t, n, e)";
+    for (String sql :
+        List.of(
+            "create function f() returns trigger language plpgsql as 'begin return new; end'",
+            "create trigger a before insert on t for each row execute function f();"
+                + " alter table t enable always trigger a;"
+                + " create trigger a before insert on u for each row execute function f();"
+                + " create trigger b before insert on s.v for each row execute function f();"
+                + " create rule r as on delete to u do also notify x",
+            "alter table t rename to old; alter table u rename to t; alter table old rename to u",
+            "do $$ begin alter schema s rename to z; alter trigger b on z.v rename to c; end $$",
+            "alter rule r on t rename to q",
+            "create trigger b before insert on z.v for each row execute function f()",
+            "alter table z.v disable trigger c",
+            "create trigger d before insert on z.v for each row execute function f()",
+            "alter table z.v enable replica trigger d, enable always trigger b")) {
+      statement(sql);
+    }
+    drain();
+    assertEquals("t a D, t q D, u a D, z.v b D, z.v c D, z.v d R", mirror(states));
+    try (Connection m = f.pair.target()) {
+      assertEquals(4, Triggers.enableAll(m));
+    }
+    assertEquals("t a O, t q O, u a A, z.v b A, z.v c D, z.v d R", mirror(states));
+  }
+
   private Intent statement(String sql) throws SQLException {
     return pending(sql, Outcome.COMMITTED, RowChange.statement(sql, "public", null, false));
   }
