@@ -954,6 +954,11 @@ public final class Replayer implements AutoCloseable {
             late.retainAll(takenAlong);
           }
           suspect(late, u.intent, "a statement changed it that was overtaken by rows");
+          // by their names: other processes, copy and 'verify --repair' do not wait for statements
+          suspect(
+              effect.renamed(),
+              u.intent,
+              "it, or a column of it, had another name while the statement had yet to reach the mirror");
           if (held) { // their keys were looked for where the name led on the primary
             suspect(
                 effect.moved().keySet(),
