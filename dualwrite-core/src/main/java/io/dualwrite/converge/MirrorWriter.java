@@ -189,10 +189,12 @@ public final class MirrorWriter {
   static void statement(Connection mirror, RowChange change) throws SQLException {
     String[] row = change.rows()[0];
     boolean alone = mirror.getAutoCommit();
+    Map<String, Triggers.Trigger> noted = Map.of();
     try (Statement s = mirror.createStatement()) {
       s.setEscapeProcessing(false);
       if (!alone) {
         Triggers.restoreFor(mirror, row[0]);
+        noted = Triggers.noted(mirror, row[0]);
       }
       try {
         set(mirror, "search_path", row[1], !alone);
@@ -207,6 +209,7 @@ public final class MirrorWriter {
       }
       if (!alone) {
         s.execute("reset role; set local search_path = pg_catalog");
+        Triggers.renamed(mirror, noted);
         Triggers.disableNew(mirror);
       }
     }

@@ -884,7 +884,8 @@ public final class Replayer implements AutoCloseable {
         statements(r.engine, u);
         ran.add(u.intent.sequence());
       }
-      units.add(truncated(u));
+      boolean overtaken = journal.overtaken(u.intent.sequence());
+      units.add(truncated(overtaken ? underItsNames(r.engine, u) : u));
     }
     units = keyedNow(r.engine, units);
     Set<TableName> suspects = new LinkedHashSet<>();
@@ -954,6 +955,11 @@ public final class Replayer implements AutoCloseable {
             late.retainAll(takenAlong);
           }
           suspect(late, u.intent, "a statement changed it that was overtaken by rows");
+          // by their names: other processes, copy and 'verify --repair' do not wait for statements
+          suspect(
+              effect.renamed(),
+              u.intent,
+              "it, or a column of it, had another name while the statement had yet to reach the mirror");
           if (held) { // their keys were looked for where the name led on the primary
             suspect(
                 effect.moved().keySet(),
@@ -1186,6 +1192,38 @@ public final class Replayer implements AutoCloseable {
       result.add(later.isEmpty() ? u : without(u, x -> x.keyless() && later.contains(x.table())));
     }
     return result;
+  }
+
+  /**
+   * What comes after a unit that was parked did not wait for it, and may have given the names of
+   * its tables to others. Those that had them are among the tables that were altered since, or
+   * whose schemas were; all of these become suspect, and rows without a key are not inserted.
+   */
+  private Unit underItsNames(Convergence engine, Unit u) throws SQLException {
+    Set<TableName> since = new LinkedHashSet<>();
+    Connection c = Session.open(engine.primary());
+    try (PreparedStatement s =
+        c.prepareStatement(
+            "select n.nspname, c.relname from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace"
+                + " cross join pg_catalog.age(?::text::xid8::xid) unit"
+                + " where c.relkind in ('r', 'p') and c.relpersistence <> 't'"
+                + " and n.nspname not in ('pg_catalog', 'information_schema', 'dualwrite') and n.nspname not like '\\_timescaledb\\_%'"
+                + " and (pg_catalog.age(c.xmin) >= 0 and pg_catalog.age(c.xmin) < unit"
+                + " or pg_catalog.age(n.xmin) >= 0 and pg_catalog.age(n.xmin) < unit)")) {
+      s.setString(1, Long.toString(u.intent.xid()));
+      try (ResultSet r = s.executeQuery()) {
+        while (r.next()) {
+          since.add(new TableName(r.getString(1), r.getString(2)));
+        }
+      }
+    } finally {
+      Session.close(c);
+    }
+    if (rowTables(List.of(u)).stream().noneMatch(since::contains)) {
+      return u;
+    }
+    suspect(since, u.intent, "rows that were parked may be those of another table of the name");
+    return without(u, x -> x.keyless() && since.contains(x.table()));
   }
 
   /** Whether the table of that name was made, and got its name, before the unit was written. */

@@ -623,6 +623,11 @@ final class Resync {
     }
     for (Map.Entry<Part, Set<Row>> e : of.entrySet()) {
       Part part = e.getKey();
+      for (ForeignKey f : before ? part.mirror.referencedBy() : List.<ForeignKey>of()) {
+        if (f.onUpdate().changesChild() && !part.primary.key().containsAll(f.parentColumns())) {
+          passedOn(part, f, e.getValue(), found);
+        }
+      }
       List<ForeignKey> acting = part.acting();
       if (acting.isEmpty()) {
         continue;
@@ -646,11 +651,86 @@ final class Resync {
         }
         engine.at(Step.PARENTS_LOCKED);
         for (ForeignKey f : acting) {
-          referring(part, f, slice, found, before);
+          referring(part, f, slice, found, true, before);
         }
       }
     }
     return found;
+  }
+
+  /**
+   * The mirror's rows that refer to these by values which other rows have on the primary by now.
+   * The foreign key will take them along as these get their new ones, as it took the primary's, but
+   * for those that refer to the others since.
+   */
+  private void passedOn(Part part, ForeignKey f, Set<Row> of, Map<Part, Set<Row>> found)
+      throws SQLException, ConvergenceException, Family {
+    List<Row> present = of.stream().filter(r -> part.alive(r) && r.image != null).toList();
+    for (List<Row> slice : slices(present)) {
+      List<Row> rows = List.copyOf(leaving(part, f, slice).keySet());
+      lock(part, rows); // waits for those that come to refer to them
+      Map<Row, List<String>> values = leaving(part, f, rows);
+      if (values.isEmpty()) {
+        continue;
+      }
+      List<Row> left = List.copyOf(values.keySet());
+      Set<Row> heads = new LinkedHashSet<>();
+      for (List<String> n :
+          onPrimary(
+              part,
+              List.of("u.o::text"),
+              f.parentColumns(),
+              left.stream().map(r -> new Row(values.get(r), false)).toList())) {
+        heads.add(left.get(Integer.parseInt(n.get(0)) - 1));
+      }
+      if (!heads.isEmpty()) {
+        referring(part, f, List.copyOf(heads), found, true, true);
+      }
+    }
+  }
+
+  /**
+   * Those of the rows that have other values of the columns referred to on the mirror, with them.
+   */
+  private Map<Row, List<String>> leaving(Part part, ForeignKey f, List<Row> rows)
+      throws SQLException {
+    Map<Row, List<String>> result = new LinkedHashMap<>();
+    if (rows.isEmpty()) {
+      return result;
+    }
+    List<String> names = part.columns.stream().map(Column::name).toList();
+    int[] at = f.parentColumns().stream().mapToInt(names::indexOf).toArray();
+    query(
+        "select u.o, "
+            + f.parentColumns().stream()
+                .map(c -> "t." + TableName.quote(c) + "::text")
+                .collect(Collectors.joining(", "))
+            + " from "
+            + part.keys()
+            + " join "
+            + part.mirror.own()
+            + " t on "
+            + part.join(part.key),
+        keys(rows, part.key.size()),
+        r -> {
+          Row row = rows.get(r.getInt(1) - 1);
+          boolean leaves = false;
+          for (int i = 0; i < at.length; i++) {
+            String value = r.getString(i + 2);
+            if (value == null) {
+              return; // nobody refers to it
+            }
+            leaves |= at[i] < 0 || !value.equals(row.image[at[i]]);
+          }
+          if (leaves) {
+            String[] values = new String[at.length];
+            for (int i = 0; i < at.length; i++) {
+              values[i] = r.getString(i + 2);
+            }
+            result.put(row, List.of(values));
+          }
+        });
+    return result;
   }
 
   /**
@@ -677,15 +757,21 @@ final class Resync {
   /**
    * Adds the mirror's rows that refer to these by the foreign key.
    *
+   * @param acts whether it may change them
    * @param again also those that were written before: the delete of their parent is to come
    */
   private void referring(
-      Part part, ForeignKey f, List<Row> rows, Map<Part, Set<Row>> found, boolean again)
+      Part part,
+      ForeignKey f,
+      List<Row> rows,
+      Map<Part, Set<Row>> found,
+      boolean acts,
+      boolean again)
       throws SQLException, ConvergenceException, Family {
     String from = referred(part, f);
     Table child = engine.primaryTable(primary, f.child());
     if (child.key().isEmpty()) {
-      if (!f.onDelete().changesChild()) {
+      if (!acts) {
         return;
       }
       query(
@@ -1135,6 +1221,8 @@ final class Resync {
       for (String c : f.parentColumns()) {
         by.add(new Dml.In(parent.column(c).orElseThrow(), null));
       }
+      List<String> key =
+          parent.key().stream().map(k -> "t." + TableName.quote(k) + "::text").toList();
       List<Row> probe = wanted.stream().map(k -> new Row(k, false)).toList();
       Part to = part(f.parent());
       String from = Dml.unnest(by.size()) + Dml.alias(by.size(), true);
@@ -1152,52 +1240,57 @@ final class Resync {
             r -> missing.add(slice.get(r.getInt(1) - 1)));
       }
       for (List<Row> slice : slices(missing)) {
-        progress |= keysOnPrimary(to, by, slice);
+        for (List<String> k : onPrimary(to, key, f.parentColumns(), slice)) {
+          progress |= add(to, k, false) != null;
+        }
       }
     }
     return progress;
   }
 
-  /** Adds the keys of the primary's rows that have these values. */
-  private boolean keysOnPrimary(Part part, List<Dml.In> by, List<Row> values) throws SQLException {
-    boolean progress = false;
+  /**
+   * What the primary's rows are that have these values of some columns.
+   *
+   * @param what expressions over the row {@code t}, and over {@code u.o}, the value's number from 1
+   */
+  private Set<List<String>> onPrimary(
+      Part part, List<String> what, List<String> by, List<Row> values) throws SQLException {
+    List<Dml.In> in = new ArrayList<>();
+    for (String c : by) {
+      in.add(new Dml.In(part.primary.column(c).orElseThrow(), null));
+    }
+    Set<List<String>> result = new LinkedHashSet<>();
     primary.rollback();
     try (PreparedStatement s =
         primary.prepareStatement(
             Convergence.primaryRead()
                 + Session.BY_KEY
                 + ";\nselect "
-                + part.primary.key().stream()
-                    .map(k -> "t." + TableName.quote(k) + "::text")
-                    .collect(Collectors.joining(", "))
+                + String.join(", ", what)
                 + " from "
-                + Dml.unnest(by.size())
-                + Dml.alias(by.size(), true)
+                + Dml.unnest(in.size())
+                + Dml.alias(in.size(), true)
                 + " join "
                 + part.primary.own()
                 + " t on "
-                + part.join(by))) {
+                + part.join(in))) {
       int p =
           MirrorWriter.pins(
               s, engine.options().resyncLimits(), Session.searchPath(List.of(part.primary)));
-      bind(primary, s, p, keys(values, by.size()));
+      bind(primary, s, p, keys(values, in.size()));
       s.execute();
       Convergence.checkPrimary(s);
       s.getMoreResults();
       try (ResultSet r = s.getResultSet()) {
         while (r.next()) {
-          String[] k = new String[part.key.size()];
-          for (int i = 0; i < k.length; i++) {
-            k[i] = r.getString(i + 1);
-          }
-          progress |= add(part, List.of(k), false) != null;
+          result.add(key(r, what.size()));
           engine.rate().book(1);
         }
       }
     } finally {
       Session.rollback(primary);
     }
-    return progress;
+    return result;
   }
 
   /** The mirror's rows that refer to rows which the primary has no more. */
@@ -1206,7 +1299,7 @@ final class Resync {
     Map<Part, Set<Row>> found = new HashMap<>();
     for (ForeignKey f : part.mirror.referencedBy()) {
       for (List<Row> slice : slices(rows)) {
-        referring(part, f, slice, found, false);
+        referring(part, f, slice, found, f.onDelete().changesChild(), false);
       }
     }
     return !found.isEmpty();

@@ -40,9 +40,13 @@ final class StatementReplay {
    * @param moved tables that some name leads to no more that did before, and those names: renamed,
    *     in another schema, or no partition any more
    * @param altered if asked for: tables that they made or moved, or whose columns they changed
+   * @param renamed tables that have another name by now, or a column that has
    */
   record Effect(
-      Set<TableName> written, Map<TableName, Set<TableName>> moved, Set<TableName> altered) {}
+      Set<TableName> written,
+      Map<TableName, Set<TableName>> moved,
+      Set<TableName> altered,
+      Set<TableName> renamed) {}
 
   private StatementReplay() {}
 
@@ -72,6 +76,7 @@ final class StatementReplay {
     Connection m = Session.open(engine.mirror());
     try {
       Map<Long, Rows> before = null;
+      Map<Attribute, Named> columns = Map.of();
       for (RowChange c : unit.changes()) {
         if (c.kind() != RowChange.Kind.STATEMENT) {
           continue;
@@ -108,6 +113,7 @@ final class StatementReplay {
             return;
           }
           before = rows(m);
+          columns = columns(m);
         }
         Savepoint here = m.setSavepoint();
         try {
@@ -131,7 +137,9 @@ final class StatementReplay {
           altered.addAll(moved.keySet());
           altered.addAll(altered(m, after));
         }
-        did.accept(new Effect(written(m, before, after), moved, altered));
+        did.accept(
+            new Effect(
+                written(m, before, after), moved, altered, renamed(m, before, after, columns)));
       }
       MirrorWriter.commit(m);
     } finally {
@@ -220,6 +228,10 @@ final class StatementReplay {
     TableName name() {
       return names.get(0);
     }
+
+    TableName own() {
+      return names.get(names.size() - 1);
+    }
   }
 
   private static Map<Long, Rows> rows(Connection m) throws SQLException {
@@ -298,6 +310,52 @@ final class StatementReplay {
           now.names.forEach(gone::remove);
           result.computeIfAbsent(now.name(), t -> new LinkedHashSet<>()).addAll(gone);
         });
+    return result;
+  }
+
+  /** A column, whatever its name. */
+  private record Attribute(long table, int number) {}
+
+  private record Named(TableName table, String column) {}
+
+  private static Map<Attribute, Named> columns(Connection m) throws SQLException {
+    Map<Attribute, Named> result = new HashMap<>();
+    try (PreparedStatement s =
+            m.prepareStatement(
+                "select a.attrelid::bigint, a.attnum, s.nspname, c.relname, a.attname from pg_catalog.pg_attribute a"
+                    + " join pg_catalog.pg_class c on c.oid = a.attrelid join pg_catalog.pg_namespace s on s.oid = c.relnamespace"
+                    + " where c.relkind in ('r', 'p') and c.relpersistence <> 't' and not c.relispartition"
+                    + " and s.nspname not in ('pg_catalog', 'information_schema', 'dualwrite') and s.nspname not like '\\_timescaledb\\_%'"
+                    + " and a.attnum > 0 and not a.attisdropped");
+        ResultSet r = s.executeQuery()) {
+      while (r.next()) {
+        result.put(
+            new Attribute(r.getLong(1), r.getInt(2)),
+            new Named(new TableName(r.getString(3), r.getString(4)), r.getString(5)));
+      }
+    }
+    return result;
+  }
+
+  private static Set<TableName> renamed(
+      Connection m, Map<Long, Rows> before, Map<Long, Rows> after, Map<Attribute, Named> columns)
+      throws SQLException {
+    Set<TableName> result = new LinkedHashSet<>();
+    after.forEach(
+        (oid, now) -> {
+          Rows then = before.get(oid);
+          if (then != null && !now.own().equals(then.own())) {
+            result.add(now.name());
+          }
+        });
+    columns(m)
+        .forEach(
+            (attribute, now) -> {
+              Named then = columns.get(attribute);
+              if (then != null && !now.column.equals(then.column)) {
+                result.add(now.table);
+              }
+            });
     return result;
   }
 

@@ -7,7 +7,11 @@ import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.function.Predicate;
 import java.util.regex.Pattern;
 
 /**
@@ -60,18 +64,29 @@ public final class Triggers {
           + OURS
           + " and t.ev_enabled in ('O', 'A') and $which";
 
+  /** By what stays the same when they are renamed, or their tables and schemas are. */
+  private static final String NAMED =
+      "select x.id, n.nspname, c.relname, x.name, %s from (select 't' || t.oid, t.tgrelid, t.tgname::text"
+          + " from pg_catalog.pg_trigger t where not t.tgisinternal union all select 'r' || r.oid, r.ev_class, 'rule:' || r.rulename"
+          + " from pg_catalog.pg_rewrite r where r.rulename <> '_RETURN') x(id, relation, name)"
+          + " join pg_catalog.pg_class c on c.oid = x.relation join pg_catalog.pg_namespace n on n.oid = c.relnamespace%s";
+
   /** What the texts begin with that no trigger that is there already could make fail or act. */
   private static final Pattern REGARDLESS =
       Pattern.compile(
           "\\s*(create|grant|revoke|refresh|reindex)\\b.*",
           Pattern.CASE_INSENSITIVE | Pattern.DOTALL);
 
+  private static final Pattern SWITCHES =
+      Pattern.compile(
+          "\\b(en|dis)able\\b.*\\b(trigger|rule)\\b", Pattern.CASE_INSENSITIVE | Pattern.DOTALL);
+
   /**
    * One of them; the name of a rule has a prefix.
    *
    * @param definition how to make it again; null if it is switched off and not dropped
    */
-  private record Trigger(TableName table, String name, String enabled, String definition) {
+  record Trigger(TableName table, String name, String enabled, String definition) {
     String alter(String how) {
       boolean rule = name.startsWith("rule:");
       return "alter table "
@@ -123,19 +138,68 @@ public final class Triggers {
     return found.size();
   }
 
-  private static void drop(Connection mirror, Trigger t) throws SQLException {
+  /**
+   * Those that are noted as switched off, for {@link #renamed}; none if the statement that is to
+   * run next gives no other names to anything.
+   */
+  static Map<String, Trigger> noted(Connection mirror, String text) throws SQLException {
+    return REGARDLESS.matcher(text).matches()
+        ? Map.of()
+        : named(
+            mirror,
+            NAMED.formatted(
+                "d.enabled",
+                " join dualwrite.disabled_trigger d on (d.table_schema, d.table_name, d.trigger_name) = (n.nspname, c.relname, x.name)"));
+  }
+
+  /** The notes go along with what the statement gave another name to. */
+  static void renamed(Connection mirror, Map<String, Trigger> noted) throws SQLException {
+    if (noted.isEmpty()) {
+      return;
+    }
+    Map<String, Trigger> now = named(mirror, NAMED.formatted("null", ""));
+    List<Trigger> under = new ArrayList<>();
+    for (Map.Entry<String, Trigger> e : noted.entrySet()) {
+      Trigger before = e.getValue();
+      Trigger t = now.get(e.getKey());
+      if (t != null && !(t.table.equals(before.table) && t.name.equals(before.name))) {
+        forget(mirror, before);
+        under.add(new Trigger(t.table, t.name, before.enabled, null));
+      }
+    }
+    for (Trigger t : under) { // names may have been exchanged
+      note(mirror, t);
+    }
+  }
+
+  private static Map<String, Trigger> named(Connection c, String sql) throws SQLException {
+    Map<String, Trigger> result = new HashMap<>();
+    try (Statement s = c.createStatement();
+        ResultSet r = s.executeQuery(sql)) {
+      while (r.next()) {
+        TableName table = new TableName(r.getString(2), r.getString(3));
+        result.put(r.getString(1), new Trigger(table, r.getString(4), r.getString(5), null));
+      }
+    }
+    return result;
+  }
+
+  private static void forget(Connection mirror, Trigger t) throws SQLException {
     try (PreparedStatement s =
         mirror.prepareStatement(
-            "drop trigger "
-                + TableName.quote(t.name)
-                + " on "
-                + t.table.sql()
-                + ";\ndelete from dualwrite.disabled_trigger where (table_schema, table_name, trigger_name) = (?, ?, ?)")) {
+            "delete from dualwrite.disabled_trigger where (table_schema, table_name, trigger_name) = (?, ?, ?)")) {
       s.setString(1, t.table.schema());
       s.setString(2, t.table.name());
       s.setString(3, t.name);
       s.execute();
     }
+  }
+
+  private static void drop(Connection mirror, Trigger t) throws SQLException {
+    try (Statement s = mirror.createStatement()) {
+      s.execute("drop trigger " + TableName.quote(t.name) + " on " + t.table.sql());
+    }
+    forget(mirror, t);
   }
 
   private static void note(Connection mirror, Trigger t) throws SQLException {
@@ -171,6 +235,14 @@ public final class Triggers {
     if (is(side, "pg_catalog.to_regclass('dualwrite.disabled_trigger') is null")) {
       return n;
     }
+    n += enable(side, t -> true);
+    try (Statement s = side.createStatement()) {
+      s.execute("delete from dualwrite.disabled_trigger");
+    }
+    return n;
+  }
+
+  private static int enable(Connection side, Predicate<Trigger> which) throws SQLException {
     List<Trigger> found =
         read(
             side,
@@ -179,24 +251,31 @@ public final class Triggers {
                 + " join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = d.table_name"
                 + " where exists (select from pg_catalog.pg_trigger t where t.tgrelid = c.oid and t.tgname = d.trigger_name)"
                 + " or exists (select from pg_catalog.pg_rewrite r where r.ev_class = c.oid and 'rule:' || r.rulename = d.trigger_name)");
+    int n = 0;
     for (Trigger t : found) {
-      alter(side, t, t.enabled.equals("A") ? " enable always " : " enable ");
+      if (which.test(t)) {
+        alter(side, t, t.enabled.equals("A") ? " enable always " : " enable ");
+        forget(side, t);
+        n++;
+      }
     }
-    try (Statement s = side.createStatement()) {
-      s.execute("delete from dualwrite.disabled_trigger");
-    }
-    return n + found.size();
+    return n;
   }
 
   /**
    * Makes those again that were dropped, as they were, where the statement that is to run next may
-   * be about them, or about what they need.
+   * be about them, or about what they need; and enables those of its tables that it may switch off
+   * or on, as how they are to be from then on does not show on those that rest.
    *
    * @param text the statement
    */
   static void restoreFor(Connection mirror, String text) throws SQLException {
     if (!REGARDLESS.matcher(text).matches()) {
       restore(mirror);
+      if (SWITCHES.matcher(text).find()) {
+        String lower = text.toLowerCase(Locale.ROOT);
+        enable(mirror, t -> lower.contains(t.table.name().toLowerCase(Locale.ROOT)));
+      }
     }
   }
 

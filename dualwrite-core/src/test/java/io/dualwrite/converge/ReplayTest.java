@@ -1181,6 +1181,43 @@ class ReplayTest {
     }
   }
 
+  /** What is noted of them goes along with them, to be switched on again as the primary has it. */
+  @Test
+  void whatRestsOnTheMirrorMayBeRenamedAndSwitched() throws Exception {
+    f.with(
+        "create table t(id int primary key)",
+        "create table u(id int primary key)",
+        "create schema s",
+        "create table s.v(id int primary key)");
+    String states =
+        "select string_agg(concat_ws(' ', x.t, x.n, x.e), ', ' order by x.t::text, x.n) from (select tgrelid::regclass, tgname, tgenabled from pg_trigger"
+            + " where not tgisinternal union all select ev_class::regclass, rulename, ev_enabled from pg_rewrite where rulename <> '_RETURN'"
+            + " and ev_class::regclass::text in ('t', 'u', 'z.v')) x(t, n, e)";
+    for (String sql :
+        List.of(
+            "create function f() returns trigger language plpgsql as 'begin return new; end'",
+            "create trigger a before insert on t for each row execute function f();"
+                + " alter table t enable always trigger a;"
+                + " create trigger a before insert on u for each row execute function f();"
+                + " create trigger b before insert on s.v for each row execute function f();"
+                + " create rule r as on delete to u do also notify x",
+            "alter table t rename to old; alter table u rename to t; alter table old rename to u",
+            "do $$ begin alter schema s rename to z; alter trigger b on z.v rename to c; end $$",
+            "alter rule r on t rename to q",
+            "create trigger b before insert on z.v for each row execute function f()",
+            "alter table z.v disable trigger c",
+            "create trigger d before insert on z.v for each row execute function f()",
+            "alter table z.v enable replica trigger d, enable always trigger b")) {
+      statement(sql);
+    }
+    drain();
+    assertEquals("t a D, t q D, u a D, z.v b D, z.v c D, z.v d R", mirror(states));
+    try (Connection m = f.pair.target()) {
+      assertEquals(4, Triggers.enableAll(m));
+    }
+    assertEquals("t a O, t q O, u a A, z.v b A, z.v c D, z.v d R", mirror(states));
+  }
+
   private Intent statement(String sql) throws SQLException {
     return pending(sql, Outcome.COMMITTED, RowChange.statement(sql, "public", null, false));
   }
@@ -1255,6 +1292,35 @@ class ReplayTest {
         f.journal.suspects().stream().map(Suspect::table).collect(Collectors.toSet()));
     assertEquals(2, new Reconcile(f.engine, f.journal).run());
     f.assertEqual("t", "moved", "same");
+  }
+
+  /** Which table had the name when they were written, nobody can tell: they are looked for. */
+  @ParameterizedTest
+  @CsvSource({
+    "alter table k rename to o; alter table n rename to k, o",
+    "alter table k set schema s; alter table n rename to k, s.k",
+    "drop table n; create table s.k(a int); alter schema public rename to x; alter schema s rename to public; alter schema x rename to s, s.k"
+  })
+  void parkedRowsWithoutAKeyDoNotGoToAnotherTableOfTheName(String exchange, String formerly)
+      throws Exception {
+    f.with("create table k(a int)", "create table n(a int)", "create schema s");
+    f.pair.executeTarget("alter table k add constraint odd check (a <> 1)");
+    Intent parked = pending("insert into k values (1)", Outcome.COMMITTED, insert("k", "1"));
+    try (Replayer r = new Replayer(f.journal, () -> f.engine, hasty(1))) {
+      assertFalse(r.drain(Duration.ofSeconds(30)));
+      assertEquals(parked.sequence(), f.journal.parked().get(0).sequence());
+      statement(exchange);
+      assertFalse(r.drain(Duration.ofSeconds(30)));
+      f.pair.executeTarget(
+          "do $$ declare t text; begin select conrelid::regclass into t from pg_constraint where conname = 'odd';"
+              + " execute 'alter table ' || t || ' drop constraint odd'; end $$");
+      f.journal.unpark(parked.sequence());
+      assertTrue(r.drain(Duration.ofSeconds(30)), () -> "not drained: " + r.stats());
+    }
+    assertEquals("0", mirror("select count(*) from public.k"));
+    new Reconcile(f.engine, f.journal).run();
+    assertEquals(List.of(), f.journal.suspects());
+    f.assertEqual("public.k", formerly);
   }
 
   /** What is read while a statement is on its way may be what it left. */
@@ -1333,6 +1399,37 @@ class ReplayTest {
     assertEquals(
         Set.of(table("k"), table("p"), table("t")),
         f.journal.suspects().stream().map(Suspect::table).collect(Collectors.toSet()));
+  }
+
+  /** Others go by the names of the primary meanwhile, which mean something else on the mirror. */
+  @Test
+  void rowsThatOthersBringToANameThatMeansSomethingElseAreSuspect() throws Exception {
+    f.with(
+        "create table t(id int primary key, a text, b text)",
+        "create table u(id int primary key)",
+        "create table n(id int primary key)",
+        "create table same(id int primary key)",
+        "insert into u values (1)",
+        "insert into n values (2)");
+    f.pair.executeSource("insert into t values (1, 'a', 'b')");
+    for (String sql :
+        List.of(
+            "alter table t rename a to c",
+            "alter table t rename b to a",
+            "alter table t rename c to b; create table made(id int)",
+            "alter table u rename to o",
+            "alter table n rename to u; alter table same add column v int")) {
+      statement(sql);
+    }
+    // as copy and 'verify --repair' do
+    f.engine.resync(
+        Map.of(table("t"), List.of(List.of("1")), table("u"), List.of(List.of("1"), List.of("2"))));
+    drain();
+    assertEquals(
+        Set.of(table("t"), table("u"), table("o")),
+        f.journal.suspects().stream().map(Suspect::table).collect(Collectors.toSet()));
+    assertEquals(3, new Reconcile(f.engine, f.journal).run());
+    f.assertEqual("t", "u", "o", "same");
   }
 
   /** While the statement runs somebody else gives another table new files. */

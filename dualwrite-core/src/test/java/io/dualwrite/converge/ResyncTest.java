@@ -341,6 +341,27 @@ class ResyncTest {
     f.assertEqual("par", "chi");
   }
 
+  /** On the mirror they follow the row that had the value before; the primary's have moved. */
+  @ParameterizedTest
+  @ValueSource(strings = {"cascade", "set null"})
+  void childrenOfAValueThatAnotherRowHasByNow(String action) throws Exception {
+    f.with(
+        "create table par(id int primary key, u text unique)",
+        "create table chi(id int primary key, u text references par(u) on update " + action + ")",
+        "create table log(u text references par(u) on update " + action + ")",
+        "insert into par values (1, 'x'), (2, 'y')",
+        "insert into chi values (1, 'x'), (2, 'y'), (3, 'x')",
+        "insert into log values ('y')");
+    f.pair.executeSource(
+        "update par set u = 'z' where id = 1; insert into par values (3, 'x'); update chi set u = 'x' where id = 1");
+    assertEquals(java.util.Set.of(), resync("par", "1", "3").keylessChildren());
+    f.assertEqual("par", "chi", "log");
+    f.pair.executeSource(
+        "update par set u = 'w' where id = 2; insert into par values (4, 'y'); update log set u = 'y'");
+    assertEquals(java.util.Set.of(table("log")), resync("par", "2", "4").keylessChildren());
+    f.assertEqual("par", "chi");
+  }
+
   @Test
   void rowsThatReferToOneAnother() throws Exception {
     f.with(

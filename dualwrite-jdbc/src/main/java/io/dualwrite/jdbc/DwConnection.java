@@ -34,6 +34,7 @@ import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.concurrent.Executor;
 import java.util.function.Consumer;
+import org.postgresql.PGNotification;
 import org.postgresql.copy.CopyIn;
 import org.postgresql.copy.CopyOperation;
 import org.postgresql.core.BaseConnection;
@@ -159,6 +160,9 @@ final class DwConnection extends ForwardingConnection {
   /** Whether the session may end a transaction that waits for the mirror. */
   private boolean impatient;
 
+  /** While an application waits for notifications the roles are looked at that often, in ms. */
+  private static final long HEARD_WITHIN = 500;
+
   private static final String DIGITS = "extra_float_digits";
 
   // for the next primary: what is set in the driver, and on the server
@@ -263,10 +267,7 @@ final class DwConnection extends ForwardingConnection {
   private void begin() throws SQLException {
     writer.gate.enter(pass);
     try {
-      epoch = writer.serving();
-      if (epoch.roles().epoch() != rawEpoch) {
-        follow();
-      }
+      followIfExchanged();
       if (readOnly) {
         hintReadOnly();
       }
@@ -334,6 +335,35 @@ final class DwConnection extends ForwardingConnection {
     closeQuietly(old, null);
   }
 
+  /** For what begins no transaction. */
+  private void followIfExchanged() throws SQLException {
+    epoch = writer.serving();
+    if (epoch.roles().epoch() != rawEpoch) {
+      follow();
+    }
+  }
+
+  /**
+   * What the driver has heard. Who does nothing but listen hears the new primary, too.
+   *
+   * @param millis how long to wait; 0: until there is something; negative: not at all
+   */
+  PGNotification[] notifications(int millis) throws SQLException {
+    long start = System.nanoTime();
+    PGNotification[] heard = driver.getNotifications();
+    while (heard.length == 0
+        && !inTransaction
+        && driver.getTransactionState() == TransactionState.IDLE) {
+      followIfExchanged();
+      long left = millis == 0 ? Long.MAX_VALUE : millis - (System.nanoTime() - start) / 1_000_000;
+      if (left <= 0) {
+        break;
+      }
+      heard = driver.getNotifications((int) Math.min(left, HEARD_WITHIN));
+    }
+    return heard;
+  }
+
   private static void closeQuietly(Connection c, Throwable because) {
     try {
       c.close();
@@ -391,10 +421,7 @@ final class DwConnection extends ForwardingConnection {
     raw();
     if (!inTransaction) {
       if (autoCommit) {
-        epoch = writer.serving();
-        if (epoch.roles().epoch() != rawEpoch) {
-          follow();
-        }
+        followIfExchanged();
         Plan plan = plan(planned);
         if (plan instanceof Plan.Pass p && !p.gated()) {
           return writer.audits() && epoch.capturing() ? audited(planned, x, plan) : x.pass(plan);

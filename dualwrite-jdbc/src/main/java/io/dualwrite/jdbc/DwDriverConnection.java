@@ -216,12 +216,12 @@ final class DwDriverConnection extends ForwardingConnection implements BaseConne
 
   @Override
   public PGNotification[] getNotifications() throws SQLException {
-    return connection.driver().getNotifications();
+    return connection.notifications(-1);
   }
 
   @Override
   public PGNotification[] getNotifications(int timeoutMillis) throws SQLException {
-    return connection.driver().getNotifications(timeoutMillis);
+    return connection.notifications(timeoutMillis);
   }
 
   @Override

@@ -199,6 +199,9 @@ final class Planner {
             f -> f.equalsIgnoreCase("set_config") || f.equalsIgnoreCase("pg_catalog.set_config"))) {
       return new Plan.Session(true, null);
     }
+    if (s.functions().stream().anyMatch(Planner::sessionLock)) {
+      return new Plan.Session(false, "");
+    }
     if (s.kind() != Kind.READ || s.rowLock()) {
       return PASS;
     }
@@ -239,6 +242,13 @@ final class Planner {
           true;
       default -> false;
     };
+  }
+
+  /** Whether the function takes an advisory lock that the session keeps. */
+  private static boolean sessionLock(String function) {
+    String name = function.toLowerCase(Locale.ROOT);
+    name = name.startsWith("pg_catalog.") ? name.substring(11) : name;
+    return name.startsWith("pg_advisory_lock") || name.startsWith("pg_try_advisory_lock");
   }
 
   /** What follows BEGIN [WORK | TRANSACTION] or START TRANSACTION. */

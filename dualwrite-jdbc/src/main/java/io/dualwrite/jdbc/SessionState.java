@@ -45,6 +45,15 @@ final class SessionState {
       "select 'listen ' || pg_catalog.quote_ident(c) from pg_catalog.pg_listening_channels() c"
           + " union all (select p.statement from pg_catalog.pg_prepared_statements p where p.from_sql order by p.prepare_time)";
 
+  /** What the session has that no other one can be given, in words. */
+  private static final String OWN =
+      "select pg_catalog.concat_ws(' and ',"
+          + " case when exists (select from pg_catalog.pg_depend d where d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass"
+          + " and d.refobjid = pg_catalog.pg_my_temp_schema()) then 'temporary tables' end,"
+          + " case when exists (select from pg_catalog.pg_locks l where l.locktype = 'advisory' and l.granted"
+          + " and l.pid = pg_catalog.pg_backend_pid()) then 'advisory locks' end,"
+          + " case when exists (select from pg_catalog.pg_cursors c where c.is_holdable) then 'cursors WITH HOLD' end)";
+
   private static final String SET =
       "select pg_catalog.set_config(x.name, x.setting, false) from unnest(?::text[], ?::text[]) x(name, setting)";
 
@@ -93,8 +102,10 @@ final class SessionState {
     List<String> settings = new ArrayList<>();
     List<String> values = new ArrayList<>();
     List<String> statements = new ArrayList<>();
+    String own;
     try (PreparedStatement s = old.prepareStatement(SETTINGS);
-        PreparedStatement t = old.prepareStatement(STATEMENTS)) {
+        PreparedStatement t = old.prepareStatement(STATEMENTS);
+        PreparedStatement o = old.prepareStatement(OWN)) {
       s.setArray(1, old.createArrayOf("text", names.toArray()));
       s.setString(2, names.contains("session_authorization") ? user : null);
       try (ResultSet r = s.executeQuery()) {
@@ -108,11 +119,19 @@ final class SessionState {
           statements.add(r.getString(1));
         }
       }
+      try (ResultSet r = o.executeQuery()) {
+        r.next();
+        own = r.getString(1);
+      }
     } catch (SQLException e) {
       if (touched) {
         throw e;
       }
       return; // a server that is gone, and nothing was set there
+    }
+    if (!own.isEmpty()) {
+      // a name would mean a permanent table, and what the lock keeps apart would meet
+      throw new SQLException("it has " + own);
     }
     try (PreparedStatement s = next.prepareStatement(SET)) {
       s.setArray(1, next.createArrayOf("text", settings.toArray()));

@@ -26,8 +26,7 @@ public record ShadowReport(List<Query> queries) {
    *
    * @param sql the text
    * @param equal how often the mirror gave the same rows, {@code late} ones included
-   * @param late how often it did so only when looked at again: it was behind, or the rows were
-   *     changing
+   * @param late how often it did so only when looked at again: it was behind
    * @param different how often it gave other rows, looked at again when nothing was pending
    * @param undecided mismatches that wait to be looked at again
    * @param skipped how often a sampled read was not compared, by reason

@@ -6,7 +6,9 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.sql.Connection;
+import java.sql.DatabaseMetaData;
 import java.sql.PreparedStatement;
+import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Savepoint;
 import java.sql.Statement;
@@ -15,7 +17,10 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CompletableFuture;
 import org.junit.jupiter.api.Test;
+import org.postgresql.PGConnection;
+import org.postgresql.PGNotification;
 
 /** What a connection has set is so on the next primary, or there is no such connection. */
 class SessionOverCutoverTest {
@@ -208,43 +213,106 @@ class SessionOverCutoverTest {
 
   @Test
   void orTheConnectionIsClosed() throws SQLException {
+    String compute = "select set_config(k, v, false) from (values ('app.tenant', 'b')) x(k, v)";
+    texts("begin", "set role here_alone", "commit");
+    texts(compute);
+    texts("create temp table t as select 1 as id");
+    texts("create view pg_temp.t as select 1 as id");
+    texts("do $$ begin create temp table t(id int); perform pg_advisory_xact_lock(1); end $$");
+    texts("select pg_advisory_lock(42)");
+    texts("select pg_try_advisory_lock_shared(4, 2)");
+    texts("declare c cursor with hold for select 1");
+    int closed = setups.size();
+    texts(compute, "reset all");
+    texts(
+        "create temp table t(id int)",
+        "drop table t",
+        "select pg_advisory_lock(43)",
+        "select pg_advisory_unlock(43)");
+    texts("create temp table t on commit drop as select 1 as id");
     try (Fixture f = Fixture.shared(DDL).ready()) {
-      f.pair.executeSource(
-          "create role here_alone; grant usage, create on schema public to here_alone");
-      try (Connection role = f.connect();
-          Connection computed = f.connect();
-          Connection reset = f.connect()) {
-        try (Statement s = role.createStatement()) {
-          role.setAutoCommit(false);
-          s.execute("set role here_alone");
-          role.commit();
-        }
-        String compute = "select set_config(k, v, false) from (values ('app.tenant', 'b')) x(k, v)";
-        try (Statement s = computed.createStatement()) {
-          s.execute(compute);
-        }
-        try (Statement s = reset.createStatement()) {
-          s.execute(compute);
-          s.execute("reset all");
+      try {
+        f.pair.executeSource(
+            "create role here_alone; grant usage, create on schema public to here_alone");
+        f.execute("insert into t values (0)");
+        List<Connection> connections = new ArrayList<>();
+        for (Setup setup : setups.values()) {
+          Connection c = f.connect();
+          connections.add(c);
+          try (Statement s = c.createStatement()) {
+            setup.in(c, s);
+          }
         }
         f.ds.cutover(Duration.ofSeconds(10));
-        for (Connection c : List.of(role, computed)) {
+        int i = 0;
+        for (String name : setups.keySet()) {
+          Connection c = connections.get(i++);
+          if (i > closed) {
+            try (Statement s = c.createStatement()) {
+              assertEquals(i - closed, s.executeUpdate("delete from t"), name);
+              s.executeUpdate("insert into t select from generate_series(0, " + (i - closed) + ")");
+            }
+            c.close();
+            continue;
+          }
           SQLException e =
               assertThrows(
-                  SQLException.class,
-                  () -> c.createStatement().execute("insert into t values (1)"));
+                  SQLException.class, () -> c.createStatement().execute("delete from t"), name);
           assertEquals("08006", e.getSQLState());
           assertTrue(e.getMessage().startsWith("dualwrite closed this connection"), e.getMessage());
           assertTrue(c.isClosed());
           assertEquals("08003", assertThrows(SQLException.class, c::commit).getSQLState());
         }
-        try (Statement s = reset.createStatement()) {
-          assertEquals(1, s.executeUpdate("insert into t values (2)"));
-        }
         f.assertEqual();
-        assertEquals("2", Fixture.value(reset, "select string_agg(id::text, ',') from t"));
+        try (Connection c = f.connect()) {
+          assertEquals("4", Fixture.value(c, "select count(*) from t"));
+        }
       } finally {
         f.pair.executeSource("drop owned by here_alone; drop role here_alone");
+      }
+    }
+  }
+
+  /** Nor does who only listens stay behind. */
+  @Test
+  void whatIsHeardAndWhatDescribesTheDatabaseGoOn() throws Exception {
+    try (Fixture f = Fixture.shared(DDL).ready();
+        Connection asks = f.connect();
+        Connection waits = f.connect();
+        Connection speaks = f.connect()) {
+      for (Connection c : List.of(asks, waits)) {
+        try (Statement s = c.createStatement()) {
+          s.execute("listen l");
+        }
+      }
+      DatabaseMetaData described = asks.getMetaData();
+      PGConnection asking = asks.unwrap(PGConnection.class);
+      CompletableFuture<PGNotification[]> waiting =
+          CompletableFuture.supplyAsync(
+              () -> {
+                try {
+                  return waits.unwrap(PGConnection.class).getNotifications(0);
+                } catch (SQLException e) {
+                  throw new IllegalStateException(e);
+                }
+              });
+      f.ds.cutover(Duration.ofSeconds(10));
+      f.pair.executeSource("create table here_alone(id int)");
+      assertEquals(0, asking.getNotifications().length);
+      Fixture.await(
+          "what is said now",
+          () -> {
+            try (Statement s = speaks.createStatement()) {
+              s.execute("notify l, 'now'");
+            }
+            return waiting.isDone();
+          });
+      assertEquals("now", waiting.get()[0].getParameter());
+      assertEquals("now", asking.getNotifications(60_000)[0].getParameter());
+      try (ResultSet r = described.getTables(null, "public", "%", new String[] {"TABLE"})) {
+        assertTrue(r.next());
+        assertEquals("t", r.getString("TABLE_NAME"));
+        assertFalse(r.next());
       }
     }
   }
@@ -254,9 +322,13 @@ class SessionOverCutoverTest {
   void anOldPrimaryThatIsGoneIsNotMissed() throws SQLException {
     try (Fixture f = Fixture.shared(DDL).ready();
         Connection plain = f.connect();
-        Connection set = f.connect()) {
+        Connection set = f.connect();
+        Connection locked = f.connect()) {
       try (Statement s = set.createStatement()) {
         s.execute("set search_path = app");
+      }
+      try (Statement s = locked.createStatement()) {
+        s.execute("select pg_try_advisory_lock(42)");
       }
       f.ds.cutover(Duration.ofSeconds(10));
       f.pair.executeSource(
@@ -265,9 +337,11 @@ class SessionOverCutoverTest {
       try (Statement s = plain.createStatement()) {
         assertEquals(1, s.executeUpdate("insert into t values (1)"));
       }
-      assertThrows(
-          SQLException.class, () -> set.createStatement().execute("insert into t values (1)"));
-      assertTrue(set.isClosed());
+      for (Connection c : List.of(set, locked)) {
+        assertThrows(
+            SQLException.class, () -> c.createStatement().execute("insert into t values (1)"));
+        assertTrue(c.isClosed());
+      }
       f.assertEqual();
     }
   }
