@@ -180,7 +180,7 @@ public enum Setting {
       "dualwrite.statement-cache",
       Type.INT,
       "4096",
-      "How many SQL texts are remembered with what they do.",
+      "How many SQL texts are remembered with what they do; long ones count as several.",
       1,
       10_000_000),
   /** {@code dualwrite.audit}. */
