@@ -125,7 +125,7 @@ public enum Setting {
       "dualwrite.unit.max-bytes",
       Type.BYTES,
       "64MB",
-      "How much of one transaction is kept in memory."),
+      "How much of one transaction is kept in memory; an eighth of the heap at most."),
 
   /** {@code dualwrite.shadow.sample-rate}. */
   SHADOW_SAMPLE_RATE(
