@@ -125,7 +125,7 @@ public enum Setting {
       "dualwrite.unit.max-bytes",
       Type.BYTES,
       "64MB",
-      "How much of one transaction is kept in memory."),
+      "How much of one transaction is kept in memory; an eighth of the heap at most."),
 
   /** {@code dualwrite.shadow.sample-rate}. */
   SHADOW_SAMPLE_RATE(
@@ -180,7 +180,7 @@ public enum Setting {
       "dualwrite.statement-cache",
       Type.INT,
       "4096",
-      "How many SQL texts are remembered with what they do.",
+      "How many SQL texts are remembered with what they do; long ones count as several.",
       1,
       10_000_000),
   /** {@code dualwrite.audit}. */

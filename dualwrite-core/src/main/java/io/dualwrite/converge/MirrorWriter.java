@@ -73,6 +73,9 @@ public final class MirrorWriter {
   /** A text with its rows. */
   private record Step(Text text, List<String[]> rows) {}
 
+  /** How many characters the arrays of one statement hold, about. */
+  private static final long ARRAYS_LENGTH = 4 << 20;
+
   private final Catalog catalog;
   private final Cache<Shape, Text> texts =
       Caffeine.newBuilder().maximumSize(4096).executor(Runnable::run).build();
@@ -457,18 +460,35 @@ public final class MirrorWriter {
   }
 
   /**
-   * The rows as statements take them: all in one, but deletes one by one where chunks may be
-   * compressed. TimescaleDB looks into those batches alone that can hold constants, and takes all
-   * others of the table apart for a join's sake. Its rows cannot refer to each other.
+   * The rows as statements take them: as many in one as its arrays can hold without much memory.
+   * Those that get other keys, or go, do so together. But where chunks may be compressed they are
+   * deleted one by one: TimescaleDB looks into those batches alone that can hold constants, and
+   * takes all others of the table apart for a join's sake. Its rows cannot refer to each other.
    */
   private List<List<String[]>> divided(Connection mirror, RowChange change, List<String[]> rows)
       throws SQLException {
-    if (change.kind() != Kind.DELETE || rows.size() == 1 || rows.size() > ONE_BY_ONE) {
+    if (rows.size() == 1 || change.kind() == Kind.REKEY) {
       return List.of(rows);
     }
-    return table(mirror, change.table()).compresses()
-        ? rows.stream().map(Collections::singletonList).toList()
-        : List.of(rows);
+    if (change.kind() == Kind.DELETE) {
+      return rows.size() <= ONE_BY_ONE && table(mirror, change.table()).compresses()
+          ? rows.stream().map(Collections::singletonList).toList()
+          : List.of(rows);
+    }
+    List<List<String[]>> all = new ArrayList<>(1);
+    int from = 0;
+    long length = 0;
+    for (int i = 0; i < rows.size(); i++) {
+      for (String v : rows.get(i)) {
+        length += v == null ? 0 : v.length();
+      }
+      if (length > ARRAYS_LENGTH || i == rows.size() - 1) {
+        all.add(rows.subList(from, i + 1));
+        from = i + 1;
+        length = 0;
+      }
+    }
+    return all;
   }
 
   /** Rows without a key: one statement for each combination of columns that are NULL. */

@@ -62,7 +62,8 @@ public final class Replayer implements AutoCloseable {
 
   private static final Logger LOG = LoggerFactory.getLogger(Replayer.class);
   private static final int PAGE = 1000;
-  private static final long MAX_BYTES = 32L << 20; // of a round's units
+  private static final long MAX_BYTES = // of a round's units
+      Math.min(32L << 20, Runtime.getRuntime().maxMemory() / 16);
   private static final int MAX_WAITING = 20_000; // units
   private static final long LONGEST = TimeUnit.MINUTES.toNanos(1);
 
@@ -120,6 +121,10 @@ public final class Replayer implements AutoCloseable {
   private final Set<TableName> takenAlong = new HashSet<>();
 
   private long lastBeat;
+
+  /** How many units the background thread takes in a round. */
+  private int atOnce;
+
   private Convergence beaten; // whose mirror had the last heartbeat
 
   private final ReentrantLock state = new ReentrantLock(); // held for moments
@@ -144,6 +149,7 @@ public final class Replayer implements AutoCloseable {
     this.journal = journal;
     this.engines = engines;
     this.options = options;
+    atOnce = options.batchUnits();
   }
 
   // ----------------------------------------------------------------------------------------------
@@ -156,8 +162,7 @@ public final class Replayer implements AutoCloseable {
       if (thread != null || closed) {
         throw new IllegalStateException("the replayer was started or closed before");
       }
-      thread = new Thread(this::run, "dualwrite-replay");
-      thread.setDaemon(true);
+      thread = Background.thread("dualwrite-replay", this::run);
       thread.start();
     } finally {
       state.unlock();
@@ -211,16 +216,15 @@ public final class Replayer implements AutoCloseable {
 
   private void run() {
     long delay = 0;
-    int units = options.batchUnits();
     while (!closed()) {
       long pause;
       boolean full = false;
       try {
-        ReplayResult r = replayOnce(units);
+        ReplayResult r = replayOnce(atOnce);
         heartbeat(false);
         delay = 0;
-        full = r.resolved() > units / 2;
-        units = Math.min(options.batchUnits(), units * 2);
+        full = r.resolved() > atOnce / 2;
+        atOnce = Math.min(options.batchUnits(), atOnce * 2);
         pause =
             r.resolved() + r.keys() > 0 && journal.pendingCount() > r.waiting()
                 ? 0
@@ -232,7 +236,7 @@ public final class Replayer implements AutoCloseable {
           break;
         }
         if (e instanceof Error) { // memory, most often: fewer units need less
-          units = Math.max(1, units / 2);
+          atOnce = Math.max(1, atOnce / 2);
         }
         delay = Math.min(5000, Math.max(100, delay * 2));
         pause = delay;

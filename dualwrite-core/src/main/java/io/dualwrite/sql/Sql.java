@@ -81,6 +81,15 @@ public final class Sql {
     return Names.parts(written);
   }
 
+  /** What it takes of memory, in bytes, about: most of it are values of an INSERT. */
+  int size() {
+    long n = 2L * text.length();
+    for (StatementInfo s : statements) {
+      n += s.size();
+    }
+    return (int) Math.min(n, Integer.MAX_VALUE);
+  }
+
   /**
    * Whether one of these names, as the catalog has them, stands anywhere in the text, outside of
    * strings and comments.

@@ -2,12 +2,16 @@ package io.dualwrite.sql;
 
 import com.github.benmanes.caffeine.cache.Caffeine;
 import com.github.benmanes.caffeine.cache.LoadingCache;
+import com.github.benmanes.caffeine.cache.Weigher;
 
-/** Analyses by text, bounded in number. Thread-safe; nothing blocks on the hot path. */
+/** Analyses by text, bounded in number and size. Thread-safe; nothing blocks on the hot path. */
 public final class SqlCache {
 
   /** Longer texts are made by programs, seldom twice, and would fill the cache's memory. */
   private static final int LONGEST = 32_768;
+
+  /** So many bytes an entry may have on average. */
+  private static final int ENTRY = 8192;
 
   private static final int RECENT = 256;
 
@@ -22,11 +26,25 @@ public final class SqlCache {
   /**
    * Makes an empty cache.
    *
-   * @param maxEntries how many texts are kept; 0 keeps only the most recent ones
+   * @param maxEntries how many texts are kept, fewer if they are large; 0 keeps only the most
+   *     recent ones
    */
   public SqlCache(int maxEntries) {
     cache =
-        Caffeine.newBuilder().maximumSize(maxEntries).executor(Runnable::run).build(Sql::analyze);
+        SqlCache.<String, Sql>bounded(maxEntries, (text, sql) -> sql.size()).build(Sql::analyze);
+  }
+
+  /**
+   * A cache of what is known by text.
+   *
+   * @param maxEntries how many entries it has, fewer if they are large
+   * @param size an entry's, in bytes, about
+   */
+  public static <K, V> Caffeine<K, V> bounded(int maxEntries, Weigher<K, V> size) {
+    return Caffeine.newBuilder()
+        .maximumWeight((long) maxEntries * ENTRY)
+        .weigher((K key, V value) -> Math.max(ENTRY, size.weigh(key, value)))
+        .executor(Runnable::run);
   }
 
   /**
@@ -44,7 +62,9 @@ public final class SqlCache {
       return Sql.analyze(text);
     }
     Sql sql = cache.get(text);
-    recent[slot] = sql;
+    if (sql.size() <= ENTRY) {
+      recent[slot] = sql;
+    }
     return sql;
   }
 

@@ -190,6 +190,11 @@ public final class StatementInfo {
     return values;
   }
 
+  /** See {@link Sql#size}. */
+  long size() {
+    return 500 + (values.isEmpty() ? 0 : 100L * values.size() * values.get(0).size());
+  }
+
   /** Whether an INSERT has ON CONFLICT. */
   public boolean onConflict() {
     return onConflict;

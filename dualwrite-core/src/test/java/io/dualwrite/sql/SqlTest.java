@@ -525,6 +525,16 @@ class SqlTest {
   }
 
   @Test
+  void longTextsCountAsSeveral() {
+    SqlCache cache = new SqlCache(100);
+    String x = "x".repeat(20_000);
+    for (int i = 0; i < 100; i++) {
+      cache.get("INSERT INTO t VALUES (" + i + ", '" + x + "')");
+    }
+    assertTrue(cache.size() <= 20, () -> cache.size() + " texts are kept");
+  }
+
+  @Test
   void theCacheIsBoundedAndRightUnderConcurrency() throws InterruptedException {
     SqlCache cache = new SqlCache(16);
     AtomicReference<String> wrong = new AtomicReference<>();

@@ -28,8 +28,6 @@ import java.util.stream.Collectors;
  */
 final class DdlCapture {
 
-  private static final int ROWS_AT_ONCE = 1000;
-
   private static final String FILES =
       "select c.oid::bigint, c.relfilenode::bigint, coalesce(rn.nspname, n.nspname), coalesce(r.relname, c.relname),"
           + " pg_catalog.pg_relation_size(c.oid) > 0"
@@ -269,9 +267,10 @@ final class DdlCapture {
     String list =
         columns.stream().map(c -> TableName.quote(c) + "::text").collect(Collectors.joining(", "));
     try (Statement s = raw.createStatement()) {
-      s.setFetchSize(ROWS_AT_ONCE);
+      s.setFetchSize(Portions.FIRST);
       try (ResultSet r = s.executeQuery("select " + list + " from " + t.name().sql())) {
         List<String[]> rows = new ArrayList<>();
+        Portions portions = new Portions(r);
         boolean more = r.next();
         while (more) {
           String[] row = new String[columns.size()];
@@ -279,8 +278,9 @@ final class DdlCapture {
             row[i] = r.getString(i + 1);
           }
           rows.add(row);
+          boolean full = portions.full(row);
           more = r.next();
-          if (rows.size() == ROWS_AT_ONCE || !more) {
+          if (full || !more) {
             to.wrote(
                 Kind.INSERT,
                 new RowChange(

@@ -16,6 +16,7 @@ import io.dualwrite.control.Roles;
 import io.dualwrite.control.RolesFile;
 import io.dualwrite.control.Side;
 import io.dualwrite.converge.ApplyLimits;
+import io.dualwrite.converge.Background;
 import io.dualwrite.converge.Convergence;
 import io.dualwrite.converge.ConvergenceOptions;
 import io.dualwrite.converge.CountMismatchException;
@@ -176,7 +177,8 @@ final class DualWriter implements AutoCloseable {
     texts = new SqlCache(settings.integer(Setting.STATEMENT_CACHE));
     async = settings.choice(Setting.MIRROR).equals("async");
     audit = settings.bool(Setting.AUDIT);
-    unitMaxBytes = settings.bytes(Setting.UNIT_MAX_BYTES);
+    unitMaxBytes =
+        Math.min(settings.bytes(Setting.UNIT_MAX_BYTES), Runtime.getRuntime().maxMemory() / 8);
     readBackMaxRows = settings.integer(Setting.READBACK_MAX_ROWS);
     flushTimeout = settings.duration(Setting.MIRROR_FLUSH_TIMEOUT);
     limits =
@@ -229,8 +231,7 @@ final class DualWriter implements AutoCloseable {
             new Connections(() -> now().mirror().reader()),
             settings,
             this::caughtUp);
-    checker = new Thread(this::prepareMirror, "dualwrite-mirror-check");
-    checker.setDaemon(true);
+    checker = Background.thread("dualwrite-mirror-check", this::prepareMirror);
     checker.start();
     healer = new Healer(this, settings.choice(Setting.RECONCILE).equals("auto"));
   }
@@ -400,9 +401,17 @@ final class DualWriter implements AutoCloseable {
   private static final class OpenCommit {
     final CompletableFuture<Void> ended = new CompletableFuture<>();
     final boolean statements;
+    private boolean begun;
 
     OpenCommit(boolean statements) {
       this.statements = statements;
+    }
+
+    /** Whether nobody else works on it. */
+    synchronized boolean begin() {
+      boolean first = !begun;
+      begun = true;
+      return first;
     }
   }
 
@@ -519,8 +528,8 @@ final class DualWriter implements AutoCloseable {
     Runnable rest = () -> commitMirror(epoch, half, sequence, noted, done);
     try {
       commits.execute(rest);
-    } catch (RejectedExecutionException e) {
-      rest.run(); // closing: nobody else will
+    } catch (RejectedExecutionException | OutOfMemoryError e) {
+      rest.run(); // closing, or there can be no more threads: perhaps nobody else will
     }
   }
 
@@ -574,6 +583,9 @@ final class DualWriter implements AutoCloseable {
 
   private void commitMirror(
       Epoch epoch, Flushed flushed, long sequence, boolean recorded, OpenCommit done) {
+    if (!done.begin()) {
+      return;
+    }
     try {
       try (Connection mirror = flushed.mirror) {
         MirrorWriter.commit(mirror); // only the tag COMMIT counts
@@ -586,15 +598,15 @@ final class DualWriter implements AutoCloseable {
         notLacking(sequence);
       }
       steps.at(CommitStep.RESOLVED_APPENDED);
-    } catch (SQLException e) {
+    } catch (SQLException | RuntimeException | Error e) {
       // it may have committed all the same: the replayer makes sure, and keyless rows have their
       // marker
-      counters.left.increment();
-      log.debug("the mirror did not confirm a commit; the unit of work stays pending", e);
       if (recorded) {
         release(sequence, Outcome.COMMITTED);
         epoch.replayer().wake();
       }
+      counters.left.increment();
+      log.debug("the mirror did not confirm a commit; the unit of work stays pending", e);
     } finally {
       open.remove(done);
       done.ended.complete(null);
@@ -882,7 +894,7 @@ final class DualWriter implements AutoCloseable {
         }
         log.debug("a unit of work stays pending", e);
         return null;
-      } catch (RuntimeException e) {
+      } catch (RuntimeException | OutOfMemoryError e) {
         breaker.onError(System.nanoTime() - start, TimeUnit.NANOSECONDS, e);
         log.warn("a unit of work could not be put on the mirror and stays pending", e);
         return null;
@@ -1933,6 +1945,7 @@ final class DualWriter implements AutoCloseable {
         journal.size(),
         Objects.toString(breaker.getState()).toLowerCase(java.util.Locale.ROOT).replace('_', '-'),
         gate.busy(),
+        e.replayer().stats(),
         counters.read());
   }
 

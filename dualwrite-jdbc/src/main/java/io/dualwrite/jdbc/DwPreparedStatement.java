@@ -33,6 +33,7 @@ import java.sql.Types;
 import java.util.ArrayList;
 import java.util.Calendar;
 import java.util.List;
+import org.postgresql.jdbc.AutoSave;
 import org.postgresql.util.GT;
 import org.postgresql.util.PGobject;
 import org.postgresql.util.PSQLException;
@@ -44,6 +45,9 @@ import org.postgresql.util.PSQLState;
  * capture that holds then.
  */
 class DwPreparedStatement extends AbstractStatement implements PreparedStatement {
+
+  /** Of a batch; its parts are of no more. */
+  private static final int ENTRIES_AT_ONCE = 5000;
 
   private final Planned planned;
   private final Parameters parameters;
@@ -288,25 +292,19 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
     @Override
     public long[] captured(Plan plan) throws SQLException {
       begun = true;
-      if (plan instanceof Plan.Values v) {
-        List<List<String[]>> rows = new ArrayList<>(all.size());
-        for (Parameters p : all) {
-          List<String[]> r = Executed.rows(v, p, connection.clock());
-          if (r == null) {
-            return rowsBatch(v.otherwise(), all);
-          }
-          rows.add(r);
-        }
-        return valuesBatch(v, rows, all);
+      if (!divisible(plan, all.size())) {
+        return batch(plan, all);
       }
-      return plan instanceof Plan.Ctes ctes
-          ? connection.entries(
-              () ->
-                  oneByOne(
-                      all,
-                      (one, p) -> one.ctes(connection, DwPreparedStatement.this, planned, ctes, p),
-                      ctes.queries().get(0) == null))
-          : rowsBatch((Plan.Rows) plan, all);
+      long[] counts = new long[all.size()];
+      for (int from = 0; from < counts.length; from += ENTRIES_AT_ONCE) {
+        int to = Math.min(counts.length, from + ENTRIES_AT_ONCE);
+        try {
+          System.arraycopy(batch(plan, all.subList(from, to)), 0, counts, from, to - from);
+        } catch (BatchUpdateException e) {
+          throw DwStatement.failedIn(counts.length, from, e);
+        }
+      }
+      return counts;
     }
 
     @Override
@@ -348,6 +346,42 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
     public boolean repeatable() {
       return all.stream().allMatch(Parameters::repeatable);
     }
+  }
+
+  /**
+   * Whether a batch is executed in parts: what the driver and we keep of each entry, beside its
+   * values, is more than the entry itself. Not where the application is handed something of all
+   * entries, where it bounds the time for all, nor where the driver undoes what it was given at
+   * once.
+   */
+  private boolean divisible(Plan plan, int entries) throws SQLException {
+    return entries > ENTRIES_AT_ONCE
+        && planned.keys == null
+        && (plan instanceof Plan.Values || plan instanceof Plan.Rows r && !r.applicationReturning())
+        && raw().getQueryTimeout() == 0
+        && connection.driver().getAutosave() == AutoSave.NEVER;
+  }
+
+  private long[] batch(Plan plan, List<Parameters> all) throws SQLException {
+    if (plan instanceof Plan.Values v) {
+      List<List<String[]>> rows = new ArrayList<>(all.size());
+      for (Parameters p : all) {
+        List<String[]> r = Executed.rows(v, p, connection.clock());
+        if (r == null) {
+          return rowsBatch(v.otherwise(), all);
+        }
+        rows.add(r);
+      }
+      return valuesBatch(v, rows, all);
+    }
+    return plan instanceof Plan.Ctes ctes
+        ? connection.entries(
+            () ->
+                oneByOne(
+                    all,
+                    (one, p) -> one.ctes(connection, this, planned, ctes, p),
+                    ctes.queries().get(0) == null))
+        : rowsBatch((Plan.Rows) plan, all);
   }
 
   private long[] onDriver(PreparedStatement s, List<Parameters> all) throws SQLException {

@@ -6,9 +6,13 @@ import java.sql.Connection;
 import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
+import java.text.MessageFormat;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
+import java.util.regex.Pattern;
+import org.postgresql.util.GT;
 import org.postgresql.util.PSQLException;
 
 /** A statement of the application's. */
@@ -18,6 +22,9 @@ final class DwStatement extends AbstractStatement {
   private boolean batched;
 
   private final List<String> batch = new ArrayList<>();
+
+  /** In what the driver says of a batch, the first one is the entry's, as in 4,321. */
+  private static final Pattern NUMBER = Pattern.compile("[0-9]{1,4}(?:[^0-9 ][0-9]{3})?");
 
   DwStatement(DwConnection connection, int type, int concurrency, int holdability) {
     super(connection, type, concurrency, holdability);
@@ -339,18 +346,45 @@ final class DwStatement extends AbstractStatement {
     Arrays.fill(all, Statement.EXECUTE_FAILED);
     BatchUpdateException b =
         new BatchUpdateException(
-            "Batch entry "
-                + at
-                + " "
-                + text
-                + " was aborted: "
-                + e.getMessage()
-                + "  Call getNextException to see other errors in the batch.",
+            GT.tr(
+                "Batch entry {0} {1} was aborted: {2}  Call getNextException to see other errors in the batch.",
+                at, text, e.getMessage()),
             e.getSQLState(),
             e.getErrorCode(),
             all,
             e);
     b.setNextException(e);
     return b;
+  }
+
+  /**
+   * What the driver says of a part of a batch, as of the whole.
+   *
+   * @param entries how many there are
+   * @param from the part's first
+   */
+  static BatchUpdateException failedIn(int entries, int from, BatchUpdateException e) {
+    if (from == 0 && e.getLargeUpdateCounts().length == entries) {
+      return e;
+    }
+    long[] all = new long[entries];
+    Arrays.fill(all, Statement.EXECUTE_FAILED);
+    BatchUpdateException b =
+        new BatchUpdateException(
+            NUMBER
+                .matcher(Objects.requireNonNullElse(e.getMessage(), ""))
+                .replaceFirst(m -> MessageFormat.format("{0}", from + number(m.group()))),
+            e.getSQLState(),
+            e.getErrorCode(),
+            all,
+            e.getCause());
+    if (e.getNextException() != null) {
+      b.setNextException(e.getNextException());
+    }
+    return b;
+  }
+
+  private static int number(String shown) {
+    return Integer.parseInt(shown.replaceAll("[^0-9]", ""));
   }
 }

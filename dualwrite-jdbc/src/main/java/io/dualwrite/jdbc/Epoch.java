@@ -1,11 +1,11 @@
 package io.dualwrite.jdbc;
 
 import com.github.benmanes.caffeine.cache.Cache;
-import com.github.benmanes.caffeine.cache.Caffeine;
 import io.dualwrite.control.Phase;
 import io.dualwrite.control.Roles;
 import io.dualwrite.converge.Convergence;
 import io.dualwrite.converge.Replayer;
+import io.dualwrite.sql.SqlCache;
 import java.util.List;
 
 /**
@@ -35,6 +35,13 @@ record Epoch(
   record Key(String sql, List<String> keys, String names) {}
 
   static Cache<Key, Planned.Known> cache(int entries) {
-    return Caffeine.newBuilder().maximumSize(entries).executor(Runnable::run).build();
+    return SqlCache.<Key, Planned.Known>bounded(entries, (key, known) -> size(key, known.plan()))
+        .build();
+  }
+
+  /** In bytes, about: a plan holds its text in several forms. */
+  private static int size(Key key, Plan plan) {
+    int values = plan instanceof Plan.Values v ? v.rows().size() * v.columns().size() : 0;
+    return 6 * key.sql.length() + 100 * values;
   }
 }

@@ -28,9 +28,6 @@ import org.postgresql.util.PSQLState;
  */
 record Executed(ResultSet result, long count, ResultSet keys) {
 
-  /** How many rows one change holds at most, and how many are fetched at once. */
-  static final int ROWS_AT_ONCE = 1000;
-
   /** For executeQuery: the driver's own complaint if there are no rows to return. */
   ResultSet query() throws SQLException {
     if (result == null) {
@@ -108,6 +105,7 @@ record Executed(ResultSet result, long count, ResultSet keys) {
     int first = last - ours + (proves ? 0 : 1);
     long count = 0;
     List<String[]> rows = new ArrayList<>();
+    Portions portions = new Portions(all);
     while (all.next()) {
       if (proves && count == 0) {
         to.prove(plan.table(), all.getString(last));
@@ -119,7 +117,7 @@ record Executed(ResultSet result, long count, ResultSet keys) {
       rows.add(row);
       count++;
       // the rows of one REKEY change together: they may exchange keys
-      if (rows.size() == ROWS_AT_ONCE && plan.kind() != RowChange.Kind.REKEY) {
+      if (portions.full(row) && plan.kind() != RowChange.Kind.REKEY) {
         tell(plan, rows, to);
         rows.clear();
       }
@@ -165,7 +163,7 @@ record Executed(ResultSet result, long count, ResultSet keys) {
         identities(plan, row, changes);
         more = all.next();
       }
-      if (rows.size() >= ROWS_AT_ONCE || !Collections.disjoint(changed, changes)) {
+      if (rows.size() >= Portions.MOST || !Collections.disjoint(changed, changes)) {
         tell(plan, rows, to);
         rows.clear();
         changed.clear();
@@ -226,9 +224,11 @@ record Executed(ResultSet result, long count, ResultSet keys) {
     int current = 0;
     List<String[]> rows = new ArrayList<>();
     List<Written> last = new ArrayList<>();
+    Portions portions = new Portions(all);
+    boolean full = false;
     while (all.next()) {
       int query = all.getInt(tag);
-      if (query != current || rows.size() == ROWS_AT_ONCE && streams(plan, current)) {
+      if (query != current || full && streams(plan, current)) {
         flush(plan, current, rows, last, to);
         current = query;
       }
@@ -236,7 +236,9 @@ record Executed(ResultSet result, long count, ResultSet keys) {
         count++;
       }
       if (plan.queries().get(query) != null) {
-        rows.add((String[]) all.getArray(tag + 1).getArray());
+        String[] row = (String[]) all.getArray(tag + 1).getArray();
+        rows.add(row);
+        full = portions.full(row);
       }
     }
     flush(plan, current, rows, last, to);
@@ -286,7 +288,7 @@ record Executed(ResultSet result, long count, ResultSet keys) {
     if (!rows.isEmpty()) {
       Plan.Rows q = plan.queries().get(query);
       if (shares(plan, query)) {
-        int portion = q.kind() == RowChange.Kind.REKEY ? rows.size() : ROWS_AT_ONCE;
+        int portion = q.kind() == RowChange.Kind.REKEY ? rows.size() : Portions.MOST;
         for (int i = 0; i < rows.size(); i += portion) {
           last.addAll(changes(q, rows.subList(i, Math.min(i + portion, rows.size())), to));
         }

@@ -1,5 +1,6 @@
 package io.dualwrite.jdbc;
 
+import io.dualwrite.converge.Background;
 import io.dualwrite.converge.Reconcile;
 import io.dualwrite.journal.RowChange;
 import java.sql.SQLException;
@@ -35,8 +36,7 @@ final class Healer implements AutoCloseable {
 
   Healer(DualWriter writer, boolean automatic) {
     this.writer = writer;
-    thread = new Thread(this::work, "dualwrite-reconcile");
-    thread.setDaemon(true);
+    thread = Background.thread("dualwrite-reconcile", this::work);
     if (automatic) {
       thread.start();
     }

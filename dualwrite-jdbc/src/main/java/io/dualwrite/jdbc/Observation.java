@@ -49,8 +49,6 @@ final class Observation {
   /** and one of so many if its new rows are not found otherwise. */
   private static final int SMALL_PAGES = 1024;
 
-  private static final int ROWS_AT_ONCE = 1000;
-
   private static final String NOT_FOUND = "its new rows could not be found among many others";
 
   private static final String COUNTS =
@@ -913,9 +911,10 @@ final class Observation {
       throws SQLException {
     long n = 0;
     try (Statement s = raw.createStatement()) {
-      s.setFetchSize(ROWS_AT_ONCE);
+      s.setFetchSize(Portions.FIRST);
       try (ResultSet r = s.executeQuery(sql)) {
         List<String[]> rows = new ArrayList<>();
+        Portions portions = new Portions(r);
         boolean more = r.next();
         while (more) {
           String[] row = new String[columns.size()];
@@ -924,8 +923,9 @@ final class Observation {
           }
           rows.add(row);
           n++;
+          boolean full = portions.full(row);
           more = r.next();
-          if (rows.size() == ROWS_AT_ONCE || !more) {
+          if (full || !more) {
             unit.add(change(t, columns, rows));
             rows.clear();
           }

@@ -343,7 +343,7 @@ final class StatementState {
     int type = seen ? ResultSet.TYPE_SCROLL_INSENSITIVE : ResultSet.TYPE_FORWARD_ONLY;
     PreparedStatement s =
         configureWhole(raw.prepareStatement(plan.sql(), type, ResultSet.CONCUR_READ_ONLY));
-    s.setFetchSize(seen ? 0 : Executed.ROWS_AT_ONCE);
+    s.setFetchSize(seen ? 0 : Portions.FIRST);
     if (parameters != null) {
       parameters.apply(s);
     }
@@ -435,7 +435,7 @@ final class StatementState {
     boolean seen = planned.keys != null || plan.applicationReturning();
     int type = seen ? ResultSet.TYPE_SCROLL_INSENSITIVE : ResultSet.TYPE_FORWARD_ONLY;
     // an INSERT of a few rows needs no portions, and no portal of its own that errors would name
-    int portion = seen || plan.few() ? 0 : Executed.ROWS_AT_ONCE;
+    int portion = seen || plan.few() ? 0 : Portions.FIRST;
     if (parameters == null) {
       s = configureWhole(raw.createStatement(type, ResultSet.CONCUR_READ_ONLY));
       s.setFetchSize(portion);

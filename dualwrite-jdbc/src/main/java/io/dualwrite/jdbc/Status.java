@@ -2,6 +2,7 @@ package io.dualwrite.jdbc;
 
 import io.dualwrite.control.Phase;
 import io.dualwrite.control.Roles;
+import io.dualwrite.converge.ReplayStats;
 import io.dualwrite.journal.Journal;
 import io.dualwrite.journal.Suspect;
 import java.util.List;
@@ -21,6 +22,7 @@ import java.util.Map;
  * @param journalBytes the journal's size on disk
  * @param breaker the circuit breaker before the mirror: closed, open, half-open
  * @param transactions open transactions of the application
+ * @param replay what the replayer has done, what it waits for, and why its last round failed
  * @param counters what happened so far, by name
  */
 public record Status(
@@ -34,6 +36,7 @@ public record Status(
     long journalBytes,
     String breaker,
     int transactions,
+    ReplayStats replay,
     Map<String, Long> counters) {
 
   /** Copies the collections. */

@@ -2,6 +2,7 @@ package io.dualwrite.shadow;
 
 import io.dualwrite.config.Setting;
 import io.dualwrite.config.Settings;
+import io.dualwrite.converge.Background;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
@@ -115,8 +116,7 @@ public final class ShadowReads implements AutoCloseable {
     tolerance = settings.rate(Setting.SHADOW_FLOAT_TOLERANCE);
     capacity = settings.integer(Setting.SHADOW_QUEUE);
     waiting = new ArrayBlockingQueue<>(capacity);
-    worker = new Thread(this::work, "dualwrite-shadow");
-    worker.setDaemon(true);
+    worker = Background.thread("dualwrite-shadow", this::work);
     worker.start();
   }
 

@@ -138,6 +138,19 @@ class CrashTest {
   private static Process start(
       PgPair pair, Path journal, int first, int count, String mode, String property)
       throws IOException {
+    return java(
+        List.of("-Xmx256m", property),
+        CrashingWriter.class,
+        pair.sourceUrl(),
+        pair.targetUrl(),
+        journal.toString(),
+        Integer.toString(first),
+        Integer.toString(count),
+        mode);
+  }
+
+  /** A process of its own, with the flags that the journal needs. */
+  static Process java(List<String> options, Class<?> main, String... arguments) throws IOException {
     List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     for (String a : ManagementFactory.getRuntimeMXBean().getInputArguments()) {
@@ -145,21 +158,15 @@ class CrashTest {
         command.add(a);
       }
     }
+    command.addAll(options);
     command.addAll(
         List.of(
             "-XX:TieredStopAtLevel=1",
-            "-Xmx256m",
-            property,
             "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
             "-cp",
             System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
-            CrashingWriter.class.getName(),
-            pair.sourceUrl(),
-            pair.targetUrl(),
-            journal.toString(),
-            Integer.toString(first),
-            Integer.toString(count),
-            mode));
+            main.getName()));
+    command.addAll(List.of(arguments));
     return new ProcessBuilder(command).redirectErrorStream(true).start();
   }
 }

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.dualwrite.catalog.TableName;
 import io.dualwrite.config.Setting;
 import io.dualwrite.control.Incarnation;
+import io.dualwrite.control.Phase;
 import io.dualwrite.control.Side;
 import io.dualwrite.embedded.PgServer;
 import io.dualwrite.journal.RowChange;
@@ -617,37 +618,76 @@ class NeverSilentlyTest {
     }
   }
 
+  /** So little that not even that can be told. */
+  private static final class NoMemory extends OutOfMemoryError {
+    private static final long serialVersionUID = 1;
+
+    @Override
+    public String getMessage() {
+      throw this;
+    }
+  }
+
   /** As when there is no memory for a moment. */
-  @Test
-  void anErrorEndsNoReconcilingInTheBackground() throws SQLException {
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "dualwrite-reconcile",
+        "dualwrite-replay",
+        "dualwrite-mirror-check",
+        "dualwrite-shadow"
+      })
+  void anErrorEndsNothingInTheBackground(String thread) throws SQLException {
     AtomicInteger thrown = new AtomicInteger();
     AtomicBoolean well = new AtomicBoolean();
     try (Fixture f = Fixture.shared("create table nokey(v int)")) {
-      PGSimpleDataSource source =
-          new PGSimpleDataSource() {
-            private static final long serialVersionUID = 1;
+      PGSimpleDataSource[] sides = new PGSimpleDataSource[2];
+      for (int i = 0; i < 2; i++) {
+        sides[i] =
+            new PGSimpleDataSource() {
+              private static final long serialVersionUID = 1;
 
-            @Override
-            public Connection getConnection() throws SQLException {
-              if (Thread.currentThread().getName().equals("dualwrite-reconcile") && !well.get()) {
-                thrown.incrementAndGet();
-                throw new OutOfMemoryError("a test's");
+              @Override
+              public Connection getConnection() throws SQLException {
+                if (Thread.currentThread().getName().equals(thread) && !well.get()) {
+                  thrown.incrementAndGet();
+                  throw new NoMemory();
+                }
+                return super.getConnection();
               }
-              return super.getConnection();
-            }
-          };
-      source.setUrl(f.pair.sourceUrl());
-      source.setUser("postgres");
-      source.setPassword("postgres");
-      f.open(b -> b.source(source)).ready();
+            };
+        sides[i].setUrl(i == 0 ? f.pair.sourceUrl() : f.pair.targetUrl());
+        sides[i].setUser("postgres");
+        sides[i].setPassword("postgres");
+      }
+      f.open(b -> b.source(sides[0]).target(sides[1]).mirror("async").shadowSampleRate(1));
+      f.ds.phase(Phase.SHADOW);
       f.pair.executeSource("insert into nokey values (1)");
       f.ds
           .writer()
           .journal
           .suspect(new Suspect(new TableName("public", "nokey"), "test", 1, "", 0));
-      Fixture.await("there was an error", () -> thrown.get() > 0);
-      well.set(true);
-      Fixture.await("reconciled", () -> f.ds.status().suspects().isEmpty());
+      try (Connection c = f.connect();
+          Statement s = c.createStatement()) {
+        s.executeUpdate("insert into nokey values (2)");
+        Fixture.await(
+            "there was an error",
+            () -> {
+              Fixture.value(c, "select v from nokey order by v");
+              return thrown.get() > 0;
+            });
+        well.set(true);
+        Fixture.await(
+            "all goes on",
+            () -> {
+              Fixture.value(c, "select v from nokey order by v");
+              Status now = f.ds.status();
+              return now.suspects().isEmpty()
+                  && now.pending() == 0
+                  && f.ds.writer().ready()
+                  && f.ds.shadowReport().queries().stream().anyMatch(q -> q.equal() > 0);
+            });
+      }
       f.assertEqual();
     }
   }

@@ -112,6 +112,45 @@ class SameAsDriverTest {
     fixture.assertEqual();
   }
 
+  /** More entries than are executed at once. */
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "insert into parent values (?, ?)",
+        "insert into parent values (?, ?) on conflict (id) do update set v = 10 * parent.v + excluded.v"
+      })
+  void largeBatches(String sql) throws SQLException {
+    compare(
+        new Named(
+            sql,
+            (c, seen) -> {
+              c.setAutoCommit(false);
+              for (int odd :
+                  new int[] {
+                    -1, 4998, 5002, 11_234
+                  }) { // its key is there already, or its value too large
+                try (PreparedStatement s = c.prepareStatement(sql)) {
+                  for (int i = 0; i < 12_000; i++) {
+                    s.setInt(1, 1000 + (i == odd ? i - 1 : i));
+                    s.setInt(2, i == odd && sql.contains("conflict") ? Integer.MAX_VALUE : i % 10);
+                    s.addBatch();
+                  }
+                  seen.add(Arrays.toString(s.executeBatch()));
+                } catch (SQLException e) {
+                  error(e, seen);
+                  seen.add(e.getNextException().getMessage());
+                  c.rollback();
+                }
+                try (Statement s = c.createStatement();
+                    ResultSet r = s.executeQuery("select sum(v), count(*) from parent")) {
+                  rows(r, seen);
+                }
+                c.rollback();
+              }
+              c.setAutoCommit(true);
+            }));
+  }
+
   /**
    * The driver then says only that an entry succeeded, and not how many rows it wrote. It does not
    * rewrite what returns rows, so that what is captured that way has exact counts.
