@@ -191,7 +191,7 @@ public final class MirrorWriter {
     boolean alone = mirror.getAutoCommit();
     try (Statement s = mirror.createStatement()) {
       s.setEscapeProcessing(false);
-      if (!alone) {
+      if (!alone && change.rangeOf() == null) {
         Triggers.restoreFor(mirror, row[0]);
       }
       try {

@@ -494,14 +494,20 @@ final class DwConnection extends ForwardingConnection {
   /** What a name in DDL means can be told only when it is executed: a temporary table, perhaps. */
   private Plan named(Plan.Ddl plan) throws SQLException {
     int temporary = DdlCapture.temporary(raw, plan.objects());
-    if (temporary == 0) {
+    int chunks = DdlCapture.chunks(raw, plan.objects());
+    if (temporary == 0 && chunks == 0) {
       return writer.byPolicy(plan, Unmirrored.DDL);
+    }
+    if (chunks == plan.objects().size()) { // where rows went with them the mirror is told
+      return plan.alone()
+          ? new Plan.PrimaryOnly(Unmirrored.DDL)
+          : writer.byPolicy(new Plan.Observed(Unmirrored.DDL, null, true), Unmirrored.DDL);
     }
     return temporary == plan.objects().size()
         ? new Plan.Session(true, "", true) // the names may mean other tables from here on
         : new Plan.Refuse(
             Unmirrored.DDL,
-            "dualwrite refuses this statement: it is about temporary and other tables at once; send one statement for each");
+            "dualwrite refuses this statement: it is about temporary tables, or chunks of hypertables, and other tables at once; send one statement for each");
   }
 
   private Plan found(Planned planned) throws SQLException {
@@ -708,9 +714,15 @@ final class DwConnection extends ForwardingConnection {
   }
 
   private <T> T observed(Plan.Observed plan, Execution<T> x) throws SQLException {
-    writer.counters.observed(plan.kind());
+    boolean chunks = plan.kind() == Unmirrored.DDL && plan.then() == null;
+    if (chunks) {
+      writer.counters.primaryOnly(Unmirrored.DDL);
+    } else {
+      writer.counters.observed(plan.kind());
+    }
     observe();
-    observation.runs(raw);
+    String text = plan.text() ? x.text() : null;
+    observation.runs(raw, unit, text);
     T result;
     if (plan.then() instanceof Plan.Truncate t) {
       result = truncate(t, x);
@@ -728,10 +740,9 @@ final class DwConnection extends ForwardingConnection {
     if (!x.goesOn()) { // else it has yet to run
       observation.ran(raw);
     }
-    if (plan.text()) {
-      String text = x.text();
+    if (text != null) {
       settings.called(text);
-      observation.text(text);
+      observation.text(text, !chunks);
       forgetCatalog(); // a function may have made or changed tables
     }
     return result;
@@ -789,6 +800,9 @@ final class DwConnection extends ForwardingConnection {
 
   private <T> T truncate(Plan.Truncate plan, Execution<T> x) throws SQLException {
     writer.counters.observed(Unmirrored.TRUNCATE);
+    if (unit == null) {
+      unit = writer.newUnit(epoch, raw);
+    }
     if (observation != null) {
       observation.settle(raw, unit);
     }
@@ -802,6 +816,13 @@ final class DwConnection extends ForwardingConnection {
                     + Catalog.SEES_NOW)) {
       r.next();
       for (TableName t : plan.tables()) {
+        if (t.schema().startsWith("_timescaledb_")) { // a chunk, which is another one on the mirror
+          Optional<TableName> whole = DroppedChunks.hypertable(raw, t);
+          if (whole.isPresent()) {
+            suspect(whole.get(), "a TRUNCATE of a chunk");
+          }
+          continue;
+        }
         wrote(Kind.TRUNCATE, RowChange.truncate(t, r.getString(1), r.getString(2)));
         if (!r.getBoolean(3)) {
           // rows that came after the snapshot went too, and it would bring them again
