@@ -70,17 +70,24 @@ final class DwConnection extends ForwardingConnection {
   /** Texts that were prepared, by their hash: the latest of each. */
   private final Planned[] remembered = new Planned[REMEMBERED];
 
+  private static final String DIRECT_INSERT = "timescaledb.enable_direct_compress_insert";
+  private static final String DIRECT_COPY = "timescaledb.enable_direct_compress_copy";
+
   /**
    * How a session begins, which is not the same for all: roles and databases have settings that the
    * operator may change, a DataSource of the application's may set the schema of a tenant, and what
    * others have set stays with a pooled connection. What names mean, whether numbers lose digits as
-   * text, and how many seconds a transaction may idle, or take.
+   * text, and how many seconds a transaction may idle, or take. And TimescaleDB is not to compress
+   * rows before they are written: then it returns none of them to RETURNING, and counts none.
    */
   private static final String SESSION =
       "select pg_catalog.concat_ws(' ', current_user, pg_catalog.current_schemas(true), pg_catalog.current_setting('search_path')),"
           + " pg_catalog.current_setting('extra_float_digits')::int < 1,"
           + " (select pg_catalog.min(nullif(extract(epoch from t::interval), 0)) from pg_catalog.unnest(array["
-          + "pg_catalog.current_setting('idle_in_transaction_session_timeout'), pg_catalog.current_setting('transaction_timeout', true)]) t)";
+          + "pg_catalog.current_setting('idle_in_transaction_session_timeout'), pg_catalog.current_setting('transaction_timeout', true)]) t),"
+          + " (select pg_catalog.count(pg_catalog.set_config(n, 'off', false)) from pg_catalog.unnest(array['"
+          + (DIRECT_INSERT + "', '" + DIRECT_COPY)
+          + "']) n where pg_catalog.current_setting(n, true) = 'on')";
 
   /** With {@link #impatient}, before a commit: the mirror's time is none of the primary's. */
   private static final String PATIENCE =
@@ -159,6 +166,9 @@ final class DwConnection extends ForwardingConnection {
   /** Whether the session may end a transaction that waits for the mirror. */
   private boolean impatient;
 
+  /** Whether the session had TimescaleDB compress rows before they are written. */
+  private boolean directCompress;
+
   private static final String DIGITS = "extra_float_digits";
 
   // for the next primary: what is set in the driver, and on the server
@@ -221,6 +231,10 @@ final class DwConnection extends ForwardingConnection {
       double patience = r.getDouble(3);
       impatient =
           !r.wasNull() && patience < writer.patience().toMillis() / 1e3 || impatient && !settled;
+      if (r.getInt(4) > 0) {
+        directCompress = true;
+        writer.directCompressOff();
+      }
       return r.getString(1);
     }
   }
@@ -1667,7 +1681,12 @@ final class DwConnection extends ForwardingConnection {
 
   /** Settings that {@link #look} asks for, beside the search path. */
   private static final Set<String> MINDED =
-      Set.of(DIGITS, "idle_in_transaction_session_timeout", "transaction_timeout");
+      Set.of(
+          DIGITS,
+          "idle_in_transaction_session_timeout",
+          "transaction_timeout",
+          DIRECT_INSERT,
+          DIRECT_COPY);
 
   /**
    * Whether the text says by literals, wherever it calls set_config, that it is another setting.
@@ -1701,10 +1720,30 @@ final class DwConnection extends ForwardingConnection {
       } else { // no query, with which a transaction's characteristics would be fixed
         oddFormats |= setting == null || setting.equals(DIGITS) || setting.equals("all");
         impatient |= setting == null || !setting.equals(DIGITS);
+        directCompressOff(setting, taken);
       }
     }
     if (plan.forgetPlans()) {
       namesChanged();
+    }
+  }
+
+  /**
+   * In an open transaction, by a statement that fixes none of its characteristics. Where it may not
+   * be run, as in the midst of a COPY, nothing can be set either.
+   */
+  private void directCompressOff(String setting, boolean taken) throws SQLException {
+    if (taken) {
+      return;
+    }
+    for (String s : List.of(DIRECT_INSERT, DIRECT_COPY)) {
+      // RESET ALL goes back to what look() found when the session began, perhaps
+      if (s.equals(setting) || "all".equals(setting) && directCompress) {
+        try (Statement off = raw.createStatement()) {
+          off.execute("set " + s + " = off");
+        }
+        writer.directCompressOff();
+      }
     }
   }
 
