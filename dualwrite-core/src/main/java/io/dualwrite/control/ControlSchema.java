@@ -32,6 +32,8 @@ import java.util.UUID;
  *       side is the mirror, and how they were enabled before.
  *   <li>{@code dropped_trigger}: those of hypertables, which are dropped for that time, and the
  *       statements that make them again.
+ *   <li>{@code job_state}: TimescaleDB's jobs that rest because this side is the mirror, and how
+ *       they were before.
  *   <li>{@code control}: one row: phase and epoch, changed by compare-and-set only. The target's is
  *       the word; on the source, {@code paused} says that an exchange began whose end the target
  *       knows.
@@ -42,8 +44,23 @@ public final class ControlSchema {
   /** The schema's name. */
   public static final String NAME = "dualwrite";
 
-  private static final String DDL =
+  /** The table of jobs that rest; also run where nothing of the other tables is there yet. */
+  public static final String JOB_STATE =
       """
+      create schema if not exists dualwrite;
+      create table if not exists dualwrite.job_state (
+        job_id int primary key,
+        proc text not null,
+        scheduled boolean not null,
+        next_start timestamptz,
+        recorded timestamptz not null default now(),
+        last_run timestamptz,
+        last_error text);
+      """;
+
+  private static final String DDL =
+      JOB_STATE
+          + """
       create schema if not exists dualwrite;
       create table if not exists dualwrite.writer (
         writer uuid primary key,

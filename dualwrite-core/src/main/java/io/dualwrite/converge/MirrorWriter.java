@@ -10,7 +10,9 @@ import io.dualwrite.journal.RowChange;
 import io.dualwrite.journal.RowChange.Kind;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
+import java.sql.ResultSet;
 import java.sql.SQLException;
+import java.sql.Savepoint;
 import java.sql.Statement;
 import java.sql.Types;
 import java.time.Duration;
@@ -29,12 +31,31 @@ import java.util.stream.Stream;
 import org.postgresql.PGStatement;
 import org.postgresql.core.BaseConnection;
 import org.postgresql.core.TransactionState;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Generates and runs the SQL that puts {@link RowChange}s on the mirror. One per mirror database;
  * thread-safe; SQL text is cached per shape.
  */
 public final class MirrorWriter {
+
+  private static final Logger LOG = LoggerFactory.getLogger(MirrorWriter.class);
+
+  private static final String REST =
+      """
+      insert into dualwrite.job_state (job_id, proc, scheduled, next_start)
+        select job_id, proc_schema || '.' || proc_name, true, nullif(next_start, '-infinity')
+        from timescaledb_information.jobs where job_id > $after and scheduled
+        on conflict do nothing;
+      do $$ declare j record; begin
+        for j in select x.job_id as id, n.nspname from timescaledb_information.jobs x, pg_catalog.pg_extension e
+            join pg_catalog.pg_namespace n on n.oid = e.extnamespace
+            where e.extname = 'timescaledb' and x.job_id > $after and x.scheduled loop
+          execute pg_catalog.format('select %I.alter_job($1, scheduled => false)', j.nspname) using j.id;
+        end loop;
+      end $$
+      """;
 
   private static final String MARKER =
       "insert into dualwrite.marker (writer, sequence) values (?::text::uuid, ?::text::bigint)";
@@ -195,10 +216,11 @@ public final class MirrorWriter {
     Map<String, Triggers.Trigger> noted = Map.of();
     try (Statement s = mirror.createStatement()) {
       s.setEscapeProcessing(false);
-      if (!alone) {
+      if (!alone && change.rangeOf() == null) {
         Triggers.restoreFor(mirror, row[0]);
         noted = Triggers.noted(mirror, row[0]);
       }
+      long job = alone ? -1 : lastJob(s);
       try {
         set(mirror, "search_path", row[1], !alone);
         if (row[2] != null) {
@@ -214,7 +236,56 @@ public final class MirrorWriter {
         s.execute("reset role; set local search_path = pg_catalog");
         Triggers.renamed(mirror, noted);
         Triggers.disableNew(mirror);
+        if (job >= 0 && job < lastJob(s)) {
+          rest(s, job);
+        }
       }
+    }
+  }
+
+  /** The number of the newest of TimescaleDB's jobs; -1 where there are none. */
+  private static long lastJob(Statement s) throws SQLException {
+    for (String query :
+        List.of(
+            "select pg_catalog.to_regclass('timescaledb_information.jobs')",
+            "select coalesce(pg_catalog.max(job_id), 0) from timescaledb_information.jobs")) {
+      try (ResultSet r = s.executeQuery(query)) {
+        r.next();
+        if (r.getString(1) == null) {
+          return -1;
+        }
+        if (query.contains("max")) {
+          return r.getLong(1);
+        }
+      }
+    }
+    return -1;
+  }
+
+  /**
+   * Takes the jobs off the schedule that a statement made here, as jobs rest on the mirror until
+   * {@code jobs enable}. Where that is not possible they run, and the log says so.
+   */
+  private static void rest(Statement s, long after) throws SQLException {
+    try (ResultSet r =
+        s.executeQuery(
+            "select pg_catalog.to_regclass('dualwrite.job_state') is not null and pg_catalog.has_table_privilege('dualwrite.job_state', 'insert')"
+                + " from pg_catalog.pg_namespace where nspname = 'dualwrite'")) {
+      if (!r.next() || !r.getBoolean(1)) {
+        LOG.warn(
+            "a statement made jobs of TimescaleDB on the mirror, and the role may not note them in"
+                + " dualwrite.job_state, so that they are scheduled there: dualwrite jobs disable");
+        return;
+      }
+    }
+    Savepoint before = s.getConnection().setSavepoint();
+    try {
+      s.execute(REST.replace("$after", Long.toString(after)));
+    } catch (SQLException e) {
+      s.getConnection().rollback(before);
+      LOG.warn(
+          "a statement made jobs of TimescaleDB that are scheduled on the mirror ({}): dualwrite jobs disable",
+          e.getMessage());
     }
   }
 

@@ -216,7 +216,7 @@ public final class Preview {
 
   /** The tables that become suspects for what the unit did; its own rows there go with that. */
   private static Set<TableName> truncated(Intent i) {
-    Set<TableName> tables = new TreeSet<>();
+    Set<TableName> tables = new TreeSet<>(Replayer.refilled(i));
     for (RowChange c : i.changes()) {
       if (suspectInstead(c)) {
         tables.add(c.table());

@@ -1088,6 +1088,7 @@ public final class Replayer implements AutoCloseable {
         tables.add(c.table());
       }
     }
+    tables.addAll(refilled(u.intent));
     if (tables.isEmpty()) {
       return u;
     }
@@ -1101,6 +1102,21 @@ public final class Replayer implements AutoCloseable {
             c.kind() == RowChange.Kind.TRUNCATE
                 || c.kind() == RowChange.Kind.REMOVE
                 || (c.keyless() && tables.contains(c.table())));
+  }
+
+  /**
+   * Tables of which the unit took a range away, and into which it wrote rows without a key: before
+   * that or after it is not asked, so they are not put back.
+   */
+  static Set<TableName> refilled(Intent i) {
+    Set<TableName> tables = new LinkedHashSet<>();
+    for (RowChange c : i.changes()) {
+      if (c.rangeOf() != null) {
+        tables.add(c.rangeOf());
+      }
+    }
+    tables.removeIf(t -> i.changes().stream().noneMatch(c -> c.keyless() && c.table().equals(t)));
+    return tables;
   }
 
   /**

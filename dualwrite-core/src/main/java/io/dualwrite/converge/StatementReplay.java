@@ -75,8 +75,10 @@ final class StatementReplay {
     }
     Connection m = Session.open(engine.mirror());
     try {
+      Map<Long, Rows> first = null;
       Map<Long, Rows> before = null;
       Map<Attribute, Named> columns = Map.of();
+      Set<TableName> written = new LinkedHashSet<>();
       for (RowChange c : unit.changes()) {
         if (c.kind() != RowChange.Kind.STATEMENT) {
           continue;
@@ -114,6 +116,16 @@ final class StatementReplay {
           }
           before = rows(m);
           columns = columns(m);
+          first = before;
+        }
+        if (c.rangeOf() != null) {
+          written.addAll(written(m, before, rows(m)));
+          MirrorWriter.statement(m, c);
+          before = rows(m); // what went there is gone on the primary, too
+          if (refilled(engine, c)) {
+            written.add(c.rangeOf());
+          }
+          continue;
         }
         Savepoint here = m.setSavepoint();
         try {
@@ -131,20 +143,49 @@ final class StatementReplay {
       }
       if (before != null) {
         Map<Long, Rows> after = rows(m);
-        Map<TableName, Set<TableName>> moved = moved(before, after);
+        Map<TableName, Set<TableName>> moved = moved(first, after);
         Set<TableName> altered = new LinkedHashSet<>();
         if (overtaken) {
           altered.addAll(moved.keySet());
           altered.addAll(altered(m, after));
         }
-        did.accept(
-            new Effect(
-                written(m, before, after), moved, altered, renamed(m, before, after, columns)));
+        written.addAll(written(m, before, after));
+        did.accept(new Effect(written, moved, altered, renamed(m, before, after, columns)));
       }
       MirrorWriter.commit(m);
     } finally {
       Session.close(m);
       engine.invalidate();
+    }
+  }
+
+  /**
+   * Whether the primary has rows by now in a range that was taken away here, where those may have
+   * been, too: whoever brought them had committed them there before.
+   */
+  private static boolean refilled(Convergence engine, RowChange c) throws SQLException {
+    Connection p = Session.open(engine.primary());
+    try (PreparedStatement s = p.prepareStatement("select pg_catalog.to_regclass(?) is null")) {
+      s.setString(1, c.rangeOf().sql());
+      try (ResultSet r = s.executeQuery()) {
+        r.next();
+        if (r.getBoolean(1)) {
+          return false;
+        }
+      }
+      try (Statement q = p.createStatement();
+          ResultSet r =
+              q.executeQuery(
+                  "select exists (select from "
+                      + c.rangeOf().sql()
+                      + " where "
+                      + c.rows()[0][6]
+                      + ")")) {
+        r.next();
+        return r.getBoolean(1);
+      }
+    } finally {
+      Session.close(p);
     }
   }
 

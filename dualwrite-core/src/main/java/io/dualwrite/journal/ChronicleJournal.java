@@ -948,11 +948,16 @@ public final class ChronicleJournal implements Journal {
     for (TableName t : tables(intent)) {
       list.add(new Suspect(t, reason, now, intent.incarnation(), intent.xid()));
     }
-    if (intent.statements()) {
-      list.removeIf(s -> s.table().equals(RowChange.NO_TABLE));
+    list.removeIf(s -> s.table().equals(RowChange.NO_TABLE));
+    for (RowChange c : intent.changes()) {
+      if (c.rangeOf() != null && !forPeople(c)) {
+        list.add(new Suspect(c.rangeOf(), reason, now, intent.incarnation(), intent.xid()));
+      }
+    }
+    if (intent.changes().stream().anyMatch(ChronicleJournal::forPeople)) {
       StringBuilder texts = new StringBuilder(reason).append("; to be done on the target:");
       for (RowChange c : intent.changes()) {
-        if (c.kind() == RowChange.Kind.STATEMENT) {
+        if (forPeople(c)) {
           texts.append(' ').append(c.rows()[0][0].strip().replace('\n', ' ')).append(';');
         }
       }
@@ -965,6 +970,12 @@ public final class ChronicleJournal implements Journal {
               intent.xid()));
     }
     return list;
+  }
+
+  /** A range that went is seen by the table's rows, if it is one of rows. */
+  private static boolean forPeople(RowChange c) {
+    return c.kind() == RowChange.Kind.STATEMENT
+        && (c.rangeOf() == null || RowChange.NO_ROWS.equals(c.rows()[0][6]));
   }
 
   // ---- group commit ----

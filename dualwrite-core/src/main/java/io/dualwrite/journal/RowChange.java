@@ -57,11 +57,17 @@ public record RowChange(
     STATEMENT
   }
 
+  /** A range of what nobody compares row by row: a continuous aggregate. */
+  public static final String NO_ROWS = "false";
+
   /** Stands for a table where a change has none. */
   public static final TableName NO_TABLE = new TableName("*", "*");
 
   private static final List<String> STATEMENT_COLUMNS =
       List.of("sql", "search_path", "role", "alone");
+
+  private static final List<String> RANGE_COLUMNS =
+      List.of("sql", "search_path", "role", "alone", "table_schema", "table_name", "range");
 
   /**
    * A statement that travels as text.
@@ -79,6 +85,24 @@ public record RowChange(
         null,
         List.of(),
         new String[][] {{sql, searchPath, role, alone ? "true" : "false"}});
+  }
+
+  /**
+   * The same, made to take a range of a table away that the primary has nothing of any more.
+   *
+   * @param sql the text, which runs under no search path of its own
+   * @param table the table
+   * @param range the range, as a condition over its columns; what is of it on the primary when a
+   *     replay has run the text came there since
+   */
+  public static RowChange range(String sql, TableName table, String range) {
+    return new RowChange(
+        Kind.STATEMENT,
+        NO_TABLE,
+        RANGE_COLUMNS,
+        null,
+        List.of(),
+        new String[][] {{sql, "pg_catalog", null, "false", table.schema(), table.name(), range}});
   }
 
   /** A table that was truncated; see {@link Kind#TRUNCATE}. */
@@ -101,6 +125,13 @@ public record RowChange(
   public boolean alters() {
     return kind == Kind.STATEMENT
         && rows[0][0].stripLeading().regionMatches(true, 0, "alter", 0, 5);
+  }
+
+  /** Of a {@link #range}: the table; else null. */
+  public TableName rangeOf() {
+    return kind == Kind.STATEMENT && rows[0].length > 4
+        ? new TableName(rows[0][4], rows[0][5])
+        : null;
   }
 
   /** Copies the lists of names, not the rows. */

@@ -1432,6 +1432,37 @@ class ReplayTest {
     f.assertEqual("t", "u", "o", "same");
   }
 
+  /** A range that went, replayed over what has come there since: no other one is looked at. */
+  @Test
+  void aRangeThatWentIsSuspectOnlyIfThePrimaryHasRowsOfIt() throws Exception {
+    f.with(
+        "create table k(a int)",
+        "insert into k values (20)",
+        "create table l(a int)",
+        "insert into l values (3), (20)", // by another writer, whose units are not pending
+        "create table m(a int)");
+    f.pair.executeTarget("insert into k values (1), (2); insert into l values (1), (2)");
+    pending(
+        "select 1",
+        Outcome.COMMITTED,
+        insert("m", "1"),
+        RowChange.range("delete from public.m where a < 10", table("m"), "a < 10"),
+        RowChange.range("delete from public.k where a < 10", table("k"), "a < 10"),
+        RowChange.range("delete from public.l where a < 10", table("l"), "a < 10"),
+        RowChange.range("select 1", table("dropped_since"), "a < 10"));
+    try (Replayer r = f.replayer()) {
+      assertEquals(1, r.replayOnce(100).resolved());
+    }
+    assertEquals( // rows that went with a range of their own transaction, too
+        Set.of(table("l"), table("m")),
+        f.journal.suspects().stream().map(Suspect::table).collect(Collectors.toSet()));
+    try (Connection c = f.pair.target();
+        Statement s = c.createStatement()) {
+      assertTrue(isTrue(s, "select array_agg(a) = '{20}' from k"));
+      assertTrue(isTrue(s, "select count(*) = 0 from m"));
+    }
+  }
+
   /** While the statement runs somebody else gives another table new files. */
   @Test
   void whatAnotherOneTruncatesMeanwhileIsNotTheStatements() throws Exception {

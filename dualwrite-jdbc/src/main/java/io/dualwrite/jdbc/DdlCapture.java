@@ -110,12 +110,24 @@ final class DdlCapture {
 
   /** How many of these names mean temporary relations. */
   static int temporary(Connection raw, List<String> objects) throws SQLException {
+    return those(raw, objects, "c.relpersistence = 't'");
+  }
+
+  /** How many of them mean chunks, or what else TimescaleDB names by numbers of its own. */
+  static int chunks(Connection raw, List<String> objects) throws SQLException {
+    return those(
+        raw, objects, "c.relnamespace = pg_catalog.to_regnamespace('_timescaledb_internal')");
+  }
+
+  private static int those(Connection raw, List<String> objects, String condition)
+      throws SQLException {
     if (objects.isEmpty()) {
       return 0;
     }
     try (PreparedStatement s =
         raw.prepareStatement(
-            "select count(*) from unnest(?::text[]) o join pg_catalog.pg_class c on c.oid = pg_catalog.to_regclass(o) where c.relpersistence = 't'")) {
+            "select count(*) from unnest(?::text[]) o join pg_catalog.pg_class c on c.oid = pg_catalog.to_regclass(o) where "
+                + condition)) {
       s.setArray(1, raw.createArrayOf("text", objects.toArray()));
       try (ResultSet r = s.executeQuery()) {
         r.next();

@@ -148,6 +148,8 @@ final class DualWriter implements AutoCloseable {
   /** Whether the replayer of these roles runs. */
   private final AtomicBoolean started = new AtomicBoolean();
 
+  private final AtomicBoolean saidDirect = new AtomicBoolean();
+
   /** Where others can see that this process writes: see {@link #register}. */
   private final Set<Side> registered = ConcurrentHashMap.newKeySet();
 
@@ -985,6 +987,15 @@ final class DualWriter implements AutoCloseable {
     log.warn(
         "a transaction added, changed or deleted jobs or policies of TimescaleDB; that is not mirrored:"
             + " do the same on the target");
+  }
+
+  /** Said once: TimescaleDB would return no rows, by which they are captured. */
+  void directCompressOff() {
+    if (saidDirect.compareAndSet(false, true)) {
+      log.warn(
+          "timescaledb.enable_direct_compress_insert and …_copy are switched off in the application's"
+              + " sessions: the server returns and counts no rows that are compressed before they are written");
+    }
   }
 
   /** DDL has been committed: what is known of the tables, and every plan, is old. */

@@ -71,17 +71,24 @@ final class DwConnection extends ForwardingConnection {
   /** Texts that were prepared, by their hash: the latest of each. */
   private final Planned[] remembered = new Planned[REMEMBERED];
 
+  private static final String DIRECT_INSERT = "timescaledb.enable_direct_compress_insert";
+  private static final String DIRECT_COPY = "timescaledb.enable_direct_compress_copy";
+
   /**
    * How a session begins, which is not the same for all: roles and databases have settings that the
    * operator may change, a DataSource of the application's may set the schema of a tenant, and what
    * others have set stays with a pooled connection. What names mean, whether numbers lose digits as
-   * text, and how many seconds a transaction may idle, or take.
+   * text, and how many seconds a transaction may idle, or take. And TimescaleDB is not to compress
+   * rows before they are written: then it returns none of them to RETURNING, and counts none.
    */
   private static final String SESSION =
       "select pg_catalog.concat_ws(' ', current_user, pg_catalog.current_schemas(true), pg_catalog.current_setting('search_path')),"
           + " pg_catalog.current_setting('extra_float_digits')::int < 1,"
           + " (select pg_catalog.min(nullif(extract(epoch from t::interval), 0)) from pg_catalog.unnest(array["
-          + "pg_catalog.current_setting('idle_in_transaction_session_timeout'), pg_catalog.current_setting('transaction_timeout', true)]) t)";
+          + "pg_catalog.current_setting('idle_in_transaction_session_timeout'), pg_catalog.current_setting('transaction_timeout', true)]) t),"
+          + " (select pg_catalog.count(pg_catalog.set_config(n, 'off', false)) from pg_catalog.unnest(array['"
+          + (DIRECT_INSERT + "', '" + DIRECT_COPY)
+          + "']) n where pg_catalog.current_setting(n, true) = 'on')";
 
   /** With {@link #impatient}, before a commit: the mirror's time is none of the primary's. */
   private static final String PATIENCE =
@@ -163,6 +170,9 @@ final class DwConnection extends ForwardingConnection {
   /** While an application waits for notifications the roles are looked at that often, in ms. */
   private static final long HEARD_WITHIN = 500;
 
+  /** Whether the session had TimescaleDB compress rows before they are written. */
+  private boolean directCompress;
+
   private static final String DIGITS = "extra_float_digits";
 
   // for the next primary: what is set in the driver, and on the server
@@ -225,6 +235,10 @@ final class DwConnection extends ForwardingConnection {
       double patience = r.getDouble(3);
       impatient =
           !r.wasNull() && patience < writer.patience().toMillis() / 1e3 || impatient && !settled;
+      if (r.getInt(4) > 0) {
+        directCompress = true;
+        writer.directCompressOff();
+      }
       return r.getString(1);
     }
   }
@@ -521,14 +535,20 @@ final class DwConnection extends ForwardingConnection {
   /** What a name in DDL means can be told only when it is executed: a temporary table, perhaps. */
   private Plan named(Plan.Ddl plan) throws SQLException {
     int temporary = DdlCapture.temporary(raw, plan.objects());
-    if (temporary == 0) {
+    int chunks = DdlCapture.chunks(raw, plan.objects());
+    if (temporary == 0 && chunks == 0) {
       return writer.byPolicy(plan, Unmirrored.DDL);
+    }
+    if (chunks == plan.objects().size()) { // where rows went with them the mirror is told
+      return plan.alone()
+          ? new Plan.PrimaryOnly(Unmirrored.DDL)
+          : writer.byPolicy(new Plan.Observed(Unmirrored.DDL, null, true), Unmirrored.DDL);
     }
     return temporary == plan.objects().size()
         ? new Plan.Session(true, "", true) // the names may mean other tables from here on
         : new Plan.Refuse(
             Unmirrored.DDL,
-            "dualwrite refuses this statement: it is about temporary and other tables at once; send one statement for each");
+            "dualwrite refuses this statement: it is about temporary tables, or chunks of hypertables, and other tables at once; send one statement for each");
   }
 
   private Plan found(Planned planned) throws SQLException {
@@ -735,9 +755,15 @@ final class DwConnection extends ForwardingConnection {
   }
 
   private <T> T observed(Plan.Observed plan, Execution<T> x) throws SQLException {
-    writer.counters.observed(plan.kind());
+    boolean chunks = plan.kind() == Unmirrored.DDL && plan.then() == null;
+    if (chunks) {
+      writer.counters.primaryOnly(Unmirrored.DDL);
+    } else {
+      writer.counters.observed(plan.kind());
+    }
     observe();
-    observation.runs(raw);
+    String text = plan.text() ? x.text() : null;
+    observation.runs(raw, unit, text);
     T result;
     if (plan.then() instanceof Plan.Truncate t) {
       result = truncate(t, x);
@@ -755,10 +781,9 @@ final class DwConnection extends ForwardingConnection {
     if (!x.goesOn()) { // else it has yet to run
       observation.ran(raw);
     }
-    if (plan.text()) {
-      String text = x.text();
+    if (text != null) {
       settings.called(text);
-      observation.text(text);
+      observation.text(text, !chunks);
       forgetCatalog(); // a function may have made or changed tables
     }
     return result;
@@ -816,6 +841,9 @@ final class DwConnection extends ForwardingConnection {
 
   private <T> T truncate(Plan.Truncate plan, Execution<T> x) throws SQLException {
     writer.counters.observed(Unmirrored.TRUNCATE);
+    if (unit == null) {
+      unit = writer.newUnit(epoch, raw);
+    }
     if (observation != null) {
       observation.settle(raw, unit);
     }
@@ -829,6 +857,13 @@ final class DwConnection extends ForwardingConnection {
                     + Catalog.SEES_NOW)) {
       r.next();
       for (TableName t : plan.tables()) {
+        if (t.schema().startsWith("_timescaledb_")) { // a chunk, which is another one on the mirror
+          Optional<TableName> whole = DroppedChunks.hypertable(raw, t);
+          if (whole.isPresent()) {
+            suspect(whole.get(), "a TRUNCATE of a chunk");
+          }
+          continue;
+        }
         wrote(Kind.TRUNCATE, RowChange.truncate(t, r.getString(1), r.getString(2)));
         if (!r.getBoolean(3)) {
           // rows that came after the snapshot went too, and it would bring them again
@@ -1673,7 +1708,12 @@ final class DwConnection extends ForwardingConnection {
 
   /** Settings that {@link #look} asks for, beside the search path. */
   private static final Set<String> MINDED =
-      Set.of(DIGITS, "idle_in_transaction_session_timeout", "transaction_timeout");
+      Set.of(
+          DIGITS,
+          "idle_in_transaction_session_timeout",
+          "transaction_timeout",
+          DIRECT_INSERT,
+          DIRECT_COPY);
 
   /**
    * Whether the text says by literals, wherever it calls set_config, that it is another setting.
@@ -1707,10 +1747,30 @@ final class DwConnection extends ForwardingConnection {
       } else { // no query, with which a transaction's characteristics would be fixed
         oddFormats |= setting == null || setting.equals(DIGITS) || setting.equals("all");
         impatient |= setting == null || !setting.equals(DIGITS);
+        directCompressOff(setting, taken);
       }
     }
     if (plan.forgetPlans()) {
       namesChanged();
+    }
+  }
+
+  /**
+   * In an open transaction, by a statement that fixes none of its characteristics. Where it may not
+   * be run, as in the midst of a COPY, nothing can be set either.
+   */
+  private void directCompressOff(String setting, boolean taken) throws SQLException {
+    if (taken) {
+      return;
+    }
+    for (String s : List.of(DIRECT_INSERT, DIRECT_COPY)) {
+      // RESET ALL goes back to what look() found when the session began, perhaps
+      if (s.equals(setting) || "all".equals(setting) && directCompress) {
+        try (Statement off = raw.createStatement()) {
+          off.execute("set " + s + " = off");
+        }
+        writer.directCompressOff();
+      }
     }
   }
 

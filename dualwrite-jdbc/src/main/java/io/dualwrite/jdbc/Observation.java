@@ -143,6 +143,8 @@ final class Observation {
           new TableName("_timescaledb_catalog", "hypertable"),
           new TableName("_timescaledb_catalog", "dimension"));
 
+  private static final TableName CHUNK = new TableName("_timescaledb_catalog", "chunk");
+
   /** What the schemas of TimescaleDB's own tables begin with. */
   private static final String TIMESCALEDB = "_timescaledb_";
 
@@ -215,7 +217,7 @@ final class Observation {
   private final boolean counting;
   private final String path;
   private final Map<TableName, Captured> captured = new HashMap<>();
-  private final List<String> texts = new ArrayList<>();
+  private final List<Text> texts = new ArrayList<>();
   private final Set<TableName> rewritten = new LinkedHashSet<>();
 
   /**
@@ -238,9 +240,19 @@ final class Observation {
   /** What statements had to do with whose text does not tell what they do. */
   private final Set<Long> met = new LinkedHashSet<>();
 
+  /** The chunks before the statement that runs now, or has run; null if it is not about them. */
+  private DroppedChunks chunks;
+
   private boolean shipped;
   private boolean catalogChanged;
   private boolean namesChanged;
+
+  /**
+   * A statement that may have changed the catalog.
+   *
+   * @param ships whether it may run on the mirror
+   */
+  private record Text(String sql, boolean ships) {}
 
   private Observation(DualWriter writer, Map<Long, Counts> before) {
     this.writer = writer;
@@ -279,7 +291,9 @@ final class Observation {
    * add the session's counts to those of all sessions meanwhile, so both are read.
    */
   static Observation watch(DualWriter writer, Connection raw) throws SQLException {
-    return new Observation(writer, counts(raw, TOTALS));
+    Observation o = new Observation(writer, counts(raw, TOTALS));
+    o.chunks = DroppedChunks.begin(raw);
+    return o;
   }
 
   private static Map<Long, Counts> counts(Connection raw, String query) throws SQLException {
@@ -334,8 +348,18 @@ final class Observation {
     }
   }
 
-  /** A statement runs now whose text does not tell what it does. */
-  void runs(Connection raw) throws SQLException {
+  /**
+   * A statement runs now whose text does not tell what it does.
+   *
+   * @param text its text, if {@link #text} is to be told of it
+   */
+  void runs(Connection raw, UnitOfWork unit, String text) throws SQLException {
+    if (text != null && counting && DroppedChunks.mayDrop(text)) {
+      Map<Long, Counts> now = counts(raw, COUNTS);
+      settle(raw, now, unit); // what others did, too, whose texts are not told
+      base = now;
+      chunks = DroppedChunks.begin(raw);
+    }
     running = truncated.isEmpty() ? null : counts(raw, COUNTS);
   }
 
@@ -352,9 +376,13 @@ final class Observation {
     }
   }
 
-  /** A statement that has to run on the mirror too if something in the catalog changed. */
-  void text(String sql) {
-    texts.add(sql);
+  /**
+   * A statement that has to run on the mirror too if something in the catalog changed.
+   *
+   * @param ships false: it must not, as it is about what has another name there
+   */
+  void text(String sql, boolean ships) {
+    texts.add(new Text(sql, ships && !DroppedChunks.names(sql)));
   }
 
   /**
@@ -419,6 +447,7 @@ final class Observation {
   /** A savepoint took back what was told to {@link #text} since {@link #settle}, and more. */
   void undone(Connection raw) throws SQLException {
     defined.clear(); // their rows in the catalog are what they were before
+    chunks = null;
     if (!texts.isEmpty() || !baseChanges.equals(NO_CHANGES)) {
       texts.clear();
       known(raw);
@@ -429,26 +458,68 @@ final class Observation {
     boolean system = false;
     boolean dropped = false;
     boolean hypertables = false;
+    boolean chunksGone = false;
+    boolean chunksCame = false;
     for (Map.Entry<Long, Counts> e : now.entrySet()) {
       Counts d = e.getValue().minus(base.get(e.getKey()));
       if (e.getKey() != 0 && d.any()) {
         system |= d.system && structural(d);
         dropped |= d.system && drops(d);
         hypertables |= HYPERTABLES.contains(d.name);
+        // up to 2.25 the row of one that aggregates were made of stays, marked as dropped
+        chunksGone |= d.name.equals(CHUNK) && (d.del > 0 || d.upd > 0);
+        chunksCame |= d.name.equals(CHUNK) && d.ins > 0;
       }
     }
+    chunksGone &= dropped;
     if (system || hypertables) {
       String changes = catalogChanges(raw);
-      if (!changes.equals(baseChanges) || hypertables || dropped && droppedForGood(raw)) {
-        String[] session = DdlCapture.session(raw);
-        for (String text : texts) {
-          unit.add(RowChange.statement(text, session[0], session[1], false));
+      boolean ships =
+          !changes.equals(baseChanges)
+              || hypertables
+              || dropped && droppedForGood(raw) && (chunks == null || chunks.others(raw));
+      if (ships && !texts.isEmpty()) {
+        ship(raw, unit);
+      }
+      if (chunksGone && chunks == null) {
+        for (TableName t : DroppedChunks.hypertables(raw)) {
+          suspect(unit, t, "a statement took chunks away, and its text does not say of what");
         }
-        shipped = true;
+      } else if (chunksGone && ships) {
+        for (TableName t : chunks.lost(raw)) {
+          suspect(unit, t, "a statement took chunks of it away, and did more than that");
+        }
+      } else if (chunksGone) {
+        chunks.ship(
+            raw,
+            unit,
+            t ->
+                suspect(unit, t, "a statement took chunks of it away, and not all of their range"));
+      }
+      if (chunksCame) {
+        for (TableName t : DroppedChunks.attached(raw)) {
+          suspect(unit, t, "a table became a chunk of it");
+        }
       }
       baseChanges = changes;
     }
     texts.clear();
+    chunks = null;
+  }
+
+  private void ship(Connection raw, UnitOfWork unit) throws SQLException {
+    String[] session = DdlCapture.session(raw);
+    for (Text t : texts) {
+      if (t.ships) {
+        unit.add(RowChange.statement(t.sql, session[0], session[1], false));
+        shipped = true;
+      } else {
+        suspect(
+            unit,
+            RowChange.NO_TABLE,
+            "a statement that names chunks changed the catalog, and was not repeated on the mirror");
+      }
+    }
   }
 
   private static boolean structural(Counts system) {
@@ -537,7 +608,7 @@ final class Observation {
     Set<Long> touched = Set.of();
     Set<Long> made = Set.of();
     OwnXids xids = new OwnXids(raw);
-    if ((system || hypertables) && !texts.isEmpty()) {
+    if (system || hypertables) {
       settle(raw, after, unit);
     }
     if (system) {
@@ -612,12 +683,12 @@ final class Observation {
         changed.put(e.getKey(), d);
       }
     }
-    if (changed.isEmpty()) {
-      return Set.of();
-    }
     Set<TableName> result =
-        new LinkedHashSet<>(places(raw, changed.keySet(), changed, Set.of(), Set.of()).keySet());
-    result.addAll(decompressed(raw, changed.values()));
+        new LinkedHashSet<>(chunks == null ? Set.of() : chunks.lost(raw)); // with their counts
+    if (!changed.isEmpty()) {
+      result.addAll(places(raw, changed.keySet(), changed, Set.of(), Set.of()).keySet());
+      result.addAll(decompressed(raw, changed.values()));
+    }
     return result;
   }
 

@@ -562,6 +562,10 @@ final class Planner {
       if (t.isEmpty()) {
         return new Plan.Observed(Unmirrored.TRUNCATE, null, true); // an error, most likely
       }
+      if (chunk(t.get())) {
+        all.add(t.get().name()); // what becomes of it is seen when it is executed
+        continue;
+      }
       if (t.get().kind() == Table.Kind.INHERITED || t.get().kind() == Table.Kind.FOREIGN) {
         return new Plan.Observed(Unmirrored.TRUNCATE, null, true);
       }
@@ -614,6 +618,7 @@ final class Planner {
         };
     if (s.copyFormat() == null
         || !rows
+        || chunk(t)
         || t.rules()
         || !t.userTriggers().isEmpty()
         || stale(t, s)
@@ -680,6 +685,9 @@ final class Planner {
     boolean functions = writingFunction(s, primary) || sql.mentions(catalog.writingViews(primary));
     if (t.temporary()) {
       return functions ? new Plan.Observed(Unmirrored.ROUTINE, null, false) : ONCE;
+    }
+    if (chunk(t)) { // its rows go by the hypertable's name
+      return new Plan.Observed(Unmirrored.RELATION, null, false);
     }
     switch (t.kind()) {
       case FOREIGN:
@@ -772,6 +780,11 @@ final class Planner {
         return r.getBoolean(1);
       }
     }
+  }
+
+  /** A hypertable's chunk, which is another one on the mirror, or what else TimescaleDB names. */
+  private static boolean chunk(Table t) {
+    return t.name().schema().startsWith("_timescaledb_");
   }
 
   private static Plan foreign(Table t) {

@@ -2,6 +2,7 @@ package io.dualwrite.backfill.jobs;
 
 import io.dualwrite.backfill.BackfillException;
 import io.dualwrite.catalog.TableName;
+import io.dualwrite.control.ControlSchema;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
@@ -21,18 +22,7 @@ import java.util.concurrent.locks.LockSupport;
 public final class Jobs {
 
   /** The table of what was noted; run by {@link #disable} too. */
-  public static final String TABLE_SQL =
-      """
-      create schema if not exists dualwrite;
-      create table if not exists dualwrite.job_state (
-        job_id int primary key,
-        proc text not null,
-        scheduled boolean not null,
-        next_start timestamptz,
-        recorded timestamptz not null default now(),
-        last_run timestamptz,
-        last_error text);
-      """;
+  public static final String TABLE_SQL = ControlSchema.JOB_STATE;
 
   /**
    * Makes all jobs the role's own, as the hypertables are that it restored without their owners: a
