@@ -175,7 +175,7 @@ final class DwConnection extends ForwardingConnection {
 
   DwConnection(DualWriter writer) throws SQLException {
     this.writer = writer;
-    pass = writer.gate.register();
+    pass = writer.gate.register(this);
     Connection first = null;
     try {
       epoch = writer.serving();
