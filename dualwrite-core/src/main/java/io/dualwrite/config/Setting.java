@@ -105,14 +105,14 @@ public enum Setting {
       Type.DURATION,
       "250ms",
       "How long a commit waits for a connection to the mirror before it leaves its writes to the"
-          + " replayer."),
+          + " replayer; 250 ms at least."),
   /** {@code dualwrite.mirror.flush-timeout}. */
   MIRROR_FLUSH_TIMEOUT(
       "dualwrite.mirror.flush-timeout",
       Type.DURATION,
       "1s",
       "How long a commit waits for the mirror to take its writes before it leaves them to the"
-          + " replayer."),
+          + " replayer. For one that does not answer at all it is rounded up to whole seconds."),
   /** {@code dualwrite.mirror.lock-timeout}. */
   MIRROR_LOCK_TIMEOUT(
       "dualwrite.mirror.lock-timeout",

@@ -136,6 +136,8 @@ public final class DualWriteDriver implements Driver {
               + " is not understood; it is jdbc:dualwrite:, jdbc:dualwrite:file:PATH or jdbc:dualwrite:classpath:NAME",
           "08001");
     }
+    info.stringPropertyNames()
+        .forEach(n -> all.setProperty(n, info.getProperty(n))); // defaults too
     info.forEach((k, v) -> all.setProperty(k.toString(), v.toString()));
     return Settings.from(all, true);
   }

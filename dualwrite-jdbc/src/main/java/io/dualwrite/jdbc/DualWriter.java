@@ -376,6 +376,10 @@ final class DualWriter implements AutoCloseable {
     try {
       if (journal.append(intent(epoch, sequence, x, changes))) {
         counters.spilled.increment();
+        if (unit.parts().isEmpty()) { // the first: the connection may be lost, and all with it
+          List<UnitOfWork.Part> parts = unit.parts();
+          Gate.onceLost(unit, () -> unknown(parts));
+        }
         return sequence;
       }
       return -1;
@@ -391,8 +395,13 @@ final class DualWriter implements AutoCloseable {
 
   /** The connection is gone, and with it what became of the transaction. */
   void unknown(UnitOfWork unit) {
-    unit.parts().forEach(p -> release(p.sequence(), Outcome.UNKNOWN));
-    if (!unit.parts().isEmpty()) {
+    unknown(unit.parts());
+  }
+
+  /** Changes nothing of those of which it is known. */
+  private void unknown(List<UnitOfWork.Part> parts) {
+    parts.forEach(p -> release(p.sequence(), Outcome.UNKNOWN));
+    if (!parts.isEmpty()) {
       now().replayer().wake();
     }
   }

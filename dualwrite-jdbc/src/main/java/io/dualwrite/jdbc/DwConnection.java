@@ -12,6 +12,7 @@ import io.dualwrite.sql.StatementInfo;
 import io.dualwrite.sql.TransactionCommand;
 import java.sql.BatchUpdateException;
 import java.sql.CallableStatement;
+import java.sql.ClientInfoStatus;
 import java.sql.Connection;
 import java.sql.DatabaseMetaData;
 import java.sql.PreparedStatement;
@@ -22,6 +23,8 @@ import java.sql.Savepoint;
 import java.sql.Statement;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -186,7 +189,7 @@ final class DwConnection extends ForwardingConnection {
 
   DwConnection(DualWriter writer) throws SQLException {
     this.writer = writer;
-    pass = writer.gate.register();
+    pass = writer.gate.register(this);
     Connection first = null;
     try {
       epoch = writer.serving();
@@ -248,7 +251,8 @@ final class DwConnection extends ForwardingConnection {
   @Override
   protected Connection raw() throws SQLException {
     if (closed) {
-      throw new SQLException("This connection has been closed.", "08003");
+      throw new PSQLException(
+          GT.tr("This connection has been closed."), PSQLState.CONNECTION_DOES_NOT_EXIST);
     }
     return raw;
   }
@@ -1831,20 +1835,25 @@ final class DwConnection extends ForwardingConnection {
 
   @Override
   public void setClientInfo(String name, String value) throws SQLClientInfoException {
-    try {
-      raw().setClientInfo(name, value);
-      settings.touched();
-    } catch (SQLClientInfoException e) {
-      throw e;
-    } catch (SQLException e) {
-      throw new SQLClientInfoException(e.getMessage(), e.getSQLState(), Map.of(), e);
-    }
+    informed(Collections.singleton(name)).setClientInfo(name, value);
+    settings.touched();
   }
 
   @Override
   public void setClientInfo(Properties properties) throws SQLClientInfoException {
-    for (String name : properties.stringPropertyNames()) {
-      setClientInfo(name, properties.getProperty(name));
+    Connection c = informed(properties.keySet());
+    settings.touched();
+    c.setClientInfo(properties); // what they do not have it clears
+  }
+
+  /** The connection, for the client's properties of these names. */
+  private Connection informed(Set<?> names) throws SQLClientInfoException {
+    try {
+      return raw();
+    } catch (SQLException e) {
+      Map<String, ClientInfoStatus> failed = new HashMap<>();
+      names.forEach(n -> failed.put((String) n, ClientInfoStatus.REASON_UNKNOWN));
+      throw new SQLClientInfoException(GT.tr("This connection has been closed."), failed, e);
     }
   }
 

@@ -1,5 +1,6 @@
 package io.dualwrite.jdbc;
 
+import java.lang.ref.Cleaner;
 import java.sql.SQLException;
 import java.sql.SQLTransientException;
 import java.time.Duration;
@@ -9,6 +10,8 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantLock;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Lets transactions begin, or holds them back while roles or phase change.
@@ -39,15 +42,43 @@ final class Gate {
     }
   }
 
+  private static final Logger log = LoggerFactory.getLogger(Gate.class);
+
+  /** What holders leave that nobody has any more. */
+  private static final Cleaner LOST = Cleaner.create();
+
   private final Set<Pass> passes = ConcurrentHashMap.newKeySet();
   private final ReentrantLock lock = new ReentrantLock();
   private final Condition opened = lock.newCondition();
   private volatile boolean shut;
 
-  Pass register() {
+  /**
+   * @param connection when nobody has it any more its pass is given back: its transaction cannot be
+   *     committed then, and is rolled back when the driver, which has lost its own connection with
+   *     it, closes that
+   */
+  Pass register(Object connection) {
     Pass p = new Pass();
     passes.add(p);
+    onceLost(
+        connection,
+        () -> {
+          if (p.busy()) {
+            log.warn(
+                "the application lost a connection with an open transaction, instead of closing it");
+          }
+          unregister(p);
+        });
     return p;
+  }
+
+  /**
+   * Does something when nobody has an object any more.
+   *
+   * @param then must not lead to the object
+   */
+  static void onceLost(Object object, Runnable then) {
+    LOST.register(object, then);
   }
 
   void unregister(Pass pass) {

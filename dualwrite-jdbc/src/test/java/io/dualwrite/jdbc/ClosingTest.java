@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import io.dualwrite.config.Setting;
+import io.dualwrite.control.Phase;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.sql.Statement;
@@ -94,6 +95,34 @@ class ClosingTest {
         assertEquals("58030", assertThrows(SQLException.class, late::commit).getSQLState());
       }
       assertArrives(f);
+    }
+  }
+
+  /** The driver closes its own connection, too, when that is lost. */
+  @Test
+  void aConnectionThatIsLostIsInNobodysWay() throws Exception {
+    try (Fixture f = Fixture.shared(DDL)) {
+      f.open(b -> b.set(Setting.UNIT_MAX_BYTES, "1kB")).ready();
+      lose(f);
+      assertEquals(1, f.ds.status().transactions());
+      assertEquals(1, f.counter("unit.spilled"));
+      Fixture.await(
+          "it is collected",
+          () -> {
+            System.gc();
+            return f.ds.status().transactions() == 0;
+          });
+      f.ds.phase(Phase.SHADOW);
+      f.assertEqual();
+    }
+  }
+
+  @SuppressWarnings("resource")
+  private static void lose(Fixture f) throws SQLException {
+    Connection c = f.connect();
+    c.setAutoCommit(false);
+    try (Statement s = c.createStatement()) {
+      s.executeUpdate("insert into t select g, g from generate_series(1, 100) g");
     }
   }
 

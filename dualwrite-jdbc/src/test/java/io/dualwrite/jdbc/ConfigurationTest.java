@@ -80,7 +80,7 @@ class ConfigurationTest {
   void urlWithProperties(@TempDir Path dir) throws SQLException {
     PgPair pair = PgPair.shared();
     pair.execute(DDL);
-    Properties p = properties(pair, dir.resolve("j"));
+    Properties p = new Properties(properties(pair, dir.resolve("j"))); // as defaults
     p.setProperty("ApplicationName", "shop"); // not ours: the driver's
     writeThrough(DriverManager.getConnection("jdbc:dualwrite:", p));
     try (Connection c = DriverManager.getConnection("jdbc:dualwrite:", p);

@@ -8,7 +8,9 @@ import java.sql.DriverManager;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.ResultSetMetaData;
+import java.sql.SQLClientInfoException;
 import java.sql.SQLException;
+import java.sql.SQLWarning;
 import java.sql.Savepoint;
 import java.sql.Statement;
 import java.sql.Timestamp;
@@ -18,6 +20,7 @@ import java.time.OffsetDateTime;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Properties;
 import java.util.UUID;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
@@ -110,6 +113,49 @@ class SameAsDriverTest {
     }
     assertEquals(expected, actual);
     fixture.assertEqual();
+  }
+
+  /** Some are of no interest to the driver, and what is not given is cleared. */
+  @Test
+  void clientInfo() throws SQLException {
+    compare(
+        new Named(
+            "client info",
+            (c, seen) -> {
+              for (String given : new String[] {"ApplicationName", "ClientUser", null, ""}) {
+                Properties p = new Properties();
+                if (given == null) {
+                  p = new Properties(p);
+                  p.setProperty("ApplicationName", "c");
+                  p = new Properties(p); // its defaults
+                } else if (!given.isEmpty()) {
+                  p.setProperty(given, "a");
+                }
+                c.setClientInfo(p);
+                c.setClientInfo("ClientHostname", "d");
+                for (SQLWarning w = c.getWarnings(); w != null; w = w.getNextWarning()) {
+                  seen.add(w.getSQLState() + w.getMessage());
+                }
+                c.clearWarnings();
+                seen.add(c.getClientInfo().toString());
+                seen.add(Fixture.value(c, "show application_name"));
+              }
+              c.close();
+              Properties p = new Properties();
+              p.setProperty("ApplicationName", "e");
+              for (boolean all : new boolean[] {false, true}) {
+                try {
+                  if (all) {
+                    c.setClientInfo(p);
+                  } else {
+                    c.setClientInfo("ApplicationName", "e");
+                  }
+                } catch (SQLClientInfoException e) {
+                  error(e, seen);
+                  seen.add(e.getFailedProperties());
+                }
+              }
+            }));
   }
 
   /** More entries than are executed at once. */
