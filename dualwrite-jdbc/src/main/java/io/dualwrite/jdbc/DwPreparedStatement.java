@@ -364,6 +364,9 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
 
   private long[] batch(Plan plan, List<Parameters> all) throws SQLException {
     if (plan instanceof Plan.Values v) {
+      if (v.otherwise().applicationReturning()) { // the driver counts no rows it has not kept
+        return rowsBatch(v.otherwise(), all);
+      }
       List<List<String[]>> rows = new ArrayList<>(all.size());
       for (Parameters p : all) {
         List<String[]> r = Executed.rows(v, p, connection.clock());

@@ -533,6 +533,17 @@ final class KindsOfInsert {
             a -> a.batch("insert into ser(v) values (?) returning id", row("a"), row("b")))
         .fails();
     t.exact(
+            "batch of values returning",
+            a -> {
+              a.batch("insert into §r values (?, ?) returning id", row(1, "a"), row(2, "b"));
+              a.batch("insert into §n values (?, ?) returning *", row(1, "a"), row(1, "a"));
+              a.batch(
+                  "insert into §r values (?, 'c') on conflict do nothing returning v",
+                  row(2),
+                  row(3));
+            })
+        .on("create table §r(id int primary key, v text); create table §n(id int, v text)");
+    t.exact(
             "batch large",
             a ->
                 a.attempt(

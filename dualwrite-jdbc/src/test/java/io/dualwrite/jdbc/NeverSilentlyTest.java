@@ -1291,4 +1291,54 @@ class NeverSilentlyTest {
       }
     }
   }
+
+  /** The driver counts none of the rows that it throws away. */
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "",
+        "?reWriteBatchedInserts=true",
+        "?preferQueryMode=simple",
+        "?prepareThreshold=1",
+        "?autosave=always"
+      })
+  void aBatchOfValuesThatReturnsRowsIsCaptured(String option) throws Exception {
+    try (Fixture f =
+        Fixture.shared(
+            "create table k(id int primary key, v text); create table n(id int, v text); create table o(id int primary key, v text)")) {
+      f.open(b -> b.source(f.pair.sourceUrl() + option, "postgres", "postgres")).ready();
+      try (Connection c = f.connect()) {
+        for (boolean autoCommit : new boolean[] {true, false}) {
+          c.setAutoCommit(autoCommit);
+          for (String sql :
+              List.of(
+                  "insert into k values (?, 'a') returning id",
+                  "insert into n values (?, 'a') returning *",
+                  "insert into o values (?, 'a') on conflict do nothing returning v",
+                  "delete from k where id = ? - 1 returning v",
+                  "update o set v = 'b' where id = ? - 1 returning v")) {
+            try (PreparedStatement p = c.prepareStatement(sql)) {
+              for (int i = 0; i < 3; i++) {
+                p.setInt(1, autoCommit ? i : 10 + i);
+                p.addBatch();
+              }
+              p.executeBatch();
+            }
+            if (!autoCommit) {
+              c.commit();
+            }
+          }
+        }
+      }
+      f.assertEqual();
+      assertEquals("[]", f.ds.status().suspects().toString());
+      try (Connection t = f.pair.target()) {
+        assertEquals(
+            "2 6 6",
+            Fixture.value(
+                t,
+                "select concat_ws(' ', (select count(*) from k), (select count(*) from n), (select count(*) from o))"));
+      }
+    }
+  }
 }
