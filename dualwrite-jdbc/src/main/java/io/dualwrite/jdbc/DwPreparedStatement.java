@@ -907,7 +907,7 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
     return Planner.executesToDescribe(connection.raw())
         ? run(
             (s, plan) -> s.getMetaData(), e -> e.result() == null ? null : e.query().getMetaData())
-        : raw().getMetaData();
+        : told().getMetaData();
   }
 
   @Override
@@ -917,7 +917,16 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
       throw Refusal.of(
           "dualwrite refuses to describe parameters: with preferQueryMode=simple the driver executes the statement for that");
     }
-    return raw().getParameterMetaData();
+    return told().getParameterMetaData();
+  }
+
+  /** The driver's, with the types of the parameters. */
+  private PreparedStatement told() throws SQLException {
+    PreparedStatement s = raw();
+    if (parameters.repeatable()) {
+      parameters.apply(s);
+    }
+    return s;
   }
 
   /** The text with its values, as the driver shows it. */

@@ -18,6 +18,7 @@ import java.util.Arrays;
 import java.util.Calendar;
 import java.util.UUID;
 import org.postgresql.core.BaseConnection;
+import org.postgresql.util.GT;
 import org.postgresql.util.PSQLException;
 import org.postgresql.util.PSQLState;
 
@@ -246,6 +247,17 @@ final class Parameters {
       }
     }
     return false;
+  }
+
+  /** As the driver does, before any of several statements is executed. */
+  void requireAll() throws SQLException {
+    for (int i = 0; i < kinds.length; i++) {
+      if (kinds[i] == UNSET) {
+        throw new PSQLException(
+            GT.tr("No value specified for parameter {0}.", i + 1),
+            PSQLState.INVALID_PARAMETER_VALUE);
+      }
+    }
   }
 
   /** A stream, which can be read only once. */

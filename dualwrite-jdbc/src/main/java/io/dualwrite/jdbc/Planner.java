@@ -19,6 +19,7 @@ import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.ResultSetMetaData;
 import java.sql.SQLException;
+import java.sql.Savepoint;
 import java.sql.Statement;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -163,14 +164,14 @@ final class Planner {
         return new Plan.Observed(Unmirrored.FORM, null, false);
       default:
         boolean control = CONTROL.matcher(sql.text()).region(s.start(), s.end()).lookingAt();
-        try {
-          described(primary, prepared(sql, sql.text()), null);
-        } catch (SQLException e) {
-          if (!control || "42601".equals(e.getSQLState())) {
-            throw e;
-          } // else the transaction has failed, and this may undo that
-        }
         if (control) {
+          try {
+            described(primary, prepared(sql, sql.text()), null);
+          } catch (SQLException e) {
+            if ("42601".equals(e.getSQLState())) {
+              throw e;
+            } // else the transaction has failed, and this may undo that
+          }
           return new Plan.Refuse(
               Unmirrored.FORM,
               "dualwrite refuses this statement: it does not understand what becomes of the transaction");
@@ -435,9 +436,27 @@ final class Planner {
     return b.toString();
   }
 
-  /** The labels of a query's columns; null if the primary does not tell them. */
+  /**
+   * The labels of a query's columns; null if the primary does not tell them. It does not without
+   * the types of parameters, where these say which function is meant.
+   */
   private static List<String> columns(Connection primary, String query) throws SQLException {
-    ResultSetMetaData m = described(primary, query, null);
+    Savepoint here = primary.getAutoCommit() ? null : primary.setSavepoint();
+    ResultSetMetaData m;
+    try {
+      m = described(primary, query, null);
+    } catch (SQLException e) {
+      if (e.getSQLState() == null || !e.getSQLState().startsWith("42")) {
+        throw e;
+      }
+      if (here != null) {
+        primary.rollback(here);
+      }
+      m = null; // what is wrong with the text itself its execution says
+    }
+    if (here != null) {
+      primary.releaseSavepoint(here);
+    }
     if (m == null) {
       return null;
     }
@@ -728,7 +747,7 @@ final class Planner {
         new ArrayList<>(
             (plan instanceof Plan.Values v ? v.otherwise() : (Plan.Rows) plan).columns());
     returned.remove("");
-    if (!readable(t, returned, primary) || t.rowSecurity() && hidden(t, primary)) {
+    if (!readable(t, returned, primary) || t.rowSecurity() && hidden(t, s, primary)) {
       // what the statement itself says is known all the same
       return new Plan.Observed(
           Unmirrored.RELATION, plan instanceof Plan.Values v ? v.unseen() : null, false);
@@ -766,16 +785,48 @@ final class Planner {
     }
   }
 
-  /** Whether row security lets the role see no row of the table: then RETURNING fails. */
-  private static boolean hidden(Table t, Connection primary) throws SQLException {
-    try (PreparedStatement s =
+  /**
+   * Whether row security may hide a row that the role may write: with RETURNING an INSERT of it
+   * fails, and an UPDATE or DELETE passes it by. It does not where what lets the row be written is
+   * what lets it be seen.
+   */
+  private static boolean hidden(Table t, StatementInfo s, Connection primary) throws SQLException {
+    boolean update =
+        s.kind() == Kind.UPDATE
+            || s.kind() == Kind.MERGE
+            || s.onConflict() && !s.onConflictDoNothing();
+    List<String> commands = new ArrayList<>(List.of("*"));
+    if (s.kind() == Kind.INSERT || s.kind() == Kind.MERGE) {
+      commands.add("a");
+    }
+    if (update) {
+      commands.add("w");
+    }
+    if (s.kind() == Kind.DELETE || s.kind() == Kind.MERGE) {
+      commands.add("d");
+    }
+    try (PreparedStatement q =
         primary.prepareStatement(
-            "select pg_catalog.row_security_active(?::pg_catalog.oid) and not exists (select from pg_catalog.pg_policy p"
-                + " where p.polrelid = ?::pg_catalog.oid and p.polpermissive and p.polcmd in ('r', '*')"
-                + " and (p.polroles = '{0}' or exists (select from unnest(p.polroles) r where pg_catalog.pg_has_role(r, 'usage'))))")) {
-      s.setLong(1, t.oid());
-      s.setLong(2, t.oid());
-      try (ResultSet r = s.executeQuery()) {
+            """
+            with p as (
+              select p.polcmd, p.polpermissive, pg_catalog.pg_get_expr(p.polqual, p.polrelid) as old,
+                pg_catalog.pg_get_expr(coalesce(p.polwithcheck, p.polqual), p.polrelid) as new
+                from pg_catalog.pg_policy p where p.polrelid = ?::pg_catalog.oid
+                  and (p.polroles = '{0}' or exists (select from unnest(p.polroles) r where pg_catalog.pg_has_role(r, 'usage')))),
+            shown as (select p.old from p where p.polpermissive and p.polcmd in ('r', '*'))
+            select pg_catalog.row_security_active(?::pg_catalog.oid) and (
+              not exists (select from shown)
+              or not exists (select from shown where old = 'true') and exists (select from p
+                where p.polpermissive and p.polcmd = any(?::"char"[])
+                  and (? and p.old not in (select old from shown) or ? and p.new not in (select old from shown)))
+              or exists (select from p where not p.polpermissive and (p.polcmd = 'r' or p.polcmd = '*' and p.old <> p.new)))
+            """)) {
+      q.setLong(1, t.oid());
+      q.setLong(2, t.oid());
+      q.setArray(3, primary.createArrayOf("text", commands.toArray()));
+      q.setBoolean(4, update || s.kind() == Kind.DELETE);
+      q.setBoolean(5, s.kind() != Kind.DELETE);
+      try (ResultSet r = q.executeQuery()) {
         r.next();
         return r.getBoolean(1);
       }

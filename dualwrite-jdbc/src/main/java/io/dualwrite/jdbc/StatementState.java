@@ -1,6 +1,7 @@
 package io.dualwrite.jdbc;
 
 import io.dualwrite.sql.Sql;
+import java.sql.CallableStatement;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
@@ -251,11 +252,13 @@ final class StatementState {
       boolean rows;
       if (parameters == null) {
         s = configure(raw.createStatement(owner.type, owner.concurrency));
+        inFull(s);
         running(s);
         rows = s.execute(planned.sql);
       } else {
         PreparedStatement p =
             configure(raw.prepareStatement(planned.sql, owner.type, owner.concurrency));
+        inFull(p);
         parameters.apply(p);
         s = p;
         running(s);
@@ -267,6 +270,13 @@ final class StatementState {
               rows ? -1 : s.getLargeUpdateCount(),
               null),
           s);
+    }
+
+    /** In autocommit the driver fetches nothing in portions: the transaction is over before. */
+    private void inFull(Statement s) throws SQLException {
+      if (connection.alone()) {
+        s.setFetchSize(0);
+      }
     }
 
     @Override
@@ -310,6 +320,11 @@ final class StatementState {
       Plan.Several plan,
       Parameters parameters)
       throws SQLException {
+    if (parameters != null && !(owner instanceof CallableStatement)) { // that has OUT parameters
+      for (Plan.Part part : plan.parts()) {
+        parameters.slice(part.firstParameter(), part.parameters()).requireAll();
+      }
+    }
     List<Executed> all = new ArrayList<>(plan.parts().size());
     for (Plan.Part part : plan.parts()) {
       Parameters its =
@@ -373,7 +388,8 @@ final class StatementState {
     } else {
       all.close();
     }
-    boolean keys = planned.keys != null;
+    // the driver asks for no keys of what is a query in the end
+    boolean keys = planned.keys != null && plan.queries().get(0) != null;
     return keep(new Executed(keys ? null : ours, count, keys ? ours : null), s);
   }
 

@@ -533,6 +533,12 @@ final class KindsOfInsert {
             a -> a.batch("insert into ser(v) values (?) returning id", row("a"), row("b")))
         .fails();
     t.exact(
+        "batch of values returning, known before",
+        a -> {
+          a.batch("insert into pair values (?, 'r', ?) returning a", row(20, 1), row(21, 2));
+          a.batch("insert into log(line, v) values (?, ?) returning v", row("r", 1), row("r", 1));
+        });
+    t.exact(
             "batch of values returning",
             a -> {
               a.batch("insert into §r values (?, ?) returning id", row(1, "a"), row(2, "b"));

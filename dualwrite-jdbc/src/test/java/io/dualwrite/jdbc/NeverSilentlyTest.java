@@ -1009,6 +1009,65 @@ class NeverSilentlyTest {
     }
   }
 
+  /** RETURNING needs the row to be seen; the application's own statement does not. */
+  @Test
+  void rowsThatTheRoleMayWriteAndNotSee() throws SQLException {
+    try (Fixture f =
+        Fixture.shared(
+            "create table t(id int primary key, owner text, n int default 1); alter table t enable row level security;"
+                + " create policy seen on t using (owner = 'a') with check (true);"
+                + " create table own(id int primary key, owner text, n int default 1); alter table own enable row level security;"
+                + " create policy p on own using (owner = 'a');"
+                + " create table hers(id int primary key, owner text, n int default 1); alter table hers enable row level security;"
+                + " create policy r on hers for select using (owner = 'a'); create policy i on hers for insert with check (owner = 'a');"
+                + " create policy u on hers for update using (owner = 'a'); create policy d on hers for delete using (true);"
+                + " insert into hers values (50, 'a'), (51, 'b');"
+                + " do $$ begin create role owns; exception when duplicate_object then null; end $$; grant all on t, own, hers to owns")) {
+      f.open(b -> b.set(Setting.RECONCILE, "manual")).ready();
+      for (boolean autoCommit : new boolean[] {true, false}) {
+        int n = autoCommit ? 0 : 100;
+        try (Connection c = f.connect();
+            Statement s = c.createStatement()) {
+          s.execute("set role owns");
+          c.setAutoCommit(autoCommit);
+          for (String table : List.of("own", "hers")) { // what may be written is seen
+            assertEquals(
+                1,
+                s.executeUpdate(
+                    "insert into " + table + " values (" + (n + 1) + ", 'a', abs(-2))"));
+            assertEquals(
+                1, s.executeUpdate("update " + table + " set n = n + 1 where id = " + (n + 1)));
+          }
+          if (!autoCommit) {
+            c.commit();
+          }
+          f.assertDrained();
+          assertEquals("[]", f.ds.status().suspects().toString());
+          assertEquals(1, s.executeUpdate("insert into t values (" + (n + 10) + ", 'b', 1)"));
+          assertEquals(1, s.executeUpdate("insert into t values (" + (n + 11) + ", 'b', abs(-1))"));
+          assertEquals(1, s.executeUpdate("insert into t select " + (n + 12) + ", 'a'"));
+          try (PreparedStatement p = c.prepareStatement("insert into t values (?, 'c')")) {
+            for (int i = 0; i < 2; i++) {
+              p.setInt(1, n + 13 + i);
+              p.addBatch();
+            }
+            assertEquals(2, p.executeBatch().length);
+          }
+          assertTrue(
+              s.execute("with w as (insert into t values (" + (n + 16) + ", 'b')) select 1"));
+          assertEquals(1, s.executeUpdate("update t set owner = 'z'"));
+          assertEquals(autoCommit ? 3 : 1, s.executeUpdate("delete from hers"));
+          if (!autoCommit) {
+            c.commit();
+          }
+        }
+        f.assertDrained();
+        f.ds.reconcile();
+        f.assertEqual();
+      }
+    }
+  }
+
   @Test
   void tooLargeATransactionGoesThroughTheJournal() throws SQLException {
     try (Fixture f =

@@ -685,7 +685,126 @@ class SameAsDriverTest {
     }
   }
 
+  /** What the server makes of a text only when it knows the parameters. */
+  private void parametersThatTell() {
+    for (boolean autoCommit : new boolean[] {true, false}) {
+      String of = autoCommit ? ", autocommit" : ", in a transaction";
+      add(
+          "unnest in WITH" + of,
+          (c, seen) -> {
+            c.setAutoCommit(autoCommit);
+            try (PreparedStatement p =
+                c.prepareStatement(
+                    "with ins as (insert into pair(a, b) select unnest(?), 'w' returning a) select a from ins order by a")) {
+              p.setArray(
+                  1,
+                  c.createArrayOf(
+                      "int", autoCommit ? new Integer[] {901, 902} : new Integer[] {903}));
+              rows(p.executeQuery(), seen);
+            }
+            try (PreparedStatement p =
+                c.prepareStatement(
+                    "with s(k) as (select ?), e as (insert into pair values (?, 'k', 1) returning a) select e.a, json_build_object('k', s.k)::text as j from e, s")) {
+              p.setInt(1, 5);
+              p.setInt(2, autoCommit ? 904 : 905);
+              rows(p.executeQuery(), seen);
+            }
+            try (PreparedStatement p =
+                c.prepareStatement(
+                    "with e as (insert into pair values (?, 'd', 1) returning no_such_column) select * from e")) {
+              p.setInt(1, 906);
+              p.executeQuery();
+            } catch (SQLException e) {
+              error(e, seen);
+            }
+            if (!autoCommit) {
+              c.commit();
+            }
+          });
+      add(
+          "keys asked of WITH and SELECT" + of,
+          (c, seen) -> {
+            c.setAutoCommit(autoCommit);
+            String sql =
+                "with e as (insert into pair values (%s, 'q', 1) returning a) select a + 1 as b from e";
+            int first = autoCommit ? 910 : 920;
+            try (PreparedStatement p = c.prepareStatement(sql.formatted(first), 1)) {
+              rows(p.executeQuery(), seen);
+              rows(p.getGeneratedKeys(), seen);
+            }
+            try (PreparedStatement p =
+                c.prepareStatement(sql.formatted(first + 1), new String[] {"a"})) {
+              seen.add(p.execute());
+              rows(p.getResultSet(), seen);
+              seen.add(p.getUpdateCount());
+            }
+            try (Statement p = c.createStatement()) {
+              seen.add(p.execute(sql.formatted(first + 2), 1));
+              rows(p.getResultSet(), seen);
+            }
+            if (!autoCommit) {
+              c.commit();
+            }
+          });
+      add(
+          "several statements, and a fetch size" + of,
+          (c, seen) -> {
+            c.setAutoCommit(autoCommit);
+            String sql =
+                "insert into pair values (%s, 'f', 1) returning a; select g from generate_series(1, 5) g";
+            int first = autoCommit ? 930 : 940;
+            for (boolean prepared : new boolean[] {true, false}) {
+              String text = sql.formatted(prepared ? first : first + 1);
+              try (Statement p = prepared ? c.prepareStatement(text) : c.createStatement()) {
+                p.setFetchSize(2);
+                if (prepared) {
+                  ((PreparedStatement) p).execute();
+                } else {
+                  p.execute(text);
+                }
+                rows(p.getResultSet(), seen);
+                seen.add(p.getMoreResults());
+                rows(p.getResultSet(), seen);
+              }
+            }
+            if (!autoCommit) {
+              c.commit();
+            }
+          });
+      add(
+          "several statements, and a parameter too few" + of,
+          (c, seen) -> {
+            c.setAutoCommit(autoCommit);
+            try (PreparedStatement p =
+                c.prepareStatement(
+                    "insert into auto(v) values (?); insert into pair values (?, 'm', 1)")) {
+              p.setString(1, "of several" + of);
+              p.execute();
+            } catch (SQLException e) {
+              error(e, seen);
+            }
+            seen.add(Fixture.value(c, "select count(*) from auto where v like 'of several%'"));
+            if (!autoCommit) {
+              c.commit();
+            }
+          });
+      add(
+          "described with its parameters" + of,
+          (c, seen) -> {
+            c.setAutoCommit(autoCommit);
+            try (PreparedStatement p =
+                c.prepareStatement("select * from (select ? as k) s where s.k = 3")) {
+              p.setInt(1, 3);
+              seen.add(p.getMetaData().getColumnTypeName(1));
+              seen.add(p.getParameterMetaData().getParameterTypeName(1));
+              rows(p.executeQuery(), seen);
+            }
+          });
+    }
+  }
+
   private void define() {
+    parametersThatTell();
     // inserts
     update(
         "insert values",
