@@ -9,22 +9,27 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import io.dualwrite.embedded.Installation;
 import io.dualwrite.embedded.PgPair;
 import io.dualwrite.embedded.PgServer;
+import io.dualwrite.jdbc.DualWriteDataSource;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
 import java.sql.Connection;
 import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.sql.Statement;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 /** The move of a database with TimescaleDB, by its commands alone. */
 class TimescaleCommandsTest {
@@ -191,6 +196,72 @@ class TimescaleCommandsTest {
                 "select job_id || ' ' || scheduled from timescaledb_information.jobs order by 1")) {
           assertEquals(rows(s, sql), rows(t, sql), sql);
         }
+      }
+    }
+  }
+
+  /** The application drops old chunks while they are copied, and late rows bring some again. */
+  @Test
+  void chunksThatGoWhileTheyAreCopied(@TempDir Path journal) throws Exception {
+    Optional<PgPair> found = PgPair.timescale();
+    assumeTrue(found.isPresent(), Installation.NO_TIMESCALEDB);
+    try (PgPair pair = found.get()) {
+      pair.execute(PgPair.CREATE_TIMESCALEDB);
+      for (String t : List.of("m", "k")) {
+        pair.execute(
+            ("create table $(at timestamptz not null, device int, v float8"
+                    + (t.equals("m") ? ", primary key (at, device));" : ");")
+                    + "select create_hypertable('$', 'at', chunk_time_interval => interval '1 day');"
+                    + "alter table $ set (timescaledb.compress, timescaledb.compress_segmentby = 'device');")
+                .replace("$", t));
+        pair.executeSource(
+            ("insert into $ select timestamptz '2026-01-01Z' + i * interval '1 hour', i % 3, i from generate_series(0, 24 * 30 - 1) i;"
+                    + "select count(compress_chunk(c)) from show_chunks('$', older_than => timestamptz '2026-01-12Z') c;")
+                .replace("$", t));
+      }
+      try (DualWriteDataSource ds =
+          DualWriteDataSource.builder()
+              .source(pair.sourceUrl(), "postgres", "postgres")
+              .target(pair.targetUrl(), "postgres", "postgres")
+              .journal(journal)
+              .build()) {
+        try (Connection c = ds.getConnection();
+            Statement st = c.createStatement()) {
+          st.execute("insert into m values ('2026-03-01Z', 1, 1)");
+          run(pair, ExitCode.DONE, "stage --until 2026-02-01T00:00Z");
+          List<Throwable> failed = new ArrayList<>();
+          Thread application =
+              new Thread(
+                  () -> {
+                    try {
+                      for (int day = 2; day <= 25; day++) {
+                        for (String t : List.of("m", "k")) {
+                          String at = "timestamptz '2026-01-01Z' + interval '" + (day - 1);
+                          st.execute(
+                              "select drop_chunks('" + t + "', older_than => " + at + " days')");
+                          if (day % 4 == 0) {
+                            st.execute(
+                                "insert into " + t + " values (" + at + " days' - interval '1 h', 9, 9)");
+                          }
+                        }
+                      }
+                    } catch (SQLException | RuntimeException e) {
+                      failed.add(e);
+                    }
+                  });
+          application.start();
+          run(pair, ExitCode.DONE, "copy --parallelism 2", "0 left");
+          application.join();
+          assertEquals(List.of(), failed);
+        }
+        assertTrue(ds.drain(Duration.ofMinutes(2)), () -> ds.status().toString());
+        long end = System.nanoTime() + Duration.ofMinutes(3).toNanos();
+        while (!ds.status().suspects().isEmpty()) {
+          assertTrue(System.nanoTime() < end, () -> ds.status().toString());
+          LockSupport.parkNanos(10_000_000);
+        }
+        assertEquals(List.of(), ds.status().parked());
+        run(pair, ExitCode.DONE, "verify --recheck 10ms", "equal: every table");
       }
     }
   }

@@ -558,6 +558,20 @@ class HypertableWritesTest {
           s.execute("drop table " + chunk(table, "v = " + v));
         }
         assertMirrored(table);
+        List<String> ends =
+            switch (type) {
+              case "bigint" -> List.of("9223372036854775807", "-9223372036854775808");
+              case "integer" -> List.of("2147483647", "-2147483648");
+              case "smallint" -> List.of("32767", "-32768");
+              case "uuid" -> List.of();
+              default -> List.of("infinity", "-infinity", "4000-11-24 BC");
+            };
+        for (String end : ends) {
+          s.execute("insert into " + table + " values ('" + end + "', 100)");
+          assertMirrored(table);
+          s.execute("drop table " + chunk(table, "v = 100"));
+          assertMirrored(table);
+        }
         assertEquals(suspects, fixture.counter("suspects.opened"), table);
         try (Connection t = fixture.pair.target()) {
           assertEquals("22", Fixture.value(t, "select count(*) from " + table), table);
@@ -755,6 +769,34 @@ class HypertableWritesTest {
           Fixture.value(
               t,
               "select s.scheduled from dualwrite.job_state s join timescaledb_information.jobs j using (job_id) where hypertable_name = 'own'"));
+    }
+  }
+
+  /** Retention that the application runs by hand, in a transaction of its own or in ours. */
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void aRetentionPolicyThatTheApplicationRuns(boolean autoCommit) throws Exception {
+    fixture.execute("insert into metrics values ('2001-01-01Z', 1, 1), ('2101-01-01Z', 1, 1)");
+    assertMirrored();
+    try (Connection c = fixture.connect();
+        Statement s = c.createStatement()) {
+      s.execute(
+          "select add_retention_policy('metrics', interval '10 years', initial_start => now() + interval '1 day')");
+      String job =
+          Fixture.value(
+              c,
+              "select job_id from timescaledb_information.jobs where proc_name = 'policy_retention'");
+      c.setAutoCommit(autoCommit);
+      s.execute("call run_job(" + job + ")");
+      if (!autoCommit) {
+        c.commit();
+      }
+    }
+    assertMirrored();
+    assertEquals(chunks(true, "metrics"), chunks(false, "metrics"));
+    try (Connection t = fixture.pair.target()) {
+      assertEquals(
+          "0", Fixture.value(t, "select count(*) from metrics where at < timestamptz '2002-01-01Z'"));
     }
   }
 }
