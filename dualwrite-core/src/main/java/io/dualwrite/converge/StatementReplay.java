@@ -67,12 +67,7 @@ final class StatementReplay {
       boolean overtaken,
       Consumer<Effect> did)
       throws SQLException, ConvergenceException {
-    if (doubtful) {
-      throw new ConvergenceException(
-          "it is not known whether the transaction committed that ran "
-              + shortened(first(unit))
-              + " before the primary crashed; compare the schemas, then replay or skip the unit");
-    }
+    known(unit, doubtful);
     Connection m = Session.open(engine.mirror());
     try {
       Map<Long, Rows> first = null;
@@ -81,27 +76,6 @@ final class StatementReplay {
       Set<TableName> written = new LinkedHashSet<>();
       for (RowChange c : unit.changes()) {
         if (c.kind() != RowChange.Kind.STATEMENT) {
-          continue;
-        }
-        if (c.alone()) {
-          m.commit();
-          dropUnfinished(engine, m, c);
-          m.setAutoCommit(true);
-          try {
-            MirrorWriter.statement(m, c);
-          } catch (SQLException e) {
-            if (!done(e, c.rows()[0][0])) {
-              try {
-                m.setAutoCommit(false);
-                dropUnfinished(engine, m, c);
-              } catch (SQLException left) { // the next attempt does it
-                e.addSuppressed(left);
-              }
-              throw e;
-            }
-          } finally {
-            m.setAutoCommit(false);
-          }
           continue;
         }
         if (before == null) {
@@ -156,6 +130,73 @@ final class StatementReplay {
     } finally {
       Session.close(m);
       engine.invalidate();
+    }
+  }
+
+  private static void known(Intent unit, boolean doubtful) throws ConvergenceException {
+    if (doubtful) {
+      throw new ConvergenceException(
+          "it is not known whether the transaction committed that ran "
+              + shortened(first(unit))
+              + " before the primary crashed; compare the schemas, then replay or skip the unit");
+    }
+  }
+
+  /** Whether the unit is a statement that runs in no transaction. */
+  static boolean isAlone(Intent unit) {
+    return unit.changes().stream().anyMatch(RowChange::alone);
+  }
+
+  /** What is told of the connection that a statement runs on. */
+  interface On {
+    /**
+     * Called before the statement, and with null before the connection is given back.
+     *
+     * @throws SQLException if the statement is not to run any more
+     */
+    void connection(Connection mirror) throws SQLException;
+  }
+
+  /**
+   * Runs the unit's statement, which runs in no transaction, for as long as it takes.
+   *
+   * @param on told of the connection, so that it can be cancelled
+   * @throws ConvergenceException if nobody can tell whether it ran on the primary
+   * @throws SQLException if the mirror refuses it
+   */
+  static void alone(Convergence engine, Intent unit, boolean doubtful, On on)
+      throws SQLException, ConvergenceException {
+    known(unit, doubtful);
+    Connection m = Session.open(engine.mirror());
+    try {
+      on.connection(m);
+      for (RowChange c : unit.changes()) {
+        alone(engine, m, c);
+      }
+    } finally {
+      on.connection(null);
+      Session.close(m);
+      engine.invalidate();
+    }
+  }
+
+  private static void alone(Convergence engine, Connection m, RowChange c) throws SQLException {
+    dropUnfinished(engine, m, c);
+    m.setAutoCommit(true);
+    try {
+      MirrorWriter.statement(m, c);
+    } catch (SQLException e) {
+      if (!done(e, c.rows()[0][0])) {
+        try {
+          m.setAutoCommit(false);
+          dropUnfinished(engine, m, c);
+        } catch (SQLException left) { // the next attempt does it
+          e.addSuppressed(left);
+        }
+        throw e;
+      }
+    } finally {
+      m.setAutoCommit(false);
     }
   }
 

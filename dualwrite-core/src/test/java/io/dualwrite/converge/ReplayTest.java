@@ -1147,7 +1147,9 @@ class ReplayTest {
           RowChange.statement(sql, "public", null, true));
     }
     try (Replayer r = f.replayer()) {
-      assertEquals(new ReplayResult(0, 0, 0, 0, 2), r.replayOnce(10));
+      do {
+        assertEquals(new ReplayResult(0, 0, 0, 0, 2), r.replayOnce(10));
+      } while (r.stats().lastError() == null);
       assertEquals("0", mirror(half)); // which refused rows as well
     }
     // that of a process that died at it
@@ -1160,6 +1162,50 @@ class ReplayTest {
     drain();
     assertEquals("t_v,t_v_idx", mirror(whole));
     assertEquals("0", mirror(half));
+  }
+
+  /** However long somebody reads there, or the building takes. */
+  @Test
+  void nothingWaitsForAnIndexThatIsBuiltButTheStatementsAfterIt() throws Exception {
+    f.with("create table t(id int primary key, v int)", "create table other(id int primary key)");
+    Connection reader = f.mirror();
+    execute(reader, "set transaction isolation level repeatable read");
+    execute(reader, "select * from other");
+    RowChange index =
+        RowChange.statement("create index concurrently t_v on t(v)", "public", null, true);
+    String building =
+        "select count(*) from pg_stat_activity where query like 'create index concurrently t_v%' and state = 'active'";
+    Intent unit = pending("select pg_current_xact_id()", Outcome.COMMITTED, index);
+    Intent drop;
+    long start;
+    try (Replayer r = new Replayer(f.journal, () -> f.engine, hasty(2))) {
+      r.start();
+      Fixture.await("it is built", () -> mirror(building).equals("1"));
+      pending(
+          "insert into other values (1)",
+          Outcome.COMMITTED,
+          upsert("other", List.of("id"), row("1")));
+      Fixture.await("the row is there", () -> f.equal("other"));
+      String now = mirror("select now()");
+      Fixture.await(
+          "a heartbeat",
+          () -> mirror("select heartbeat > '" + now + "' from dualwrite.writer").equals("t"));
+      drop = statement("drop index if exists t_w");
+      start = System.nanoTime();
+      assertFalse(r.drain(Duration.ofSeconds(1)));
+    } // takes the statement back
+    assertTrue(System.nanoTime() - start < TimeUnit.SECONDS.toNanos(5));
+    assertEquals("0", mirror(building));
+    assertEquals(
+        List.of(unit.sequence(), drop.sequence()),
+        f.journal.pending(-1, 9).stream().map(p -> p.intent().sequence()).toList());
+    try (Replayer r = f.replayer()) {
+      assertFalse(r.drain(Duration.ofMillis(300)));
+      assertEquals("1", mirror(building));
+      reader.rollback();
+      assertTrue(r.drain(Duration.ofSeconds(30)), () -> "not drained: " + r.stats());
+    }
+    assertEquals("t", mirror("select indisvalid from pg_index where indexrelid = 't_v'::regclass"));
   }
 
   /** A table's first rule changes the table's own row in the catalog, the second does not. */
