@@ -118,6 +118,11 @@ public final class Replayer implements AutoCloseable {
   /** Whether one of them could not be, and may be once the statements at hand have run. */
   private boolean inVain;
 
+  /** Tables whose rows cannot be until then, and the barrier that this was found before. */
+  private final Set<TableName> lacking = new HashSet<>();
+
+  private long lackingBefore = Long.MAX_VALUE;
+
   /** Whether rows with a key were brought, and are to be once more. */
   private boolean again;
 
@@ -426,6 +431,10 @@ public final class Replayer implements AutoCloseable {
       // asked each time: one that came meanwhile is there before any unit that was behind it
       long barrier = barrier();
       boolean ordered = barrier < Long.MAX_VALUE;
+      if (barrier != lackingBefore) {
+        lacking.clear();
+        lackingBefore = barrier;
+      }
       if (sequence > barrier || (ordered && sequence > r.open)) {
         r.notYet += units.size() - n;
         return;
@@ -898,7 +907,7 @@ public final class Replayer implements AutoCloseable {
       }
       r.engine.invalidate();
       List<Unit> left = withoutLostTables(r.engine, units);
-      if (left == null && (units.size() > 1 || barrier() == Long.MAX_VALUE)) {
+      if (left == null && barrier() == Long.MAX_VALUE) {
         throw e;
       }
       applyAll(r, left == null ? units : left, true);
@@ -973,14 +982,17 @@ public final class Replayer implements AutoCloseable {
     units = keyedNow(r.engine, units);
     Set<TableName> suspects = new LinkedHashSet<>();
     List<Unsettled> unsettled = new ArrayList<>();
-    boolean whole = true;
+    boolean whole =
+        units.stream().noneMatch(u -> u.intent.changes().stream().anyMatch(this::lacks));
+    List<Unit> possible = whole ? units : units.stream().map(u -> without(u, this::lacks)).toList();
+    inVain |= !whole;
     try {
-      bring(r, units, suspects, unsettled);
+      bring(r, possible, suspects, unsettled);
     } catch (SQLException | ConvergenceException e) {
       Failure kind = e instanceof SQLException s ? Failure.of(s) : Failure.PERMANENT;
       boolean own = kind != Failure.DOWN && kind != Failure.CONTENTION;
       if (!own
-          || given.size() > 1
+          || (given.size() > 1 && !ofTheTable(e))
           || (kind == Failure.CATALOG && !anew)
           || barrier() == Long.MAX_VALUE) {
         throw e;
@@ -989,6 +1001,9 @@ public final class Replayer implements AutoCloseable {
       r.error = message(e);
       inVain = true;
       whole = false;
+      if (given.size() > 1) {
+        bringByTable(r, possible, suspects, unsettled);
+      }
     }
     insert(r, units);
     for (TableName t : suspects) {
@@ -1003,6 +1018,39 @@ public final class Replayer implements AutoCloseable {
     for (Unit u : units) {
       boolean keyed = u.intent.changes().stream().anyMatch(Replayer::keyed);
       done(r, u.intent.sequence(), (whole && last) || !keyed);
+    }
+  }
+
+  private boolean lacks(RowChange c) {
+    return keyed(c) && lacking.contains(c.table());
+  }
+
+  /** Whether it is none of a row's values, so that each of its rows would fail with it. */
+  private static boolean ofTheTable(Exception e) {
+    return e instanceof SQLException s ? Failure.of(s) == Failure.CATALOG : e.getCause() == null;
+  }
+
+  /**
+   * Brings the rows of each table by themselves. Where that fails for what the table is, or those
+   * that it refers to, its rows are not tried again before the statements at hand have run: each
+   * would fail alike.
+   */
+  private void bringByTable(
+      Round r, List<Unit> units, Set<TableName> suspects, List<Unsettled> unsettled)
+      throws SQLException, ConvergenceException {
+    for (TableName t : rowTables(units)) {
+      try {
+        bring(
+            r,
+            units.stream().map(u -> without(u, c -> !keyed(c) || !c.table().equals(t))).toList(),
+            suspects,
+            unsettled);
+      } catch (SQLException | ConvergenceException e) {
+        if (!ofTheTable(e)) {
+          throw e;
+        }
+        lacking.add(t);
+      }
     }
   }
 

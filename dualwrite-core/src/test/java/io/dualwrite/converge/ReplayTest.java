@@ -14,6 +14,7 @@ import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.zaxxer.hikari.HikariDataSource;
 import io.dualwrite.catalog.TableName;
 import io.dualwrite.control.Incarnation;
 import io.dualwrite.converge.Rules.Rule;
@@ -1316,6 +1317,55 @@ class ReplayTest {
   }
 
   /** Nobody can tell what it does to rows that came here before it: they are compared. */
+  /** Not each row is tried by itself, for each of the statements. */
+  @Test
+  void rowsBeforeAColumnIsAddedAreLeftOutTogether() throws Exception {
+    f.with(
+        "create table t(id int primary key, v text)",
+        "create table c(id int primary key, t int references t)",
+        "create table other(id int primary key, v text)");
+    Connection p = f.primary();
+    for (int i = 0; i < 100; i++) {
+      String id = Integer.toString(i);
+      for (RowChange c :
+          List.of(
+              upsert("t", IV, row(id, null)),
+              upsert("c", List.of("id", "t"), row(id, id)),
+              upsert("other", IV, row(id, null)))) {
+        execute(p, "insert into " + c.table().sql() + " values (" + i + ", null)");
+        execute(p, "update c set t = id where t is null");
+        Intent unit = f.intent(p, c);
+        p.commit();
+        f.journal.release(unit.sequence(), Outcome.COMMITTED);
+      }
+    }
+    for (String column : List.of("a", "b", "c")) {
+      statement("alter table t add column " + column + " int default 1");
+    }
+    AtomicInteger opened = new AtomicInteger();
+    try (HikariDataSource mirror =
+        Fixture.pool(
+            f.pair.targetUrl(), f.pair.targetServer().user(), f.pair.targetServer().password())) {
+      DataSource counted =
+          (DataSource)
+              java.lang.reflect.Proxy.newProxyInstance(
+                  getClass().getClassLoader(),
+                  new Class<?>[] {DataSource.class},
+                  (proxy, method, args) -> {
+                    opened.incrementAndGet();
+                    return method.invoke(mirror, args);
+                  });
+      Convergence engine =
+          new Convergence(f.engine.primary(), counted, f.primaryCatalog, f.mirrorCatalog);
+      try (Replayer r = new Replayer(f.journal, engine)) {
+        assertTrue(r.drain(Duration.ofSeconds(60)), () -> "not drained: " + r.stats());
+      }
+    }
+    f.assertEqual("t", "c", "other");
+    assertEquals(List.of(), f.journal.parked());
+    assertTrue(opened.get() < 150, () -> "transactions of the mirror: " + opened);
+  }
+
   @Test
   void whatAParkedStatementChangesIsSuspect() throws Exception {
     f.with(
