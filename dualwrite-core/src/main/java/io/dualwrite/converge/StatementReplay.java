@@ -26,7 +26,7 @@ import org.slf4j.LoggerFactory;
 /**
  * The statements of a pending unit that travel as text (DDL), in one mirror transaction that claims
  * their marker by inserting it: once, whatever became of the direct flush. Those that run in no
- * transaction have no marker; run twice, they find that there is nothing to do.
+ * transaction have no marker: run twice, they do what the first time left to do.
  */
 final class StatementReplay {
 
@@ -171,12 +171,58 @@ final class StatementReplay {
     try {
       on.connection(m);
       for (RowChange c : unit.changes()) {
-        alone(engine, m, c);
+        RowChange left = left(m, c);
+        if (left != null) {
+          alone(engine, m, left);
+        }
       }
     } finally {
       on.connection(null);
       Session.close(m);
       engine.invalidate();
+    }
+  }
+
+  /**
+   * What is left to do of it: DETACH PARTITION CONCURRENTLY that was cut short is to be finished,
+   * and is refused where it is done. Null if nothing is.
+   */
+  private static RowChange left(Connection m, RowChange c) throws SQLException {
+    String[] row = c.rows()[0];
+    List<StatementInfo> statements = Sql.analyze(row[0]).statements();
+    if (statements.size() != 1
+        || statements.get(0).detached() == null
+        || statements.get(0).objects().size() != 1) {
+      return c;
+    }
+    String table = statements.get(0).objects().get(0);
+    String partition = statements.get(0).detached();
+    MirrorWriter.set(m, "search_path", row[1], true);
+    try (PreparedStatement s =
+        m.prepareStatement(
+            "select i.inhparent is not null, (pg_catalog.to_jsonb(i) ->> 'inhdetachpending')::boolean"
+                + " from (select pg_catalog.to_regclass(?) p, pg_catalog.to_regclass(?) c) x"
+                + " left join pg_catalog.pg_inherits i on i.inhparent = x.p and i.inhrelid = x.c"
+                + " where x.p is not null and x.c is not null")) {
+      s.setString(1, table);
+      s.setString(2, partition);
+      try (ResultSet r = s.executeQuery()) {
+        if (!r.next()) {
+          return c; // the server says which is missing
+        }
+        if (!r.getBoolean(1)) {
+          return null;
+        }
+        return r.getBoolean(2)
+            ? RowChange.statement(
+                "alter table " + table + " detach partition " + partition + " finalize",
+                row[1],
+                row[2],
+                true)
+            : c;
+      }
+    } finally {
+      m.commit();
     }
   }
 

@@ -1165,6 +1165,42 @@ class ReplayTest {
     assertEquals("0", mirror(half));
   }
 
+  /** It is cut short while it waits for a reader, or its unit is not resolved when it is done. */
+  @Test
+  void aPartitionThatIsDetachedHalfIsDetached() throws Exception {
+    f.with(
+        "create table p(id int primary key) partition by range (id)",
+        "create table \"P 1\" partition of p for values from (0) to (9)",
+        "create table p2 partition of p for values from (10) to (19)",
+        "create table p3 partition of p for values from (20) to (29)");
+    Connection reader = f.mirror();
+    execute(reader, "select * from p");
+    try (Connection m = f.pair.target();
+        Statement s = m.createStatement()) {
+      s.execute("set statement_timeout = 500");
+      assertThrows(
+          SQLException.class,
+          () -> s.execute("alter table p detach partition \"P 1\" concurrently"));
+    }
+    reader.rollback();
+    String parts =
+        "select string_agg(inhrelid::regclass::text, ',') from pg_inherits where inhparent = 'p'::regclass";
+    assertEquals("t", mirror("select bool_or(inhdetachpending) from pg_inherits"));
+    f.pair.executeTarget("alter table p detach partition p2");
+    for (String sql :
+        List.of(
+            "alter table p detach partition public.\"P 1\" concurrently;",
+            "ALTER TABLE p DETACH PARTITION p2 CONCURRENTLY",
+            "alter table only public.p detach partition p3 /* now */ concurrently")) {
+      pending(
+          "select pg_current_xact_id()",
+          Outcome.COMMITTED,
+          RowChange.statement(sql, "public", null, true));
+    }
+    drain();
+    assertNull(mirror(parts));
+  }
+
   /** However long somebody reads there, or the building takes. */
   @Test
   void nothingWaitsForAnIndexThatIsBuiltButTheStatementsAfterIt() throws Exception {
