@@ -1050,6 +1050,21 @@ class ReplayTest {
     f.assertEqual("kn", "kc");
   }
 
+  @ParameterizedTest
+  @CsvSource({"no action", "cascade"})
+  void aRowWithoutAKeyThatOthersReferToTakesAValueOfOneThatIsGone(String action) throws Exception {
+    f.with(
+        "create table k(u int unique, v int unique, a text)",
+        "create table ch(id int primary key, u int references k(u) on delete " + action + ")",
+        "insert into k values (1, 10, 'a'), (2, 20, 'b'), (3, 30, 'c'), (null, 40, 'd'), (null, 50, 'e')",
+        "insert into ch values (1, 1), (2, 2)");
+    onPrimary(
+        "delete from k where u = 3 or v = 40; update k set v = 30 where u = 1; update k set v = 40 where u = 2");
+    f.journal.suspect(new Suspect(table("k"), "test", 1, "", 0));
+    assertEquals(1, new Reconcile(f.engine, f.journal).run());
+    f.assertEqual("k", "ch");
+  }
+
   /**
    * It waits, with duplicates that the primary has no more, for the statement that makes the key.
    */
