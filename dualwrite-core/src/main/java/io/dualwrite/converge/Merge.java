@@ -18,9 +18,10 @@ import java.util.stream.Collectors;
 
 /**
  * The rows of a range without a key that is recopied while others refer to its rows, by a unique
- * index that allows NULL: they come into a temporary table, those that others may refer to are
- * updated, and of what differs then as many rows are deleted and inserted as there are too many or
- * too few of each. All in the caller's transaction, which has the table locked against writers.
+ * index that allows NULL: they come into a temporary table, rows that are too many and that nobody
+ * refers to are deleted, those that others may refer to are updated, and of what differs then as
+ * many rows are deleted and inserted as there are too many or too few of each. All in the caller's
+ * transaction, which has the table locked against writers.
  */
 final class Merge {
 
@@ -72,6 +73,7 @@ final class Merge {
     try (Statement s = mirror.createStatement()) {
       s.execute("set constraints all immediate");
       s.execute("analyze " + ROWS);
+      deleteUnreferred(s);
       String set =
           columns.stream()
               .filter(c -> c.identity() != Column.Identity.ALWAYS)
@@ -168,6 +170,44 @@ final class Merge {
       }
     }
     return refused;
+  }
+
+  /**
+   * Deletes what is no row of the primary's, nor the former state of one, and that nobody refers
+   * to: another row may have taken a unique value of it over.
+   */
+  private void deleteUnreferred(Statement s) throws SQLException {
+    String gone =
+        " t"
+            + where
+            + " and not exists (select from "
+            + ROWS
+            + " u where "
+            + references.get(0).parentColumns().stream()
+                .map(TableName::quote)
+                .map(c -> "u." + c + " = t." + c)
+                .collect(Collectors.joining(" and "))
+            + ") and not exists (select from "
+            + ROWS
+            + " u where "
+            + text("u")
+            + " = "
+            + text("t")
+            + ")";
+    if (references.stream().anyMatch(f -> f.onDelete().changesChild())) {
+      // whoever begins to refer to one now is seen below, or waits
+      s.execute("select from " + own + gone + " for update");
+    }
+    StringBuilder delete = new StringBuilder("delete from " + own + gone);
+    for (ForeignKey f : references) {
+      delete.append(" and not exists (select from ").append(f.child().sql()).append(" c where ");
+      for (int i = 0; i < f.childColumns().size(); i++) {
+        delete.append(i == 0 ? "c." : " and c.").append(TableName.quote(f.childColumns().get(i)));
+        delete.append(" = t.").append(TableName.quote(f.parentColumns().get(i)));
+      }
+      delete.append(")");
+    }
+    s.execute(delete.toString());
   }
 
   /** Whether rows refer to those that are too many. */

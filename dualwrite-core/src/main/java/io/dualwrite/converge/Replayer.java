@@ -52,6 +52,9 @@ import org.slf4j.LoggerFactory;
  * <p>A unit that fails for a reason of its own is found by bisection, tried again with growing
  * delay, and parked at last; the rest goes on.
  *
+ * <p>A statement that runs in no transaction (CREATE INDEX CONCURRENTLY) has a thread of its own,
+ * one at a time: rounds go on meanwhile, without the statements that come after it.
+ *
  * <p>Rows are read from the primary as they are after all its definitions. While statements of a
  * unit (DDL) have not run here, they would do to such rows what they did to older ones there: a
  * column that takes another's name would take its place over what was written to it by that name.
@@ -66,6 +69,7 @@ public final class Replayer implements AutoCloseable {
       Math.min(32L << 20, Runtime.getRuntime().maxMemory() / 16);
   private static final int MAX_WAITING = 20_000; // units
   private static final long LONGEST = TimeUnit.MINUTES.toNanos(1);
+  private static final long GRACE_MILLIS = 100; // for a statement that runs in no transaction
 
   /**
    * How long a round waits for what comes right behind: a round of one unit costs both databases
@@ -114,8 +118,16 @@ public final class Replayer implements AutoCloseable {
   /** Whether one of them could not be, and may be once the statements at hand have run. */
   private boolean inVain;
 
+  /** Tables whose rows cannot be until then, and the barrier that this was found before. */
+  private final Set<TableName> lacking = new HashSet<>();
+
+  private long lackingBefore = Long.MAX_VALUE;
+
   /** Whether rows with a key were brought, and are to be once more. */
   private boolean again;
+
+  /** The statement under way that runs in no transaction; changed while a round is held. */
+  private volatile Alone alone;
 
   /** Tables in which other rows were taken along, which nobody may ask for once more. */
   private final Set<TableName> takenAlong = new HashSet<>();
@@ -183,7 +195,10 @@ public final class Replayer implements AutoCloseable {
     }
   }
 
-  /** Ends the background thread after its round, waiting for it for at most ten seconds. */
+  /**
+   * Ends the background thread after its round, waiting for it for at most ten seconds. A statement
+   * under way that runs in no transaction is cancelled, and its unit stays pending.
+   */
   @Override
   public void close() {
     Thread t;
@@ -194,6 +209,10 @@ public final class Replayer implements AutoCloseable {
       changed.signalAll();
     } finally {
       state.unlock();
+    }
+    Alone underWay = alone;
+    if (underWay != null) {
+      underWay.cancel();
     }
     if (t != null && t != Thread.currentThread()) {
       t.interrupt();
@@ -225,10 +244,11 @@ public final class Replayer implements AutoCloseable {
         delay = 0;
         full = r.resolved() > atOnce / 2;
         atOnce = Math.min(options.batchUnits(), atOnce * 2);
+        int others = r.waiting() - (alone == null ? 0 : 1); // it says itself when it ends
         pause =
             r.resolved() + r.keys() > 0 && journal.pendingCount() > r.waiting()
                 ? 0
-                : r.waiting() > 0 ? 50 : options.interval().toMillis();
+                : others > 0 ? 50 : options.interval().toMillis();
       } catch (InterruptedException e) {
         break;
       } catch (SQLException | RuntimeException | Error e) {
@@ -281,6 +301,9 @@ public final class Replayer implements AutoCloseable {
     long delay = 5;
     int units = options.batchUnits();
     while (true) {
+      if (!round.tryLock(Math.max(0, deadline - System.nanoTime()), TimeUnit.NANOSECONDS)) {
+        return false;
+      }
       try {
         ReplayResult r = replayOnce(units);
         delay = r.resolved() + r.keys() > 0 ? 5 : Math.min(200, delay * 2);
@@ -291,6 +314,8 @@ public final class Replayer implements AutoCloseable {
         }
         error(e);
         delay = Math.min(1000, delay * 2);
+      } finally {
+        round.unlock();
       }
       if (journal.pendingCount() == 0 && journal.inFlightCount() == 0) {
         return journal.parked().isEmpty();
@@ -369,13 +394,19 @@ public final class Replayer implements AutoCloseable {
         r.engine.direction().check();
       }
       primaryPids.clear();
+      if (alone != null && alone.ended(1)) {
+        ended(r);
+        inVain = false;
+        brought = -1; // it may have been passed, and what waited for it
+      }
       settle(r);
       List<Unit> units = collect(r, maxUnits);
       inOrder(r, units);
       if (!units.isEmpty()) {
         settle(r); // most often nothing was in flight
       }
-      int open = r.notYet + waiting.stream().mapToInt(w -> w.units.size()).sum();
+      int open =
+          r.notYet + waiting.stream().mapToInt(w -> w.units.size()).sum() + (alone == null ? 0 : 1);
       account(r, System.nanoTime() - start);
       return new ReplayResult(r.resolved, r.keys, r.rows, r.parked, open);
     } finally {
@@ -400,12 +431,16 @@ public final class Replayer implements AutoCloseable {
       // asked each time: one that came meanwhile is there before any unit that was behind it
       long barrier = barrier();
       boolean ordered = barrier < Long.MAX_VALUE;
+      if (barrier != lackingBefore) {
+        lacking.clear();
+        lackingBefore = barrier;
+      }
       if (sequence > barrier || (ordered && sequence > r.open)) {
         r.notYet += units.size() - n;
         return;
       }
       int to = n + 1;
-      if (u.intent.statements() && sequence > r.open) {
+      if (u.intent.statements() && (sequence > r.open || alone != null)) {
         // a DROP that waits for a lock would find what was made after it
         r.notYet++;
         n = to;
@@ -419,7 +454,11 @@ public final class Replayer implements AutoCloseable {
           to++;
         }
       }
-      process(r, units.subList(n, to));
+      if (StatementReplay.isAlone(u.intent)) {
+        begin(r, u);
+      } else {
+        process(r, units.subList(n, to));
+      }
       long last = units.get(to - 1).intent.sequence();
       if (ordered && r.open > last) {
         brought = last;
@@ -431,6 +470,45 @@ public final class Replayer implements AutoCloseable {
         r.notYet += units.size() - n;
         return;
       }
+    }
+  }
+
+  /** Begins a statement that runs in no transaction; most often it ends as soon. */
+  private void begin(Round r, Unit u) throws SQLException, InterruptedException {
+    mayMove(u);
+    alone = new Alone(r.engine, u, this::wake);
+    if (closed()) { // and may not have seen it
+      alone = null;
+      r.notYet++;
+      return;
+    }
+    alone.start();
+    if (alone.ended(GRACE_MILLIS)) {
+      ended(r);
+    }
+  }
+
+  private void ended(Round r) {
+    Unit u = alone.unit;
+    Throwable error = alone.error();
+    if (error == null) {
+      mayMove(u); // of what came meanwhile
+      resolved(r, u.intent.sequence());
+    } else {
+      Failure kind =
+          error instanceof SQLException e
+              ? Failure.of(e)
+              : error instanceof Error ? Failure.CONTENTION : Failure.PERMANENT;
+      r.error = message(error);
+      fail(r, u.intent.sequence(), kind, error);
+    }
+    alone = null;
+  }
+
+  /** It commits before it could be seen what it did. */
+  private void mayMove(Unit u) {
+    if ((again || !waiting.isEmpty()) && u.intent.changes().stream().anyMatch(RowChange::alters)) {
+      suspect(Set.of(RowChange.NO_TABLE), u.intent, "a partition was detached");
     }
   }
 
@@ -464,6 +542,9 @@ public final class Replayer implements AutoCloseable {
   private List<Unit> collect(Round r, int max) throws SQLException {
     Set<Long> held = new HashSet<>();
     waiting.forEach(w -> held.addAll(w.units));
+    if (alone != null) {
+      held.add(alone.unit.intent.sequence());
+    }
     if (held.size() > MAX_WAITING) {
       return List.of();
     }
@@ -674,6 +755,13 @@ public final class Replayer implements AutoCloseable {
     if (Thread.interrupted()) {
       throw new InterruptedException();
     }
+    if (background()) { // a round in which much fails may be long
+      try {
+        heartbeat(false);
+      } catch (SQLException e) {
+        r.error = e.getMessage();
+      }
+    }
     Throwable error;
     Failure kind = Failure.PERMANENT;
     try {
@@ -819,7 +907,7 @@ public final class Replayer implements AutoCloseable {
       }
       r.engine.invalidate();
       List<Unit> left = withoutLostTables(r.engine, units);
-      if (left == null && (units.size() > 1 || barrier() == Long.MAX_VALUE)) {
+      if (left == null && barrier() == Long.MAX_VALUE) {
         throw e;
       }
       applyAll(r, left == null ? units : left, true);
@@ -894,14 +982,17 @@ public final class Replayer implements AutoCloseable {
     units = keyedNow(r.engine, units);
     Set<TableName> suspects = new LinkedHashSet<>();
     List<Unsettled> unsettled = new ArrayList<>();
-    boolean whole = true;
+    boolean whole =
+        units.stream().noneMatch(u -> u.intent.changes().stream().anyMatch(this::lacks));
+    List<Unit> possible = whole ? units : units.stream().map(u -> without(u, this::lacks)).toList();
+    inVain |= !whole;
     try {
-      bring(r, units, suspects, unsettled);
+      bring(r, possible, suspects, unsettled);
     } catch (SQLException | ConvergenceException e) {
       Failure kind = e instanceof SQLException s ? Failure.of(s) : Failure.PERMANENT;
       boolean own = kind != Failure.DOWN && kind != Failure.CONTENTION;
       if (!own
-          || given.size() > 1
+          || (given.size() > 1 && !ofTheTable(e))
           || (kind == Failure.CATALOG && !anew)
           || barrier() == Long.MAX_VALUE) {
         throw e;
@@ -910,6 +1001,9 @@ public final class Replayer implements AutoCloseable {
       r.error = message(e);
       inVain = true;
       whole = false;
+      if (given.size() > 1) {
+        bringByTable(r, possible, suspects, unsettled);
+      }
     }
     insert(r, units);
     for (TableName t : suspects) {
@@ -927,6 +1021,39 @@ public final class Replayer implements AutoCloseable {
     }
   }
 
+  private boolean lacks(RowChange c) {
+    return keyed(c) && lacking.contains(c.table());
+  }
+
+  /** Whether it is none of a row's values, so that each of its rows would fail with it. */
+  private static boolean ofTheTable(Exception e) {
+    return e instanceof SQLException s ? Failure.of(s) == Failure.CATALOG : e.getCause() == null;
+  }
+
+  /**
+   * Brings the rows of each table by themselves. Where that fails for what the table is, or those
+   * that it refers to, its rows are not tried again before the statements at hand have run: each
+   * would fail alike.
+   */
+  private void bringByTable(
+      Round r, List<Unit> units, Set<TableName> suspects, List<Unsettled> unsettled)
+      throws SQLException, ConvergenceException {
+    for (TableName t : rowTables(units)) {
+      try {
+        bring(
+            r,
+            units.stream().map(u -> without(u, c -> !keyed(c) || !c.table().equals(t))).toList(),
+            suspects,
+            unsettled);
+      } catch (SQLException | ConvergenceException e) {
+        if (!ofTheTable(e)) {
+          throw e;
+        }
+        lacking.add(t);
+      }
+    }
+  }
+
   /** Whether its rows are found by their keys, and read from the primary. */
   private static boolean keyed(RowChange c) {
     return switch (c.kind()) {
@@ -939,10 +1066,6 @@ public final class Replayer implements AutoCloseable {
   private void statements(Convergence engine, Unit u) throws SQLException, ConvergenceException {
     boolean held = again || !waiting.isEmpty();
     boolean overtaken = journal.overtaken(u.intent.sequence());
-    if (held && u.intent.changes().stream().anyMatch(c -> c.alone() && c.alters())) {
-      // it commits before it could be seen what it did
-      suspect(Set.of(RowChange.NO_TABLE), u.intent, "a partition was detached");
-    }
     StatementReplay.run(
         engine,
         journal.writer(),

@@ -26,7 +26,7 @@ import org.slf4j.LoggerFactory;
 /**
  * The statements of a pending unit that travel as text (DDL), in one mirror transaction that claims
  * their marker by inserting it: once, whatever became of the direct flush. Those that run in no
- * transaction have no marker; run twice, they find that there is nothing to do.
+ * transaction have no marker: run twice, they do what the first time left to do.
  */
 final class StatementReplay {
 
@@ -67,12 +67,7 @@ final class StatementReplay {
       boolean overtaken,
       Consumer<Effect> did)
       throws SQLException, ConvergenceException {
-    if (doubtful) {
-      throw new ConvergenceException(
-          "it is not known whether the transaction committed that ran "
-              + shortened(first(unit))
-              + " before the primary crashed; compare the schemas, then replay or skip the unit");
-    }
+    known(unit, doubtful);
     Connection m = Session.open(engine.mirror());
     try {
       Map<Long, Rows> first = null;
@@ -81,27 +76,6 @@ final class StatementReplay {
       Set<TableName> written = new LinkedHashSet<>();
       for (RowChange c : unit.changes()) {
         if (c.kind() != RowChange.Kind.STATEMENT) {
-          continue;
-        }
-        if (c.alone()) {
-          m.commit();
-          dropUnfinished(engine, m, c);
-          m.setAutoCommit(true);
-          try {
-            MirrorWriter.statement(m, c);
-          } catch (SQLException e) {
-            if (!done(e, c.rows()[0][0])) {
-              try {
-                m.setAutoCommit(false);
-                dropUnfinished(engine, m, c);
-              } catch (SQLException left) { // the next attempt does it
-                e.addSuppressed(left);
-              }
-              throw e;
-            }
-          } finally {
-            m.setAutoCommit(false);
-          }
           continue;
         }
         if (before == null) {
@@ -156,6 +130,119 @@ final class StatementReplay {
     } finally {
       Session.close(m);
       engine.invalidate();
+    }
+  }
+
+  private static void known(Intent unit, boolean doubtful) throws ConvergenceException {
+    if (doubtful) {
+      throw new ConvergenceException(
+          "it is not known whether the transaction committed that ran "
+              + shortened(first(unit))
+              + " before the primary crashed; compare the schemas, then replay or skip the unit");
+    }
+  }
+
+  /** Whether the unit is a statement that runs in no transaction. */
+  static boolean isAlone(Intent unit) {
+    return unit.changes().stream().anyMatch(RowChange::alone);
+  }
+
+  /** What is told of the connection that a statement runs on. */
+  interface On {
+    /**
+     * Called before the statement, and with null before the connection is given back.
+     *
+     * @throws SQLException if the statement is not to run any more
+     */
+    void connection(Connection mirror) throws SQLException;
+  }
+
+  /**
+   * Runs the unit's statement, which runs in no transaction, for as long as it takes.
+   *
+   * @param on told of the connection, so that it can be cancelled
+   * @throws ConvergenceException if nobody can tell whether it ran on the primary
+   * @throws SQLException if the mirror refuses it
+   */
+  static void alone(Convergence engine, Intent unit, boolean doubtful, On on)
+      throws SQLException, ConvergenceException {
+    known(unit, doubtful);
+    Connection m = Session.open(engine.mirror());
+    try {
+      on.connection(m);
+      for (RowChange c : unit.changes()) {
+        RowChange left = left(m, c);
+        if (left != null) {
+          alone(engine, m, left);
+        }
+      }
+    } finally {
+      on.connection(null);
+      Session.close(m);
+      engine.invalidate();
+    }
+  }
+
+  /**
+   * What is left to do of it: DETACH PARTITION CONCURRENTLY that was cut short is to be finished,
+   * and is refused where it is done. Null if nothing is.
+   */
+  private static RowChange left(Connection m, RowChange c) throws SQLException {
+    String[] row = c.rows()[0];
+    List<StatementInfo> statements = Sql.analyze(row[0]).statements();
+    if (statements.size() != 1
+        || statements.get(0).detached() == null
+        || statements.get(0).objects().size() != 1) {
+      return c;
+    }
+    String table = statements.get(0).objects().get(0);
+    String partition = statements.get(0).detached();
+    MirrorWriter.set(m, "search_path", row[1], true);
+    try (PreparedStatement s =
+        m.prepareStatement(
+            "select i.inhparent is not null, (pg_catalog.to_jsonb(i) ->> 'inhdetachpending')::boolean"
+                + " from (select pg_catalog.to_regclass(?) p, pg_catalog.to_regclass(?) c) x"
+                + " left join pg_catalog.pg_inherits i on i.inhparent = x.p and i.inhrelid = x.c"
+                + " where x.p is not null and x.c is not null")) {
+      s.setString(1, table);
+      s.setString(2, partition);
+      try (ResultSet r = s.executeQuery()) {
+        if (!r.next()) {
+          return c; // the server says which is missing
+        }
+        if (!r.getBoolean(1)) {
+          return null;
+        }
+        return r.getBoolean(2)
+            ? RowChange.statement(
+                "alter table " + table + " detach partition " + partition + " finalize",
+                row[1],
+                row[2],
+                true)
+            : c;
+      }
+    } finally {
+      m.commit();
+    }
+  }
+
+  private static void alone(Convergence engine, Connection m, RowChange c) throws SQLException {
+    dropUnfinished(engine, m, c);
+    m.setAutoCommit(true);
+    try {
+      MirrorWriter.statement(m, c);
+    } catch (SQLException e) {
+      if (!done(e, c.rows()[0][0])) {
+        try {
+          m.setAutoCommit(false);
+          dropUnfinished(engine, m, c);
+        } catch (SQLException left) { // the next attempt does it
+          e.addSuppressed(left);
+        }
+        throw e;
+      }
+    } finally {
+      m.setAutoCommit(false);
     }
   }
 

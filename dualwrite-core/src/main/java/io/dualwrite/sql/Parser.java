@@ -258,6 +258,12 @@ final class Parser {
     for (int i = at + 1; i < to && !refresh && t.word(at) == Word.ALTER; i++) {
       s.concurrently |= // ALTER TABLE … DETACH PARTITION … CONCURRENTLY
           t.kind(i) == Token.WORD && i == to - 1 && t.name(i).equals("concurrently");
+      if (i + 3 < to
+          && t.kind(i) == Token.WORD
+          && t.name(i).equals("detach")
+          && nameEnd(i + 2) == to - 1) {
+        s.detached = join(i + 2, to - 1);
+      }
     }
     return kind(Kind.DDL);
   }

@@ -55,6 +55,7 @@ public final class StatementInfo {
   int mainStart = -1;
   List<Cte> writingCtes = List.of();
   boolean concurrently;
+  String detached;
   boolean clusterWide;
   List<String> objects = List.of();
 
@@ -267,6 +268,11 @@ public final class StatementInfo {
   /** Whether a DDL statement has CONCURRENTLY, or else is one that the server runs alone. */
   public boolean concurrently() {
     return concurrently;
+  }
+
+  /** The partition of ALTER TABLE … DETACH PARTITION … CONCURRENTLY, as written; else null. */
+  public String detached() {
+    return detached;
   }
 
   /**

@@ -14,6 +14,7 @@ import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.zaxxer.hikari.HikariDataSource;
 import io.dualwrite.catalog.TableName;
 import io.dualwrite.control.Incarnation;
 import io.dualwrite.converge.Rules.Rule;
@@ -1049,6 +1050,21 @@ class ReplayTest {
     f.assertEqual("kn", "kc");
   }
 
+  @ParameterizedTest
+  @CsvSource({"no action", "cascade"})
+  void aRowWithoutAKeyThatOthersReferToTakesAValueOfOneThatIsGone(String action) throws Exception {
+    f.with(
+        "create table k(u int unique, v int unique, a text)",
+        "create table ch(id int primary key, u int references k(u) on delete " + action + ")",
+        "insert into k values (1, 10, 'a'), (2, 20, 'b'), (3, 30, 'c'), (null, 40, 'd'), (null, 50, 'e')",
+        "insert into ch values (1, 1), (2, 2)");
+    onPrimary(
+        "delete from k where u = 3 or v = 40; update k set v = 30 where u = 1; update k set v = 40 where u = 2");
+    f.journal.suspect(new Suspect(table("k"), "test", 1, "", 0));
+    assertEquals(1, new Reconcile(f.engine, f.journal).run());
+    f.assertEqual("k", "ch");
+  }
+
   /**
    * It waits, with duplicates that the primary has no more, for the statement that makes the key.
    */
@@ -1147,7 +1163,9 @@ class ReplayTest {
           RowChange.statement(sql, "public", null, true));
     }
     try (Replayer r = f.replayer()) {
-      assertEquals(new ReplayResult(0, 0, 0, 0, 2), r.replayOnce(10));
+      do {
+        assertEquals(new ReplayResult(0, 0, 0, 0, 2), r.replayOnce(10));
+      } while (r.stats().lastError() == null);
       assertEquals("0", mirror(half)); // which refused rows as well
     }
     // that of a process that died at it
@@ -1160,6 +1178,86 @@ class ReplayTest {
     drain();
     assertEquals("t_v,t_v_idx", mirror(whole));
     assertEquals("0", mirror(half));
+  }
+
+  /** It is cut short while it waits for a reader, or its unit is not resolved when it is done. */
+  @Test
+  void aPartitionThatIsDetachedHalfIsDetached() throws Exception {
+    f.with(
+        "create table p(id int primary key) partition by range (id)",
+        "create table \"P 1\" partition of p for values from (0) to (9)",
+        "create table p2 partition of p for values from (10) to (19)",
+        "create table p3 partition of p for values from (20) to (29)");
+    Connection reader = f.mirror();
+    execute(reader, "select * from p");
+    try (Connection m = f.pair.target();
+        Statement s = m.createStatement()) {
+      s.execute("set statement_timeout = 500");
+      assertThrows(
+          SQLException.class,
+          () -> s.execute("alter table p detach partition \"P 1\" concurrently"));
+    }
+    reader.rollback();
+    String parts =
+        "select string_agg(inhrelid::regclass::text, ',') from pg_inherits where inhparent = 'p'::regclass";
+    assertEquals("t", mirror("select bool_or(inhdetachpending) from pg_inherits"));
+    f.pair.executeTarget("alter table p detach partition p2");
+    for (String sql :
+        List.of(
+            "alter table p detach partition public.\"P 1\" concurrently;",
+            "ALTER TABLE p DETACH PARTITION p2 CONCURRENTLY",
+            "alter table only public.p detach partition p3 /* now */ concurrently")) {
+      pending(
+          "select pg_current_xact_id()",
+          Outcome.COMMITTED,
+          RowChange.statement(sql, "public", null, true));
+    }
+    drain();
+    assertNull(mirror(parts));
+  }
+
+  /** However long somebody reads there, or the building takes. */
+  @Test
+  void nothingWaitsForAnIndexThatIsBuiltButTheStatementsAfterIt() throws Exception {
+    f.with("create table t(id int primary key, v int)", "create table other(id int primary key)");
+    Connection reader = f.mirror();
+    execute(reader, "set transaction isolation level repeatable read");
+    execute(reader, "select * from other");
+    RowChange index =
+        RowChange.statement("create index concurrently t_v on t(v)", "public", null, true);
+    String building =
+        "select count(*) from pg_stat_activity where query like 'create index concurrently t_v%' and state = 'active'";
+    Intent unit = pending("select pg_current_xact_id()", Outcome.COMMITTED, index);
+    Intent drop;
+    long start;
+    try (Replayer r = new Replayer(f.journal, () -> f.engine, hasty(2))) {
+      r.start();
+      Fixture.await("it is built", () -> mirror(building).equals("1"));
+      pending(
+          "insert into other values (1)",
+          Outcome.COMMITTED,
+          upsert("other", List.of("id"), row("1")));
+      Fixture.await("the row is there", () -> f.equal("other"));
+      String now = mirror("select now()");
+      Fixture.await(
+          "a heartbeat",
+          () -> mirror("select heartbeat > '" + now + "' from dualwrite.writer").equals("t"));
+      drop = statement("drop index if exists t_w");
+      start = System.nanoTime();
+      assertFalse(r.drain(Duration.ofSeconds(1)));
+    } // takes the statement back
+    assertTrue(System.nanoTime() - start < TimeUnit.SECONDS.toNanos(5));
+    assertEquals("0", mirror(building));
+    assertEquals(
+        List.of(unit.sequence(), drop.sequence()),
+        f.journal.pending(-1, 9).stream().map(p -> p.intent().sequence()).toList());
+    try (Replayer r = f.replayer()) {
+      assertFalse(r.drain(Duration.ofMillis(300)));
+      assertEquals("1", mirror(building));
+      reader.rollback();
+      assertTrue(r.drain(Duration.ofSeconds(30)), () -> "not drained: " + r.stats());
+    }
+    assertEquals("t", mirror("select indisvalid from pg_index where indexrelid = 't_v'::regclass"));
   }
 
   /** A table's first rule changes the table's own row in the catalog, the second does not. */
@@ -1270,6 +1368,55 @@ class ReplayTest {
   }
 
   /** Nobody can tell what it does to rows that came here before it: they are compared. */
+  /** Not each row is tried by itself, for each of the statements. */
+  @Test
+  void rowsBeforeAColumnIsAddedAreLeftOutTogether() throws Exception {
+    f.with(
+        "create table t(id int primary key, v text)",
+        "create table c(id int primary key, t int references t)",
+        "create table other(id int primary key, v text)");
+    Connection p = f.primary();
+    for (int i = 0; i < 100; i++) {
+      String id = Integer.toString(i);
+      for (RowChange c :
+          List.of(
+              upsert("t", IV, row(id, null)),
+              upsert("c", List.of("id", "t"), row(id, id)),
+              upsert("other", IV, row(id, null)))) {
+        execute(p, "insert into " + c.table().sql() + " values (" + i + ", null)");
+        execute(p, "update c set t = id where t is null");
+        Intent unit = f.intent(p, c);
+        p.commit();
+        f.journal.release(unit.sequence(), Outcome.COMMITTED);
+      }
+    }
+    for (String column : List.of("a", "b", "c")) {
+      statement("alter table t add column " + column + " int default 1");
+    }
+    AtomicInteger opened = new AtomicInteger();
+    try (HikariDataSource mirror =
+        Fixture.pool(
+            f.pair.targetUrl(), f.pair.targetServer().user(), f.pair.targetServer().password())) {
+      DataSource counted =
+          (DataSource)
+              java.lang.reflect.Proxy.newProxyInstance(
+                  getClass().getClassLoader(),
+                  new Class<?>[] {DataSource.class},
+                  (proxy, method, args) -> {
+                    opened.incrementAndGet();
+                    return method.invoke(mirror, args);
+                  });
+      Convergence engine =
+          new Convergence(f.engine.primary(), counted, f.primaryCatalog, f.mirrorCatalog);
+      try (Replayer r = new Replayer(f.journal, engine)) {
+        assertTrue(r.drain(Duration.ofSeconds(60)), () -> "not drained: " + r.stats());
+      }
+    }
+    f.assertEqual("t", "c", "other");
+    assertEquals(List.of(), f.journal.parked());
+    assertTrue(opened.get() < 150, () -> "transactions of the mirror: " + opened);
+  }
+
   @Test
   void whatAParkedStatementChangesIsSuspect() throws Exception {
     f.with(
