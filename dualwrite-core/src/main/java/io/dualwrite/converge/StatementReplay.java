@@ -168,7 +168,10 @@ final class StatementReplay {
       throws SQLException, ConvergenceException {
     known(unit, doubtful);
     Connection m = Session.open(engine.mirror());
+    int timeout = 0;
     try {
+      timeout = m.getNetworkTimeout();
+      m.setNetworkTimeout(Runnable::run, 0); // the server would go on, and nobody see its end
       on.connection(m);
       for (RowChange c : unit.changes()) {
         RowChange left = left(m, c);
@@ -178,6 +181,7 @@ final class StatementReplay {
       }
     } finally {
       on.connection(null);
+      Session.networkTimeout(m, timeout);
       Session.close(m);
       engine.invalidate();
     }

@@ -1180,6 +1180,35 @@ class ReplayTest {
     assertEquals("0", mirror(half));
   }
 
+  /** Else the server goes on alone, and the next attempt builds another one. */
+  @Test
+  void anIndexWithoutANameTakesLongerThanAnAnswerMay() throws Exception {
+    f.with("create table t(id int primary key, v int)", "create table other(id int)");
+    Connection reader = f.mirror();
+    execute(reader, "set transaction isolation level repeatable read");
+    execute(reader, "select * from other");
+    pending(
+        "select pg_current_xact_id()",
+        Outcome.COMMITTED,
+        RowChange.statement("create index concurrently on t(v)", "public", null, true));
+    PGSimpleDataSource mirror = new PGSimpleDataSource();
+    mirror.setUrl(f.pair.targetUrl());
+    mirror.setUser(f.pair.targetServer().user());
+    mirror.setPassword(f.pair.targetServer().password());
+    mirror.setSocketTimeout(1);
+    Convergence engine =
+        new Convergence(f.engine.primary(), mirror, f.primaryCatalog, f.mirrorCatalog);
+    try (Replayer r = new Replayer(f.journal, engine)) {
+      assertFalse(r.drain(Duration.ofSeconds(2)));
+      reader.rollback();
+      assertTrue(r.drain(Duration.ofSeconds(30)), () -> "not drained: " + r.stats());
+    }
+    assertEquals(
+        "t_pkey,t_v_idx",
+        mirror(
+            "select string_agg(indexrelid::regclass::text, ',' order by 1) from pg_index where indrelid = 't'::regclass"));
+  }
+
   /** It is cut short while it waits for a reader, or its unit is not resolved when it is done. */
   @Test
   void aPartitionThatIsDetachedHalfIsDetached() throws Exception {
