@@ -241,7 +241,11 @@ class TimescaleCommandsTest {
                               "select drop_chunks('" + t + "', older_than => " + at + " days')");
                           if (day % 4 == 0) {
                             st.execute(
-                                "insert into " + t + " values (" + at + " days' - interval '1 h', 9, 9)");
+                                "insert into "
+                                    + t
+                                    + " values ("
+                                    + at
+                                    + " days' - interval '1 h', 9, 9)");
                           }
                         }
                       }

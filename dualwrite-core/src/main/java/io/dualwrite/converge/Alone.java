@@ -3,6 +3,7 @@ package io.dualwrite.converge;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.ReentrantLock;
 import org.postgresql.core.BaseConnection;
 
 /**
@@ -15,6 +16,7 @@ final class Alone {
 
   final Replayer.Unit unit;
   private final Thread thread;
+  private final ReentrantLock lock = new ReentrantLock();
   private Connection mirror; // while there may be something to cancel
   private boolean cancelled;
   private volatile Throwable error;
@@ -55,11 +57,16 @@ final class Alone {
     return error;
   }
 
-  private synchronized void on(Connection mirror) throws SQLException {
-    this.mirror = mirror;
-    if (cancelled && mirror != null) {
-      this.mirror = null;
-      throw new SQLException("the replay is closed", "57014");
+  private void on(Connection mirror) throws SQLException {
+    lock.lock();
+    try {
+      this.mirror = mirror;
+      if (cancelled && mirror != null) {
+        this.mirror = null;
+        throw new SQLException("the replay is closed", "57014");
+      }
+    } finally {
+      lock.unlock();
     }
   }
 
@@ -68,11 +75,14 @@ final class Alone {
     long end = System.nanoTime() + PATIENCE;
     try {
       do { // more than once: it may be between two statements, or try to leave nothing behind
-        synchronized (this) {
+        lock.lock();
+        try {
           cancelled = true;
           if (mirror != null) {
             mirror.unwrap(BaseConnection.class).cancelQuery();
           }
+        } finally {
+          lock.unlock();
         }
       } while (!ended(100) && System.nanoTime() - end < 0);
     } catch (SQLException e) {
