@@ -164,21 +164,22 @@ final class Planner {
         return new Plan.Observed(Unmirrored.FORM, null, false);
       default:
         boolean control = CONTROL.matcher(sql.text()).region(s.start(), s.end()).lookingAt();
+        if (!s.writingCtes().isEmpty()) {
+          return with(sql, s, keys, primary);
+        }
+        try {
+          described(primary, prepared(sql, sql.text()), null);
+        } catch (SQLException e) {
+          if (!control || "42601".equals(e.getSQLState())) {
+            throw e;
+          } // else the transaction has failed, and this may undo that
+        }
         if (control) {
-          try {
-            described(primary, prepared(sql, sql.text()), null);
-          } catch (SQLException e) {
-            if ("42601".equals(e.getSQLState())) {
-              throw e;
-            } // else the transaction has failed, and this may undo that
-          }
           return new Plan.Refuse(
               Unmirrored.FORM,
               "dualwrite refuses this statement: it does not understand what becomes of the transaction");
         }
-        return s.writingCtes().isEmpty()
-            ? new Plan.Observed(Unmirrored.FORM, null, true)
-            : with(sql, s, keys, primary);
+        return new Plan.Observed(Unmirrored.FORM, null, true);
     }
     if (s.hiddenWrite()) {
       return new Plan.Observed(Unmirrored.FORM, null, false);
