@@ -364,9 +364,6 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
 
   private long[] batch(Plan plan, List<Parameters> all) throws SQLException {
     if (plan instanceof Plan.Values v) {
-      if (v.otherwise().applicationReturning()) { // the driver counts no rows it has not kept
-        return rowsBatch(v.otherwise(), all);
-      }
       List<List<String[]>> rows = new ArrayList<>(all.size());
       for (Parameters p : all) {
         List<String[]> r = Executed.rows(v, p, connection.clock());
@@ -405,9 +402,9 @@ class DwPreparedStatement extends AbstractStatement implements PreparedStatement
     long[] counts = onDriver(raw(), all);
     List<String[]> written = new ArrayList<>();
     for (int i = 0; i < counts.length; i++) {
-      if (counts[i]
-          != 0) { // with reWriteBatchedInserts the driver does not tell how many; an INSERT that
-        // did not fail wrote them
+      // with reWriteBatchedInserts the driver does not tell how many, nor does it where an entry
+      // returns rows; an INSERT that did not fail wrote them
+      if (counts[i] != 0 || plan.otherwise().applicationReturning()) {
         written.addAll(rows.get(i));
       }
     }

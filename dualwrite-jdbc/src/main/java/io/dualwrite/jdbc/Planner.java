@@ -749,9 +749,11 @@ final class Planner {
             (plan instanceof Plan.Values v ? v.otherwise() : (Plan.Rows) plan).columns());
     returned.remove("");
     if (!readable(t, returned, primary) || t.rowSecurity() && hidden(t, s, primary)) {
-      // what the statement itself says is known all the same
+      // what the statement itself says is known all the same, unless a trigger says otherwise
       return new Plan.Observed(
-          Unmirrored.RELATION, plan instanceof Plan.Values v ? v.unseen() : null, false);
+          Unmirrored.RELATION,
+          plan instanceof Plan.Values v && t.userTriggers().isEmpty() ? v.unseen() : null,
+          false);
     }
     if (!t.userTriggers().isEmpty() || s.kind() != Kind.INSERT && cascades(t, primary)) {
       // BEFORE triggers have changed the row by the time that it is returned

@@ -1009,6 +1009,51 @@ class NeverSilentlyTest {
     }
   }
 
+  /** What the statement says is not what the table has, and that nobody may read. */
+  @Test
+  void aTriggerThatChangesWhatTheRoleMayNotSee() throws SQLException {
+    try (Fixture f =
+        Fixture.shared(
+            "create table t(id int primary key, v text);"
+                + " create function shout() returns trigger language plpgsql as 'begin new.v := upper(new.v); return new; end';"
+                + " create trigger shout before insert on t for each row execute function shout();"
+                + " do $$ begin create role adds; exception when duplicate_object then null; end $$;"
+                + " grant insert on t to adds; grant select (id) on t to adds")) {
+      f.pair.executeTarget("alter table t disable trigger user");
+      f.open(b -> b.set(Setting.RECONCILE, "manual")).ready();
+      try (Connection c = f.connect();
+          Statement s = c.createStatement();
+          PreparedStatement p = c.prepareStatement("insert into t values (?, 'b') returning id")) {
+        s.execute("set role adds");
+        assertEquals(1, s.executeUpdate("insert into t values (1, 'a')"));
+        p.setInt(1, 2);
+        p.execute();
+        for (int i = 3; i < 5; i++) {
+          p.setInt(1, i);
+          p.addBatch();
+        }
+        p.executeBatch();
+      }
+      f.assertDrained();
+      f.ds.reconcile();
+      f.assertEqual();
+      f.execute("alter table t disable trigger user");
+      try (Connection c = f.connect();
+          Statement s = c.createStatement();
+          PreparedStatement p = c.prepareStatement("insert into t values (?, 'b') returning id")) {
+        s.execute("set role adds");
+        for (int i = 5; i < 7; i++) {
+          p.setInt(1, i);
+          p.addBatch();
+        }
+        p.executeBatch();
+      }
+      f.assertDrained();
+      f.ds.reconcile();
+      f.assertEqual();
+    }
+  }
+
   /** RETURNING needs the row to be seen; the application's own statement does not. */
   @Test
   void rowsThatTheRoleMayWriteAndNotSee() throws SQLException {
