@@ -412,17 +412,15 @@ final class DualWriter implements AutoCloseable {
   private static final class OpenCommit {
     final CompletableFuture<Void> ended = new CompletableFuture<>();
     final boolean statements;
-    private boolean begun;
+    private final AtomicBoolean begun = new AtomicBoolean();
 
     OpenCommit(boolean statements) {
       this.statements = statements;
     }
 
     /** Whether nobody else works on it. */
-    synchronized boolean begin() {
-      boolean first = !begun;
-      begun = true;
-      return first;
+    boolean begin() {
+      return begun.compareAndSet(false, true);
     }
   }
 
