@@ -3,7 +3,6 @@ package io.dualwrite.jdbc;
 import io.dualwrite.catalog.Catalog;
 import io.dualwrite.catalog.Table;
 import io.dualwrite.catalog.TableName;
-import io.dualwrite.control.Incarnation;
 import io.dualwrite.converge.OwnXids;
 import io.dualwrite.journal.RowChange;
 import java.sql.Connection;
@@ -292,21 +291,7 @@ final class DroppedChunks {
     if (gone.isEmpty()) {
       return;
     }
-    String snapshot;
-    String incarnation;
-    boolean now;
-    try (Statement s = raw.createStatement();
-        ResultSet r =
-            s.executeQuery(
-                "select pg_catalog.pg_current_snapshot()::text, "
-                    + Incarnation.SQL
-                    + ", "
-                    + Catalog.SEES_NOW)) {
-      r.next();
-      snapshot = r.getString(1);
-      incarnation = r.getString(2);
-      now = r.getBoolean(3);
-    }
+    Moment now = Moment.of(raw);
     Catalog catalog = new Catalog();
     for (Map.Entry<TableName, List<Chunk>> e : gone.entrySet()) {
       TableName h = e.getKey();
@@ -315,7 +300,7 @@ final class DroppedChunks {
           t.isPresent()
               && !t.get().keyed()
               && unit.parts().stream().anyMatch(p -> p.tables().contains(h));
-      if (e.getValue() == null || t.isEmpty() || !now || spilled) {
+      if (e.getValue() == null || t.isEmpty() || !now.latest() || spilled) {
         if (!internal(h)) { // that of an aggregate has another name on the mirror
           suspect.accept(h);
         }
@@ -325,7 +310,7 @@ final class DroppedChunks {
         String range = range(raw, c);
         unit.add(
             RowChange.range(
-                statement(c, range, t.get().keyed() ? null : snapshot, incarnation),
+                statement(c, range, t.get().keyed() ? null : now.snapshot(), now.incarnation()),
                 c.view == null ? h : c.view,
                 c.view == null ? range : RowChange.NO_ROWS));
       }

@@ -4,7 +4,6 @@ import com.github.benmanes.caffeine.cache.Cache;
 import io.dualwrite.catalog.Catalog;
 import io.dualwrite.catalog.Table;
 import io.dualwrite.catalog.TableName;
-import io.dualwrite.control.Incarnation;
 import io.dualwrite.journal.RowChange;
 import io.dualwrite.sql.Kind;
 import io.dualwrite.sql.Sql;
@@ -852,30 +851,22 @@ final class DwConnection extends ForwardingConnection {
       observation.settle(raw, unit);
     }
     T result = x.pass(plan);
-    try (Statement s = raw.createStatement();
-        ResultSet r =
-            s.executeQuery(
-                "select pg_catalog.pg_current_snapshot()::text, "
-                    + Incarnation.SQL
-                    + ", "
-                    + Catalog.SEES_NOW)) {
-      r.next();
-      for (TableName t : plan.tables()) {
-        if (t.schema().startsWith("_timescaledb_")) { // a chunk, which is another one on the mirror
-          Optional<TableName> whole = DroppedChunks.hypertable(raw, t);
-          if (whole.isPresent()) {
-            suspect(whole.get(), "a TRUNCATE of a chunk");
-          }
-          continue;
+    Moment now = Moment.of(raw);
+    for (TableName t : plan.tables()) {
+      if (t.schema().startsWith("_timescaledb_")) { // a chunk, which is another one on the mirror
+        Optional<TableName> whole = DroppedChunks.hypertable(raw, t);
+        if (whole.isPresent()) {
+          suspect(whole.get(), "a TRUNCATE of a chunk");
         }
-        wrote(Kind.TRUNCATE, RowChange.truncate(t, r.getString(1), r.getString(2)));
-        if (!r.getBoolean(3)) {
-          // rows that came after the snapshot went too, and it would bring them again
-          suspect(t, "a TRUNCATE in a transaction with one snapshot for all its statements");
-        }
-        if (observation != null) {
-          observation.rewritten(t); // the server's counts begin anew
-        }
+        continue;
+      }
+      wrote(Kind.TRUNCATE, RowChange.truncate(t, now.snapshot(), now.incarnation()));
+      if (!now.latest()) {
+        // rows that came after the snapshot went too, and it would bring them again
+        suspect(t, "a TRUNCATE in a transaction with one snapshot for all its statements");
+      }
+      if (observation != null) {
+        observation.rewritten(t); // the server's counts begin anew
       }
     }
     if (observation != null) {
